@@ -1,0 +1,89 @@
+"""Fetches the Debian packages that a lock names, each checked against its sha256."""
+
+load(":machine.bzl", "MACHINE_ENVIRON", "debian_mirrors")
+
+def download_packages(rctx, lock, folder):
+    """Downloads every package of `lock` into `folder`, in parallel.
+
+    Args:
+        rctx: the repository context.
+        lock: the decoded lock.
+        folder: where the .deb files go.
+
+    Returns:
+        The file names, in the lock's order.
+    """
+    mirrors = debian_mirrors(rctx)
+    rctx.report_progress("fetching %d Debian packages" % len(lock["packages"]))
+    names = []
+    waiting = []
+    for package in lock["packages"]:
+        name = package["path"].split("/")[-1]
+        names.append(name)
+        waiting.append(rctx.download(
+            block = False,
+            output = folder + "/" + name,
+            sha256 = package["sha256"],
+            url = "%s/%s" % (mirrors[package["archive"]], package["path"]),
+        ))
+    for download in waiting:
+        download.wait()
+    return names
+
+_BUILD = """\
+package(default_visibility = ["//visibility:public"])
+
+filegroup(
+    name = "debs",
+    srcs = glob(["debs/*.deb"]),
+)
+
+exports_files(["lock.json"])
+"""
+
+def _debian_packages_impl(rctx):
+    lock = json.decode(rctx.read(rctx.attr.lock))
+    download_packages(rctx, lock, "debs")
+    rctx.file("lock.json", rctx.read(rctx.attr.lock))
+    rctx.file("BUILD.bazel", _BUILD)
+
+debian_packages = repository_rule(
+    implementation = _debian_packages_impl,
+    doc = "The .deb files of one lock.",
+    attrs = {"lock": attr.label(mandatory = True, doc = "NAME.lock.json, by //tools:lock_debian.")},
+    environ = MACHINE_ENVIRON,
+)
+
+_ROOT_BUILD = """\
+package(default_visibility = ["//visibility:public"])
+
+# Stands for the whole root: its bytes name the lock, and so the content.
+exports_files(["stamp.json"])
+"""
+
+def _debian_root_impl(rctx):
+    text = rctx.read(rctx.attr.lock)
+    names = download_packages(rctx, json.decode(text), "debs")
+    python = rctx.which("python3")
+    if not python:
+        fail("python3 is not on PATH; it unpacks the build root")
+    rctx.report_progress("unpacking %d Debian packages" % len(names))
+    done = rctx.execute(
+        [python, "-I", rctx.path(rctx.attr._unpack), "--root", "root", "--debs", "debs"],
+        timeout = 1800,
+    )
+    if done.return_code:
+        fail(done.stderr.strip())
+    rctx.delete("debs")
+    rctx.file("stamp.json", text)
+    rctx.file("BUILD.bazel", _ROOT_BUILD)
+
+debian_root = repository_rule(
+    implementation = _debian_root_impl,
+    doc = "The packages of one lock unpacked into the folder `root` beside `stamp.json`.",
+    attrs = {
+        "lock": attr.label(mandatory = True, doc = "NAME.lock.json, by //tools:lock_debian."),
+        "_unpack": attr.label(default = "//build_root:unpack.py"),
+    },
+    environ = MACHINE_ENVIRON,
+)

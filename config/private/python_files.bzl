@@ -1,0 +1,99 @@
+"""Fetches the Python distributions that a lock names, through the index's pages (PEP 503)."""
+
+load(":machine.bzl", "MACHINE_ENVIRON", "package_index")
+
+def _anchors(page):
+    """The (file name, address) pairs of an index page: PEP 503 gives each file one anchor."""
+    found = []
+    for anchor in page.split("<a ")[1:]:
+        head, _, rest = anchor.partition(">")
+        address = head.partition('href="')[2].partition('"')[0].partition("#")[0]
+        found.append((rest.partition("<")[0].strip(), address.replace("&amp;", "&")))
+    return found
+
+def download_files(rctx, files, folder):
+    """Downloads `files` into `folder`, pages and then files in parallel.
+
+    Args:
+        rctx: the repository context.
+        files: dicts with `name` (normalised project), `filename` and `sha256`.
+        folder: where the files go.
+    """
+    index = package_index(rctx)
+    projects = {file["name"]: None for file in files}
+    rctx.report_progress("asking the package index for %d projects" % len(projects))
+    pages = [
+        rctx.download(
+            block = False,
+            output = ".index/" + project,
+            url = "%s/%s/" % (index, project),
+        )
+        for project in projects
+    ]
+    for page in pages:
+        page.wait()
+    addresses = {}
+    for project in projects:
+        for filename, address in _anchors(rctx.read(".index/" + project)):
+            addresses[filename] = (address, project)
+    rctx.delete(".index")
+    rctx.report_progress("fetching %d Python distributions" % len(files))
+    waiting = []
+    for file in files:
+        if file["filename"] not in addresses:
+            fail("%s is not in the package index any more; its lock must move: %s" % (
+                file["filename"],
+                "./bazelw run //tools:lock_python",
+            ))
+        url, project = addresses[file["filename"]]
+        if "://" not in url:
+            # Relative to the page, or to the server when it starts with a slash.
+            server = "/".join(index.split("/")[:3])
+            url = server + url if url.startswith("/") else "%s/%s/%s" % (index, project, url)
+        waiting.append(rctx.download(
+            block = False,
+            output = "%s/%s" % (folder, file["filename"]),
+            sha256 = file["sha256"],
+            url = url,
+        ))
+    for download in waiting:
+        download.wait()
+
+_BUILD = """\
+load("@rules_python//python:defs.bzl", "py_library")
+
+package(default_visibility = ["//visibility:public"])
+
+py_library(
+    name = "site",
+    srcs = glob(["site/**/*.py"]),
+    data = glob(
+        ["site/**"],
+        exclude = [
+            "site/**/*.py",
+            "site/**/* *",
+        ],
+    ),
+    imports = ["site"],
+)
+"""
+
+def _python_site_impl(rctx):
+    files = json.decode(rctx.read(rctx.attr.lock))["files"]
+    download_files(rctx, files, "wheels")
+    for file in files:
+        rctx.extract("wheels/" + file["filename"], output = "site", type = "zip")
+    for script in rctx.path("site").readdir():
+        if script.basename.endswith(".data"):
+            done = rctx.execute(["chmod", "-R", "u+x", str(script)])
+            if done.return_code:
+                fail(done.stderr)
+    rctx.delete("wheels")
+    rctx.file("BUILD.bazel", _BUILD)
+
+python_site = repository_rule(
+    implementation = _python_site_impl,
+    doc = "Wheels unpacked into one import root: what the tools and tests of this repository use.",
+    attrs = {"lock": attr.label(mandatory = True, doc = "NAME.lock.json, by //tools:lock_python.")},
+    environ = MACHINE_ENVIRON,
+)

@@ -1,0 +1,50 @@
+"""The chosen pin: which inputs the two build settings stand for."""
+
+load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+load(":synapse_pins.bzl", "SYNAPSE_PINS")
+
+def _unpinned_impl(ctx):
+    fail("\n--synapse_repo=%s --synapse_branch=%s is not pinned; pinned are: %s; pin it with: %s" % (
+        ctx.attr._repository[BuildSettingInfo].value,
+        ctx.attr._branch[BuildSettingInfo].value,
+        ", ".join(["%s %s" % pair for pair in sorted(SYNAPSE_PINS)]),
+        "./bazelw run pin -- --repo %s --branch %s" % (
+            ctx.attr._repository[BuildSettingInfo].value,
+            ctx.attr._branch[BuildSettingInfo].value,
+        ),
+    ))
+
+_unpinned = rule(
+    implementation = _unpinned_impl,
+    doc = "Stops the analysis and names the pair that has no pin.",
+    attrs = {
+        "_branch": attr.label(default = "//config:synapse_branch"),
+        "_repository": attr.label(default = "//config:synapse_repo"),
+    },
+)
+
+def pinned_inputs(name, parts, visibility):
+    """Makes an alias for each part of the chosen pin.
+
+    Args:
+        name: the prefix of the helper targets.
+        parts: the parts, a dict from alias to target of the pin's repository.
+        visibility: who may read them.
+    """
+    _unpinned(name = name + "_unpinned", tags = ["manual"], visibility = ["//visibility:private"])
+    for (repository, branch), pin in SYNAPSE_PINS.items():
+        native.config_setting(
+            name = pin,
+            flag_values = {
+                ":synapse_branch": branch,
+                ":synapse_repo": repository,
+            },
+            visibility = ["//visibility:private"],
+        )
+    for alias, target in parts.items():
+        choices = {":" + pin: "@%s//:%s" % (pin, target) for pin in SYNAPSE_PINS.values()}
+        native.alias(
+            name = alias,
+            actual = select(choices | {"//conditions:default": ":%s_unpinned" % name}),
+            visibility = visibility,
+        )

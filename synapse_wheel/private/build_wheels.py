@@ -1,0 +1,105 @@
+"""Builds wheels from pinned sdists inside the build root, with nothing but pinned inputs.
+
+Runs in the build root's Python. The build backend is whatever `[build-system]` of the source
+names (PEP 517); crates come from a vendored folder, and cargo checks every file of them.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+# One fixed place: paths must not reach the output.
+_BUILD = Path("/tmp/build")
+
+_CARGO_CONFIG = """\
+[source.crates-io]
+replace-with = "vendored"
+
+[source.vendored]
+directory = "{vendor}"
+
+[net]
+offline = true
+"""
+
+
+def run(command: list[str], environ: dict[str, str], what: str) -> None:
+    """Run ``command``; on failure show its own last words and exit 1."""
+    done = subprocess.run(command, env=environ, text=True, capture_output=True, check=False)
+    if done.returncode:
+        tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-40:])
+        sys.exit(f"{tail}\nerror: {what} does not build: see its own last lines above")
+
+
+def install_backends(wheels: list[Path], target: Path, environ: dict[str, str]) -> None:
+    """Install the pinned build backends into ``target``."""
+    if not wheels:
+        return
+    pip = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--no-compile"]
+    run([*pip, "--target", str(target), *map(str, wheels)], environ, "the build backends")
+
+
+def normalise(wheel: Path, target: Path) -> None:
+    """Copy ``wheel`` to ``target`` with sorted entries, one clock and plain modes."""
+    with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(target, "w") as result:
+        for name in sorted(source.namelist()):
+            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            entry.external_attr = (0o100755 if name.endswith(".so") else 0o100644) << 16
+            entry.create_system = 3
+            result.writestr(entry, source.read(name), zipfile.ZIP_DEFLATED, 6)
+
+
+def main(argv: list[str]) -> int:
+    """Build each sdist, in order, into the output of the same place; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sdist", type=Path, action="append", default=[])
+    parser.add_argument("--output", type=Path, help="the wheel of a single sdist")
+    parser.add_argument("--output-folder", type=Path, help="where the wheels of several go")
+    parser.add_argument("--backend", type=Path, action="append", default=[])
+    parser.add_argument("--crates", type=Path, help="crates.json; `vendor` lies beside it")
+    options = parser.parse_args(argv)
+    environ = dict(os.environ)
+    backends = _BUILD / "backends"
+    install_backends(options.backend, backends, environ)
+    environ["PYTHONPATH"] = str(backends)
+    environ["PATH"] = f"{backends}/bin:/usr/bin"
+    if options.crates:
+        vendor = options.crates.resolve().parent / "vendor"
+        home = _BUILD / "cargo"
+        home.mkdir(parents=True)
+        # The vendored folder gets one fixed name; its own lies below the user's cache.
+        (_BUILD / "vendor").symlink_to(vendor)
+        config = _CARGO_CONFIG.format(vendor=_BUILD / "vendor")
+        (home / "config.toml").write_text(config)
+        environ |= {
+            "CARGO_HOME": str(home),
+            "CARGO_TARGET_DIR": str(_BUILD / "target"),
+            "CARGO_PROFILE_RELEASE_STRIP": "symbols",
+            "RUSTFLAGS": f"--remap-path-prefix={vendor}=/vendor --remap-path-prefix={_BUILD}=/build",
+        }
+    environ["CFLAGS"] = f"-O2 -g0 -ffile-prefix-map={_BUILD}=/build"
+    environ["LDFLAGS"] = "-Wl,--strip-all -Wl,--build-id=none"
+    for sdist in options.sdist:
+        source = _BUILD / "source" / sdist.name
+        with tarfile.open(sdist) as archive:
+            archive.extractall(source, filter="data")
+        (top,) = source.iterdir()
+        out = _BUILD / "wheels" / sdist.name
+        pip = [sys.executable, "-m", "pip", "wheel", "--no-index", "--no-deps"]
+        pip += ["--no-build-isolation", "--no-cache-dir", "--wheel-dir", str(out), str(top)]
+        run(pip, environ, sdist.name)
+        (wheel,) = out.iterdir()
+        if options.output:
+            normalise(wheel, options.output)
+        else:
+            options.output_folder.mkdir(exist_ok=True)
+            normalise(wheel, options.output_folder / wheel.name)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

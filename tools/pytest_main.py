@@ -1,0 +1,22 @@
+"""Runs pytest on the files that Bazel names and writes the results where Bazel reads them."""
+
+import os
+import sys
+
+import pytest
+
+
+def main(arguments: list[str]) -> int:
+    """Return pytest's exit status; an empty collection is a failure."""
+    options = ["-p", "no:cacheprovider", "-ra", "--strict-markers", "--import-mode=importlib"]
+    results = os.environ.get("XML_OUTPUT_FILE")
+    if results:
+        options.append(f"--junitxml={results}")
+    chosen = os.environ.get("TESTBRIDGE_TEST_ONLY")
+    if chosen:
+        options.extend(["-k", chosen])
+    return int(pytest.main([*options, *arguments]))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The entrypoint: settings, worker types, documents, files, launch."""

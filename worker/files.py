@@ -1,0 +1,97 @@
+"""Reads homeserver.yaml, and writes the rendered documents whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from worker.errors import ConfigError
+
+_LARGEST = 10 * 1024 * 1024  # Bytes: far above any homeserver.yaml.
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Base):  # type: ignore[misc]
+    """A safe loader that refuses what YAML would silently drop: the first of two equal keys."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key != "<<" and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key} stands there twice", key_node.start_mark
+                )
+            if isinstance(key, Hashable):
+                seen.add(key)
+        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
+def _one_line(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    return f"line {mark.line + 1}: {problem}" if mark else str(problem)
+
+
+def read_homeserver(path: Path) -> dict[str, Any]:
+    """Return homeserver.yaml as a mapping.
+
+    Raises:
+        ConfigError: with one line that says why it cannot be used.
+    """
+    try:
+        if path.is_dir():
+            raise ConfigError([f"{path} is a folder; mount a file there"])
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError([f"{path} is missing; mount a homeserver.yaml there"]) from None
+    except OSError as error:
+        raise ConfigError([f"{path} cannot be read: {error.strerror}; change its mode"]) from None
+    if len(data) > _LARGEST:
+        raise ConfigError([f"{path} has {len(data)} bytes; at most {_LARGEST} are read"])
+    try:
+        document = yaml.load(data.decode("utf-8-sig"), Loader=_Loader)
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path} is not UTF-8: byte {error.start} is wrong"]) from None
+    except yaml.YAMLError as error:
+        raise ConfigError([f"{path} is not YAML: {_one_line(error)}"]) from None
+    except RecursionError:
+        raise ConfigError([f"{path} is nested too deeply; flatten it"]) from None
+    if not isinstance(document, dict):
+        kind = "empty" if document is None else f"a {type(document).__name__}"
+        raise ConfigError([f"{path} is {kind}; it must be a mapping of settings"])
+    return document
+
+
+def write_documents(folder: Path, documents: Mapping[str, Mapping[str, Any]]) -> list[Path]:
+    """Write each document into ``folder``, mode 0600, replacing atomically; return the paths.
+
+    Raises:
+        ConfigError: when the folder cannot be written.
+    """
+    texts = {
+        name: yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+        for name, document in documents.items()
+    }
+    paths = []
+    try:
+        for name, text in texts.items():
+            handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    file.write(text)
+                os.replace(temporary, folder / name)
+            except BaseException:
+                os.unlink(temporary)
+                raise
+            paths.append(folder / name)
+    except OSError as error:
+        raise ConfigError(
+            [f"{folder} cannot be written: {error.strerror}; mount a tmpfs that uid "
+             f"{os.geteuid()} may write"]
+        ) from None
+    return paths
