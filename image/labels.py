@@ -1,0 +1,33 @@
+"""Turns a pin into the image's labels; the AGPL asks that the source be named."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+
+def labels(pin: dict[str, str]) -> dict[str, str]:
+    """Return the predefined annotation keys of the OCI image-spec for ``pin``."""
+    return {
+        "org.opencontainers.image.title": "synapse-worker",
+        "org.opencontainers.image.description": "Any process of a Matrix Synapse homeserver",
+        "org.opencontainers.image.licenses": pin["licenses"],
+        "org.opencontainers.image.revision": pin["revision"],
+        "org.opencontainers.image.source": pin["source"],
+        "org.opencontainers.image.version": pin["version"],
+    }
+
+
+def main(argv: list[str]) -> int:
+    """Write the lines; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pin", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    options = parser.parse_args(argv)
+    pin = json.loads(options.pin.read_text())
+    options.output.write_text("".join(f"{key}={value}\n" for key, value in labels(pin).items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,73 @@
+"""Pushes the image: checks the command line, then lets the launcher of oci_push do it."""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+# OCI distribution-spec, "Pulling manifests": names and tags.
+_NAME = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*")
+_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+_HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?")
+
+
+def problems(repository: str, tags: Sequence[str]) -> list[str]:
+    """Return one line for each part of the command line that no registry takes."""
+    found = []
+    host, _, name = repository.partition("/")
+    if not repository:
+        found.append("--repository is not given; name one, such as ghcr.io/OWNER/synapse-worker")
+    elif "://" in repository:
+        found.append(f"--repository {repository!r} has a scheme; give HOST/NAME alone")
+    elif not _HOST.fullmatch(host) or not _NAME.fullmatch(name):
+        found.append(
+            f"--repository {repository!r} is not HOST/NAME with a name in lower case, without tag"
+        )
+    for tag in tags:
+        if not _TAG.fullmatch(tag):
+            found.append(
+                f"--tag {tag!r} is not a tag; use up to 128 of A-Z a-z 0-9 _ . -, "
+                "the first neither . nor -"
+            )
+    return found
+
+
+def reason(output: str) -> str:
+    """Return the one line of the launcher's output that says why a push was refused."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    telling = [line for line in lines if "rror" in line] or lines or ["no reason was given"]
+    return re.sub(r"^\S+ \S+ (?=error)", "", telling[-1]).removeprefix("Error: ")
+
+
+def main(argv: Sequence[str], launcher: Path, digest: Path) -> int:
+    """Push and print what is where; return 1 when it was refused, 2 on a wrong command line."""
+    parser = argparse.ArgumentParser(prog="push", description=__doc__)
+    parser.add_argument("--repository", default="", metavar="HOST/NAME")
+    parser.add_argument("--tag", action="append", default=[])
+    options = parser.parse_args(argv)
+    wrong = problems(options.repository, options.tag)
+    for line in wrong:
+        print(f"error: {line}", file=sys.stderr)
+    if wrong:
+        return 2
+    command = [str(launcher), "--repository", options.repository]
+    for tag in options.tag:
+        command += ["--tag", tag]
+    done = subprocess.run(
+        command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
+    if done.returncode:
+        why = reason(done.stdout)
+        print(f"error: {options.repository} refused the push: {why}", file=sys.stderr)
+        return 1
+    print(f"{options.repository}@{digest.read_text().strip()}")
+    for tag in options.tag:
+        print(f"{options.repository}:{tag}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], Path(os.environ["PUSH_LAUNCHER"]), Path(os.environ["PUSH_DIGEST"])))

@@ -1,0 +1,1 @@
+"""Runs the built image as a container engine would, without one."""

@@ -1,0 +1,97 @@
+"""Reads an OCI layout, unpacks it, and enters it with bwrap as its own configuration says."""
+
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image of a layout.
+
+    Attributes:
+        folder: the layout.
+        manifest: its manifest (image-spec, manifest.md).
+        config: its configuration (image-spec, config.md).
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+    config: dict[str, Any]
+
+    def blob(self, digest: str) -> Path:
+        """Return the path of a blob."""
+        return self.folder / "blobs" / digest.replace(":", "/")
+
+
+def read_image(folder: Path) -> Image:
+    """Return the image of the layout at ``folder``; every digest is checked but the layers'."""
+
+    def blob(digest: str) -> dict[str, Any]:
+        data = (folder / "blobs" / digest.replace(":", "/")).read_bytes()
+        assert digest == "sha256:" + hashlib.sha256(data).hexdigest(), f"{folder}: {digest}"
+        document: dict[str, Any] = json.loads(data)
+        return document
+
+    (entry,) = json.loads((folder / "index.json").read_bytes())["manifests"]
+    manifest = blob(entry["digest"])
+    return Image(folder, manifest, blob(manifest["config"]["digest"]))
+
+
+def unpack(image: Image, root: Path) -> None:
+    """Unpack the layers into ``root``, each checked against its diff_id."""
+    root.mkdir()
+    layers = zip(image.manifest["layers"], image.config["rootfs"]["diff_ids"], strict=True)
+    for layer, diff_id in layers:
+        data = gzip.decompress(image.blob(layer["digest"]).read_bytes())
+        assert diff_id == "sha256:" + hashlib.sha256(data).hexdigest()
+        tar = root / ".layer.tar"
+        tar.write_bytes(data)
+        with tarfile.open(tar) as archive:
+            for info in archive:
+                info.uid = info.gid = 0
+                info.mode |= 0o700 if info.isdir() else 0
+                archive.extract(info, root, filter="fully_trusted", set_attrs=not info.issym())
+        tar.unlink()
+
+
+def enter(image: Image, root: Path, mounts: dict[str, Path], environ: dict[str, str]) -> list[str]:
+    """Return the bwrap command that enters ``root``: user 991, read-only, no capabilities.
+
+    Args:
+        image: gives user, environment and working folder.
+        root: the unpacked image.
+        mounts: writable folders, by path in the image.
+        environ: environment over the image's own.
+    """
+    bwrap = shutil.which("bwrap")
+    assert bwrap, "bwrap is not on PATH; install bubblewrap"
+    user, _, group = image.config["config"]["User"].partition(":")
+    command = [bwrap, "--unshare-user", "--uid", user, "--gid", group, "--unshare-ipc"]
+    command += ["--unshare-pid", "--die-with-parent", "--clearenv", "--cap-drop", "ALL"]
+    for name in sorted(os.listdir(root)):
+        path = root / name
+        if path.is_symlink():
+            command += ["--symlink", os.readlink(path), f"/{name}"]
+        elif name not in ("dev", "proc", "sys", "tmp"):
+            command += ["--ro-bind", str(path), f"/{name}"]
+    command += ["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]
+    for place, folder in mounts.items():
+        command += ["--bind", str(folder), place]
+    inner = dict(line.split("=", 1) for line in image.config["config"]["Env"])
+    for name, value in (inner | environ).items():
+        command += ["--setenv", name, value]
+    command += ["--chdir", image.config["config"]["WorkingDir"], "--remount-ro", "/", "--"]
+    return command
+
+
+def entrypoint(image: Image) -> list[str]:
+    """Return the image's own command line."""
+    words: list[str] = image.config["config"]["Entrypoint"]
+    return words
