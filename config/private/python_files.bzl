@@ -82,7 +82,9 @@ def _python_site_impl(rctx):
     files = json.decode(rctx.read(rctx.attr.lock))["files"]
     download_files(rctx, files, "wheels")
     for file in files:
-        rctx.extract("wheels/" + file["filename"], output = "site", type = "zip")
+        # A wheel is a zip file; extract goes by the name's ending.
+        rctx.symlink("wheels/" + file["filename"], "wheels/%s.zip" % file["name"])
+        rctx.extract("wheels/%s.zip" % file["name"], output = "site")
     for script in rctx.path("site").readdir():
         if script.basename.endswith(".data"):
             done = rctx.execute(["chmod", "-R", "u+x", str(script)])

@@ -1,0 +1,147 @@
+"""The main process really runs: an operator's first hour with SQLite, through the entrypoint."""
+
+import hashlib
+import hmac
+import json
+import os
+import signal
+import ssl
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.image import enter, entrypoint, read_image, unpack
+from tests.harness.site import SERVER_NAME, SHARED_SECRET, SQLITE, make_data
+
+CLIENT = "http://127.0.0.1:8008"
+
+
+def wait_until(ready: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    """Return once ``ready()``; fail naming what never happened."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what}: not within {seconds:.0f} s")
+        time.sleep(0.2)
+
+
+def call(path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Ask the client listener, by GET or with ``body`` by POST; return the answer."""
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(CLIENT + path, data), timeout=30) as answer:
+        document: dict[str, Any] = json.load(answer)
+        return document
+
+
+def healthy() -> bool:
+    """Whether the client listener answers /health."""
+    try:
+        with urllib.request.urlopen(CLIENT + "/health", timeout=5) as answer:
+            return bool(answer.read() == b"OK")
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where this site lives."""
+    return tmp_path_factory.mktemp("site")
+
+
+@pytest.fixture(scope="module")
+def synapse(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The main process, started as a container engine starts it; its log is shown at the end."""
+    image = read_image(Path(os.environ["IMAGE"]))
+    unpack(image, folder / "root")
+    make_data(folder / "data", SQLITE)
+    mounts = {"/data": folder / "data"}
+    for name in ("synapse_media", "synapse_runtime"):
+        mounts["/" + name] = folder / name
+        mounts["/" + name].mkdir()
+    environ = {"SYNAPSE_WORKER": "synapse.app.homeserver", "SYNAPSE_HOSTNAME": "host-1"}
+    command = enter(image, folder / "root", mounts, environ) + entrypoint(image)
+    # Synapse must be the process that gets the signal: without a PID namespace it is bwrap's heir.
+    command.remove("--unshare-pid")
+    command.remove("--die-with-parent")
+    log = (folder / "log").open("wb")
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        wait_until(lambda: healthy() or process.poll() is not None, "/health answers OK")
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        print((folder / "log").read_text()[-8000:])
+        subprocess.run(["rm", "-rf", folder / "root"], check=True)
+
+
+def test_it_answers_health(synapse: subprocess.Popen[bytes]) -> None:
+    """The one thing that every orchestrator asks."""
+    assert synapse.poll() is None
+    assert healthy()
+
+
+def test_it_serves_the_pinned_version(synapse: subprocess.Popen[bytes]) -> None:
+    """What was pinned is what runs."""
+    pin = json.loads(Path(os.environ["PIN"]).read_text())
+    assert "v1.11" in call("/_matrix/client/versions")["versions"]
+    server = call("/_matrix/federation/v1/version")["server"]
+    assert server == {"name": "Synapse", "version": pin["version"]}
+
+
+def test_a_user_registers_and_logs_in(synapse: subprocess.Popen[bytes]) -> None:
+    """Database, password hashing and the Rust part all take part in it."""
+    nonce = call("/_synapse/admin/v1/register")["nonce"]
+    fields = "\0".join([nonce, "alice", "wonderland", "notadmin"])
+    mac = hmac.new(SHARED_SECRET.encode(), fields.encode(), hashlib.sha1).hexdigest()
+    user = {"nonce": nonce, "username": "alice", "password": "wonderland", "mac": mac}
+    assert call("/_synapse/admin/v1/register", user)["user_id"] == f"@alice:{SERVER_NAME}"
+    identifier = {"type": "m.id.user", "user": "alice"}
+    login = {"type": "m.login.password", "identifier": identifier, "password": "wonderland"}
+    assert call("/_matrix/client/v3/login", login)["access_token"]
+
+
+def test_it_gives_metrics(synapse: subprocess.Popen[bytes]) -> None:
+    """Prometheus reads port 9000."""
+    with urllib.request.urlopen("http://127.0.0.1:9000/_synapse/metrics", timeout=30) as answer:
+        assert b"synapse_build_info" in answer.read()
+
+
+def test_federation_speaks_tls(synapse: subprocess.Popen[bytes], folder: Path) -> None:
+    """Port 8448 shows the mounted certificate."""
+    context = ssl.create_default_context(cafile=str(folder / "data/tls.crt"))
+    context.check_hostname = False
+    url = "https://127.0.0.1:8448/_matrix/federation/v1/version"
+    with urllib.request.urlopen(url, timeout=30, context=context) as answer:
+        assert json.load(answer)["server"]["name"] == "Synapse"
+
+
+def test_each_log_line_names_application_and_host(
+    synapse: subprocess.Popen[bytes], folder: Path
+) -> None:
+    """Logs of twelve containers end up in one place."""
+    lines = (folder / "log").read_text().splitlines()
+    assert any(line.startswith("synapse.app.homeserver [host-1] - ") for line in lines)
+
+
+def test_rendered_files_are_private(synapse: subprocess.Popen[bytes], folder: Path) -> None:
+    """They hold the operator's secrets."""
+    modes = {
+        path.name: path.stat().st_mode & 0o777 for path in (folder / "synapse_runtime").iterdir()
+    }
+    assert modes == {"homeserver.yaml": 0o600, "log.yaml": 0o600}
+
+
+def test_sigterm_ends_it_cleanly(synapse: subprocess.Popen[bytes]) -> None:
+    """Last: `docker stop` reaches Synapse itself, and it ends with code 0 in under 5 s."""
+    children = Path(f"/proc/{synapse.pid}/task/{synapse.pid}/children").read_text().split()
+    target = int(children[0]) if children else synapse.pid
+    os.kill(target, signal.SIGTERM)
+    assert synapse.wait(timeout=5) == 0
