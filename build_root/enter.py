@@ -51,7 +51,14 @@ def bwrap_command(root: Path, work: Path, visible: list[Path]) -> list[str]:
     libraries = root / _LIBRARIES
     command = [str(libraries / "ld-linux-x86-64.so.2"), "--library-path", str(libraries)]
     command += [str(root / "usr/bin/bwrap"), "--unshare-all", "--uid", "1000", "--gid", "1000"]
-    command += ["--cap-add", "CAP_SYS_CHROOT", "--die-with-parent", "--hostname", "build", "--clearenv"]
+    command += [
+        "--cap-add",
+        "CAP_SYS_CHROOT",
+        "--die-with-parent",
+        "--hostname",
+        "build",
+        "--clearenv",
+    ]
     for name, value in _ENVIRON.items():
         command += ["--setenv", name, value]
     for name in ("usr", "etc", "var"):

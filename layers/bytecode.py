@@ -2,10 +2,12 @@
 
 import importlib.util
 import multiprocessing
-from importlib import _bootstrap_external  # type: ignore[attr-defined]
 from pathlib import PurePosixPath
 
 from tar_writer import Layer
+
+# Where CPython's own py_compile takes it from.
+_bootstrap_external = importlib.import_module("importlib._bootstrap_external")
 
 # What marshal writes depends on what its process did before: so the number of processes and the
 # share of each are fixed, and every process starts afresh.

@@ -3,4 +3,6 @@
 import sys
 
 if __name__ == "__main__":
-    sys.exit("error: pin cannot pin yet; the pairs that are pinned stand in config/synapse_pins.bzl")
+    sys.exit(
+        "error: pin cannot pin yet; the pairs that are pinned stand in config/synapse_pins.bzl"
+    )

@@ -9,6 +9,9 @@ import pytest
 def main(arguments: list[str]) -> int:
     """Return pytest's exit status; an empty collection is a failure."""
     options = ["-p", "no:cacheprovider", "-ra", "--strict-markers", "--import-mode=importlib"]
+    scratch = os.environ.get("TEST_TMPDIR")
+    if scratch:
+        options.append(f"--basetemp={scratch}/pytest")
     results = os.environ.get("XML_OUTPUT_FILE")
     if results:
         options.append(f"--junitxml={results}")

@@ -91,7 +91,9 @@ def write_documents(folder: Path, documents: Mapping[str, Mapping[str, Any]]) ->
             paths.append(folder / name)
     except OSError as error:
         raise ConfigError(
-            [f"{folder} cannot be written: {error.strerror}; mount a tmpfs that uid "
-             f"{os.geteuid()} may write"]
+            [
+                f"{folder} cannot be written: {error.strerror}; mount a tmpfs that uid "
+                f"{os.geteuid()} may write"
+            ]
         ) from None
     return paths

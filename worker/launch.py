@@ -47,11 +47,24 @@ def synapse_command(settings: Settings, files: Sequence[Path]) -> list[str]:
 
 
 def drop_rights(settings: Settings) -> list[str]:
-    """Become UID:GID when root, keeping nothing; return warnings otherwise."""
+    """Become UID:GID when root, keeping nothing; return warnings otherwise.
+
+    Raises:
+        ConfigError: when root lacks CAP_SETUID or CAP_SETGID.
+    """
     if os.geteuid() == 0:
-        os.setgroups([])
-        os.setgid(settings.gid)
-        os.setuid(settings.uid)
+        try:
+            os.setgroups([])
+            os.setgid(settings.gid)
+            os.setuid(settings.uid)
+        except PermissionError:
+            user = f"{settings.uid}:{settings.gid}"
+            raise ConfigError(
+                [
+                    f"started as root without the right to become {user}; start the container with "
+                    f"--user {user}"
+                ]
+            ) from None
         return []
     if os.geteuid() != settings.uid and "UID" in os.environ:
         return [f"UID={settings.uid} is not used: started as uid {os.geteuid()}, not as root"]
@@ -71,8 +84,10 @@ def choose_cpus(settings: Settings) -> None:
     except OSError:
         have = sorted(os.sched_getaffinity(0))
         raise ConfigError(
-            [f"SYNAPSE_CPU_AFFINITY names CPUs {sorted(settings.cpus)}, but only {have} may be "
-             "used here; choose among them"]
+            [
+                f"SYNAPSE_CPU_AFFINITY names CPUs {sorted(settings.cpus)}, but only {have} may be "
+                "used here; choose among them"
+            ]
         ) from None
 
 

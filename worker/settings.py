@@ -122,9 +122,7 @@ def parse(environ: Mapping[str, str]) -> Settings:
     if level not in LOG_LEVELS:
         value = environ["SYNAPSE_LOG_LEVEL"]
         choices = ", ".join(LOG_LEVELS)
-        problems.append(
-            f"SYNAPSE_LOG_LEVEL={value!r} is not a log level; choose one of {choices}"
-        )
+        problems.append(f"SYNAPSE_LOG_LEVEL={value!r} is not a log level; choose one of {choices}")
     host = environ.get("SYNAPSE_REPLICATION_HOST", "")
     if worker is not None and not worker.main:
         if not host:

@@ -79,7 +79,10 @@ def main(argv: list[str]) -> int:
             "CARGO_HOME": str(home),
             "CARGO_TARGET_DIR": str(_BUILD / "target"),
             "CARGO_PROFILE_RELEASE_STRIP": "symbols",
-            "RUSTFLAGS": f"--remap-path-prefix={vendor}=/vendor --remap-path-prefix={_BUILD}=/build",
+            "RUSTFLAGS": " ".join(
+                f"--remap-path-prefix={path}={name}"
+                for path, name in ((vendor, "/vendor"), (_BUILD, "/build"))
+            ),
         }
     environ["CFLAGS"] = f"-O2 -g0 -ffile-prefix-map={_BUILD}=/build"
     environ["LDFLAGS"] = "-Wl,--strip-all -Wl,--build-id=none"

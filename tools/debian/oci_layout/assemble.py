@@ -164,9 +164,7 @@ def _expand(lines: list[str], known: list[str]) -> list[str]:
     have = dict(line.split("=", 1) for line in known)
     for line in lines:
         key, _, value = line.partition("=")
-        have[key] = re.sub(
-            r"\$\{?([a-zA-Z0-9_]+)\}?", lambda match: have.get(match[1], ""), value
-        )
+        have[key] = re.sub(r"\$\{?([a-zA-Z0-9_]+)\}?", lambda match: have.get(match[1], ""), value)
     return [f"{key}={value}" for key, value in have.items()]
 
 

@@ -48,6 +48,7 @@ def _digest(name, kwargs):
     digest_rule(
         name = name + ".digest",
         image = name,
+        testonly = kwargs.get("testonly", False),
         visibility = kwargs.get("visibility"),
         tags = kwargs.get("tags", []),
     )

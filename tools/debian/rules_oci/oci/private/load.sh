@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Loads the image into docker or podman, whichever answers.
 set -euo pipefail
-tarball={{tarball}}
+tarball="{{tarball}}"
 [[ -e $tarball ]] || tarball="${BASH_SOURCE[0]}.runfiles/synapse_worker_image/$tarball"
 refused=""
 for engine in docker podman; do

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Pushes the image by digest, then tags what was pushed.
 set -euo pipefail
-image={{image}}
+image="{{image}}"
 [[ -e $image ]] || image="${BASH_SOURCE[0]}.runfiles/synapse_worker_image/$image"
-repository={{repository}}
+repository="{{repository}}"
 tags=()
 while (($#)); do
   case $1 in

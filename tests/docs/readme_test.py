@@ -1,0 +1,44 @@
+"""Prose that a check keeps true: the README's table, its paths, and the house rules."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from worker.worker_types import load_table
+
+WORKSPACE = Path(__file__).resolve().parents[2]
+README = (WORKSPACE / "README.md").read_text()
+
+
+def test_the_table_of_worker_types_is_the_one_table() -> None:
+    """The README copies it, so it must be the same."""
+    types, ports = load_table()
+    rows = {}
+    for line in README.splitlines():
+        match = re.fullmatch(r"\| `(synapse\.app\.\w+)` +\| ([0-9, ]+?) +\| .* \|", line)
+        if match:
+            rows[match[1]] = match[2]
+    order = ("client", "federation", "metrics")
+    expected = {
+        app: ", ".join(str(ports[name]) for name in order if name in worker.listeners)
+        for app, worker in types.items()
+    }
+    assert rows == expected
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/choices.md", "docs/troubleshooting.md"])
+def test_every_path_in_prose_exists(name: str) -> None:
+    """A file that moved must move here too."""
+    text = (WORKSPACE / name).read_text()
+    paths = set(re.findall(r"`((?:[a-z_]+/)+[\w.]*|[A-Z]{4,}[\w.]*)`", text))
+    missing = [path for path in paths if "/" in path and not (WORKSPACE / path).exists()]
+    assert not missing
+
+
+def test_every_variable_of_the_entrypoint_is_documented() -> None:
+    """An undocumented setting is none."""
+    source = (WORKSPACE / "worker/settings.py").read_text()
+    variables = set(re.findall(r'"(SYNAPSE_[A-Z_]+)"', source))
+    assert variables
+    assert not {name for name in variables if f"`{name}`" not in README}

@@ -1,0 +1,276 @@
+"""The entrypoint's answers: every wrong setting by its text, and what each type renders."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.harness.site import WORKERS
+from worker.__main__ import main
+from worker.documents import documents, dropped
+from worker.errors import ConfigError
+from worker.files import read_homeserver, write_documents
+from worker.launch import synapse_command, synapse_environ
+from worker.settings import Settings, parse
+from worker.worker_types import load_table
+
+TYPES, PORTS = load_table()
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def settings(**variables: str) -> Settings:
+    """Parse ``variables`` over a complete request for a pusher."""
+    base = {
+        "SYNAPSE_WORKER": "synapse.app.pusher",
+        "SYNAPSE_REPLICATION_HOST": "main",
+        "SYNAPSE_HOSTNAME": "host-1",
+    }
+    return parse(base | variables)
+
+
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        ({"SYNAPSE_WORKER": "bogus"}, "SYNAPSE_WORKER='bogus' is not a worker type; choose one of"),
+        ({"SYNAPSE_WORKER": ""}, "SYNAPSE_WORKER is not set; choose one of synapse.app.appservice"),
+        ({"SYNAPSE_WORKER": "synapse.app.Pusher"}, "SYNAPSE_WORKER='synapse.app.Pusher' is not"),
+        ({"SYNAPSE_REPLICATION_HOST": ""}, "SYNAPSE_REPLICATION_HOST is not set; give the host"),
+        ({"SYNAPSE_REPLICATION_HOST": "http://a"}, "SYNAPSE_REPLICATION_HOST='http://a' is not a"),
+        ({"SYNAPSE_REPLICATION_HOST": "a b"}, "SYNAPSE_REPLICATION_HOST='a b' is not a host name"),
+        ({"SYNAPSE_LOG_LEVEL": "banana"}, "SYNAPSE_LOG_LEVEL='banana' is not a log level; choose"),
+        ({"SYNAPSE_LOG_LEVEL": "10"}, "SYNAPSE_LOG_LEVEL='10' is not a log level; choose one of"),
+        ({"SYNAPSE_CPU_AFFINITY": "abc"}, "SYNAPSE_CPU_AFFINITY='abc' is not a CPU mask; give a"),
+        ({"SYNAPSE_CPU_AFFINITY": "0"}, "SYNAPSE_CPU_AFFINITY='0' is not a CPU mask; give a"),
+        ({"SYNAPSE_CPU_AFFINITY": "-1"}, "SYNAPSE_CPU_AFFINITY='-1' is not a CPU mask; give a"),
+        ({"UID": "root"}, "UID='root' is not a numeric id above 0; give one, such as 991"),
+        ({"UID": "0"}, "UID='0' is not a numeric id above 0; give one, such as 991"),
+        ({"GID": "-5"}, "GID='-5' is not a numeric id above 0; give one, such as 991"),
+        ({"SYNAPSE_JEMALLOC": "maybe"}, "SYNAPSE_JEMALLOC='maybe' is neither on nor off; use one"),
+        ({"SYNAPSE_WORKER_NAME": "main"}, "SYNAPSE_WORKER_NAME='main' is reserved for the main"),
+        ({"SYNAPSE_WORKER_NAME": "master"}, "SYNAPSE_WORKER_NAME='master' is reserved for the"),
+        ({"SYNAPSE_WORKER_NAME": "a/b"}, "SYNAPSE_WORKER_NAME='a/b' has characters that no worker"),
+        (
+            {"SYNAPSE_WORKER": "homeserver", "SYNAPSE_WORKER_NAME": "one"},
+            "SYNAPSE_WORKER_NAME='one' is set for the main process, which would then call itself",
+        ),
+    ],
+)
+def test_a_wrong_variable_is_named_with_its_value(variables: dict[str, str], problem: str) -> None:
+    """The line alone must tell the operator what to change."""
+    with pytest.raises(ConfigError) as caught:
+        settings(**variables)
+    assert len(caught.value.problems) == 1
+    assert caught.value.problems[0].startswith(problem)
+
+
+def test_all_wrong_variables_are_reported_at_once() -> None:
+    """Nobody wants to restart a container once per mistake."""
+    with pytest.raises(ConfigError) as caught:
+        settings(SYNAPSE_WORKER="x", UID="x", GID="x", SYNAPSE_LOG_LEVEL="x")
+    assert len(caught.value.problems) == 4
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"", "is empty; it must be a mapping of settings"),
+        (b"- a\n", "is a list; it must be a mapping of settings"),
+        (b"text", "is a str; it must be a mapping of settings"),
+        (b"a: 1\na: 2\n", "is not YAML: line 2: a stands there twice"),
+        (b"a: \xff\n", "is not UTF-8: byte 3 is wrong"),
+        (b"a:\n\t- b\n", "is not YAML: line 2: "),
+        (b"a: [1\n", "is not YAML: line "),
+        (b"a: !!python/object/apply:os.system [id]\n", "is not YAML: line 1: "),
+        (b"a: \x00\n", "is not YAML: "),
+        (b"[" * 5000, "is n"),
+        (b"#" * (10 * 1024 * 1024 + 1), "has 10485761 bytes; at most 10485760 are read"),
+    ],
+)
+def test_an_unusable_homeserver_yaml_gives_one_line(
+    tmp_path: Path, data: bytes, problem: str
+) -> None:
+    """Synapse itself answers with up to 58 lines of traceback, or starts on half of the file."""
+    path = tmp_path / "homeserver.yaml"
+    path.write_bytes(data)
+    with pytest.raises(ConfigError) as caught:
+        read_homeserver(path)
+    (line,) = caught.value.problems
+    assert line.startswith(f"{path} {problem}")
+    assert "\n" not in line
+
+
+def test_a_missing_homeserver_yaml_is_named(tmp_path: Path) -> None:
+    """The commonest first mistake: a volume that is not mounted."""
+    path = tmp_path / "homeserver.yaml"
+    with pytest.raises(ConfigError, match=r"is missing; mount a homeserver\.yaml there"):
+        read_homeserver(path)
+
+
+def test_a_folder_in_place_of_homeserver_yaml_is_named(tmp_path: Path) -> None:
+    """Docker makes a folder when the file to mount does not exist."""
+    with pytest.raises(ConfigError, match="is a folder; mount a file there"):
+        read_homeserver(tmp_path)
+
+
+def run(tmp_path: Path, homeserver: dict[str, Any], **variables: str) -> tuple[int, list[Path]]:
+    """Run `print-config` as an ordinary user would; return status and what was written."""
+    data, runtime = tmp_path / "data", tmp_path / "runtime"
+    for folder in (data, runtime):
+        folder.mkdir(exist_ok=True)
+    (data / "homeserver.yaml").write_text(yaml.safe_dump(homeserver))
+    environ = {
+        "SYNAPSE_WORKER": "pusher",
+        "SYNAPSE_REPLICATION_HOST": "main",
+        "SYNAPSE_DATA_DIR": str(data),
+        "SYNAPSE_RUNTIME_DIR": str(runtime),
+        "SYNAPSE_MEDIA_DIR": str(tmp_path / "media"),
+    }
+    return main(["print-config"], environ | variables), list(runtime.iterdir())
+
+
+@pytest.fixture(autouse=True)
+def keep_rights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that happens to run as root must stay root, or nothing could be cleaned up."""
+    monkeypatch.setattr("worker.__main__.drop_rights", lambda _: [])
+
+
+GOOD: dict[str, Any] = yaml.safe_load(WORKERS)
+
+
+@pytest.mark.parametrize(
+    ("change", "variables", "line"),
+    [
+        ({"server_name": None}, {}, "error: homeserver.yaml: server_name is missing; set it"),
+        ({"report_stats": None}, {}, "error: homeserver.yaml: report_stats is missing; set it"),
+        ({"redis": None}, {}, "error: homeserver.yaml: redis is not enabled, and workers hear"),
+        ({"redis": {"enabled": False}}, {}, "error: homeserver.yaml: redis is not enabled, and"),
+        (
+            {"database": {"name": "sqlite3"}},
+            {},
+            "error: homeserver.yaml: database.name is 'sqlite3'",
+        ),
+        ({"database": None}, {}, "error: homeserver.yaml: database.name is None, and workers"),
+        ({"instance_map": []}, {}, "error: homeserver.yaml: instance_map is a list; make it a"),
+        ({"start_pushers": True}, {}, "error: homeserver.yaml: start_pushers leaves the duty of"),
+        (
+            {"start_pushers": None, "pusher_instances": ["x"]},
+            {},
+            "error: homeserver.yaml: start_pushers leaves the duty of synapse.app.pusher on",
+        ),
+        (
+            {"send_federation": True},
+            {"SYNAPSE_WORKER": "federation_sender"},
+            "error: homeserver.yaml: send_federation leaves the duty of synapse.app.",
+        ),
+        (
+            {"notify_appservices": True},
+            {"SYNAPSE_WORKER": "appservice"},
+            "error: homeserver.yaml: notify_appservices leaves the duty of synapse.app.app",
+        ),
+        (
+            {"update_user_directory": None},
+            {"SYNAPSE_WORKER": "user_dir"},
+            "error: homeserver.yaml: update_user_directory leaves the duty of synapse.app.u",
+        ),
+        ({}, {"SYNAPSE_WORKER": "federation_reader"}, "tls.crt: the TLS certificate is missing;"),
+        ({}, {"SYNAPSE_WORKER": "federation_reader"}, "tls.key: the TLS key is missing; mount it"),
+        ({}, {"SYNAPSE_WORKER": "homeserver"}, "signing.key: the signing key is missing; mount it"),
+        ({}, {"SYNAPSE_WORKER": "media_repository"}, "media cannot be written by uid"),
+    ],
+)
+def test_a_contradiction_is_refused_before_synapse_starts(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: dict[str, Any],
+    variables: dict[str, str],
+    line: str,
+) -> None:
+    """Each of these starts healthy, or dies with a traceback, in Synapse itself."""
+    homeserver = {key: value for key, value in (GOOD | change).items() if value is not None}
+    status, written = run(tmp_path, homeserver, **variables)
+    errors = capsys.readouterr().err
+    assert (status, written) == (2, [])
+    assert line in errors
+    assert "Traceback" not in errors
+
+
+def test_an_unknown_verb_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A typing error must not start a server."""
+    assert main(["stat"], {}) == 2
+    assert capsys.readouterr().err == (
+        "error: 'stat' is not a verb; use one of start, check, print-config\n"
+    )
+
+
+def test_settings_of_the_predecessors_time_are_left_out_with_a_warning() -> None:
+    """An environment that worked with the predecessor works here, and says what to drop."""
+    old = {"worker_replication_host": "a", "log_file": "/dev/null", "tls_dh_params_path": "x"}
+    assert [line.split(": ")[1].split(" is left out")[0] for line in dropped(old)] == [
+        "log_file",
+        "tls_dh_params_path",
+        "worker_replication_host",
+    ]
+    shared = documents(GOOD | old, settings())["homeserver.yaml"]
+    assert not old.keys() & shared.keys()
+
+
+@pytest.mark.parametrize("app", TYPES)
+def test_each_type_renders_its_golden_file(app: str) -> None:
+    """Whoever changes what Synapse gets sees it in review."""
+    variables = {} if TYPES[app].main else {"SYNAPSE_REPLICATION_HOST": "main"}
+    chosen = parse({"SYNAPSE_WORKER": app, "SYNAPSE_HOSTNAME": "host-1"} | variables)
+    rendered = yaml.safe_dump_all(documents(GOOD, chosen).values(), sort_keys=False)
+    golden = GOLDEN / f"{TYPES[app].slug}.yaml"
+    assert golden.read_text() == rendered, "update it: ./bazelw run //tools:update_golden"
+
+
+def test_files_are_private_and_whole(tmp_path: Path) -> None:
+    """They hold the operator's secrets."""
+    paths = write_documents(tmp_path, {"a.yaml": {"b": 1}})
+    assert paths[0].stat().st_mode & 0o777 == 0o600
+    assert paths[0].read_text() == "b: 1\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.yaml"]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """A read-only root without a tmpfs there."""
+    with pytest.raises(ConfigError, match="cannot be written: No such file or directory; mount"):
+        write_documents(tmp_path / "absent", {"a.yaml": {}})
+
+
+def test_synapse_gets_a_clean_environment() -> None:
+    """Bazel's launcher would otherwise decide what Synapse imports."""
+    dirty = {"PYTHONPATH": "/x", "PYTHONSAFEPATH": "1", "RUNFILES_DIR": "/y", "TZ": "UTC"}
+    assert synapse_environ(dirty, settings(SYNAPSE_JEMALLOC="off")) == {
+        "PYTHONUNBUFFERED": "1",
+        "TZ": "UTC",
+    }
+
+
+def test_a_worker_gets_both_files_and_the_log_only_through_them() -> None:
+    """Synapse reads the log configuration by the path that the documents name."""
+    files = [Path("homeserver.yaml"), Path("worker.yaml"), Path("log.yaml")]
+    assert synapse_command(settings(), files)[1:] == [
+        "-P",
+        "-m",
+        "synapse.app.pusher",
+        "-c",
+        "homeserver.yaml",
+        "-c",
+        "worker.yaml",
+    ]
+
+
+def test_secrets_are_masked_when_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`print-config` ends up in bug reports."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/signing.key").write_text("k")
+    (tmp_path / "data/signing.key").chmod(0o644)
+    status, _ = run(tmp_path, GOOD)
+    printed = capsys.readouterr()
+    assert status == 0, printed.err
+    assert "for tests only" not in printed.out
+    assert "registration_shared_secret: (masked)" in printed.out
