@@ -1,0 +1,19 @@
+"""A pair that has no pin stops the analysis with one clear message."""
+
+load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
+
+def _unpinned_test_impl(ctx):
+    env = analysistest.begin(ctx)
+    asserts.expect_failure(
+        env,
+        "--synapse_repo=element-hq/synapse --synapse_branch=no-such-branch is not pinned; " +
+        "pinned are: element-hq/synapse master; pin it with: " +
+        "./bazelw run pin -- --repo element-hq/synapse --branch no-such-branch",
+    )
+    return analysistest.end(env)
+
+unpinned_test = analysistest.make(
+    _unpinned_test_impl,
+    config_settings = {str(Label("//config:synapse_branch")): "no-such-branch"},
+    expect_failure = True,
+)
