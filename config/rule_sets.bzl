@@ -5,9 +5,10 @@ load("@bazel_tools//tools/build_defs/repo:utils.bzl", "maybe")
 
 _RULE_SETS = {
     "aspect_bazel_lib": struct(
-        path = "bazel-contrib/bazel-lib/releases/download/v2.22.5/bazel-lib-v2.22.5.tar.gz",
-        sha256 = "94e192033ca8027f26de71c9000a67ef9c73695c2b88e2c559045170917ead0c",
-        strip_prefix = "bazel-lib-2.22.5",
+        # What rules_oci 2.2.6 is made for; later ones need tar.bzl.
+        path = "aspect-build/bazel-lib/releases/download/v2.7.2/bazel-lib-v2.7.2.tar.gz",
+        sha256 = "a8a92645e7298bbf538aa880131c6adb4cf6239bbd27230f077a00414d58e4ce",
+        strip_prefix = "bazel-lib-2.7.2",
     ),
     "bazel_features": struct(
         path = "bazel-contrib/bazel_features/releases/download/v1.10.0/bazel_features-v1.10.0.tar.gz",
