@@ -1,55 +1,63 @@
-"""Compiles Python files to bytecode that never asks for its source, the same on every machine."""
+"""Adds bytecode beside every Python file of a layer, the same whatever else the layer holds."""
 
 import importlib.util
-import multiprocessing
-from pathlib import PurePosixPath
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+from layer_error import LayerError
 from tar_writer import Layer
 
-# Where CPython's own py_compile takes it from.
-_bootstrap_external = importlib.import_module("importlib._bootstrap_external")
-
-# What marshal writes depends on what its process did before: so the number of processes and the
-# share of each are fixed, and every process starts afresh.
-_PROCESSES = 4
-
-
-def _compile_share(share: list[tuple[str, bytes]]) -> list[tuple[str, bytes | None]]:
-    result: list[tuple[str, bytes | None]] = []
-    for path, source in share:
-        try:
-            code = compile(source, "/" + path, "exec", dont_inherit=True, optimize=0)
-        except (SyntaxError, ValueError):
-            result.append((path, None))
-            continue
-        digest = importlib.util.source_hash(source)
-        pyc = _bootstrap_external._code_to_hash_pyc(code, digest, checked=False)
-        result.append((path, bytes(pyc)))
-    return result
+_WORKER = Path(__file__).with_name("compile_worker.py")
+# No site and no environment: nothing but the interpreter decides a worker's state.
+_COMMAND = (sys.executable, "-I", "-S", "-B", "-W", "ignore", str(_WORKER))
 
 
 def cache_path(path: str) -> str:
     """Return where the import system looks for the bytecode of ``path`` (PEP 3147)."""
-    plain = PurePosixPath(path)
-    tag = importlib.util.cache_from_source(plain.name).rpartition("/")[2]
-    return str(plain.parent / "__pycache__" / tag)
+    return importlib.util.cache_from_source(path, optimization="")
+
+
+def _compile(sources: Sequence[tuple[str, bytes]]) -> list[bytes]:
+    """Return the bytecode of each of ``sources``, compiled by one worker; empty where none is."""
+    result = []
+    with subprocess.Popen(
+        _COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={"LC_ALL": "C.UTF-8"}
+    ) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        for path, source in sources:
+            name = os.fsencode("/" + path)
+            worker.stdin.write(struct.pack("<II", len(name), len(source)) + name + source)
+            worker.stdin.flush()
+            head = worker.stdout.read(4)
+            if len(head) < 4:
+                raise LayerError(f"{path}: the compiler ended without an answer")
+            result.append(worker.stdout.read(struct.unpack("<I", head)[0]))
+    return result
 
 
 def add_bytecode(layer: Layer) -> list[str]:
     """Add the bytecode of every .py of ``layer``; return those that are not Python 3."""
-    sources = sorted(
-        (path, entry.data)
-        for path, entry in layer.entries.items()
+    paths = [
+        path
+        for path, entry in layer.entries().items()
         if path.endswith(".py") and entry.kind == "file"
-    )
-    shares = [sources[place::_PROCESSES] for place in range(_PROCESSES)]
-    with multiprocessing.get_context("spawn").Pool(_PROCESSES, maxtasksperchild=1) as pool:
-        compiled = pool.map(_compile_share, shares, chunksize=1)
+    ]
+    workers = len(os.sched_getaffinity(0))
+    shares = [paths[first::workers] for first in range(workers)]
     failed = []
-    for share in compiled:
-        for path, pyc in share:
-            if pyc is None:
-                failed.append(path)
-            else:
-                layer.file(cache_path(path), pyc, path)
+    with ThreadPoolExecutor(workers) as pool:
+        # Read here and not in the threads: the layer's spool has one position.
+        texts = [[(path, layer.read(path)) for path in share] for share in shares]
+        for share, compiled in zip(shares, pool.map(_compile, texts), strict=True):
+            for path, data in zip(share, compiled, strict=True):
+                if data:
+                    layer.file(cache_path(path), data, path)
+                else:
+                    failed.append(path)
     return sorted(failed)

@@ -1,12 +1,9 @@
 """Rules that turn pinned inputs into deterministic layers."""
 
-load(
-    "//layers/private:layers.bzl",
-    _debian_layer = "debian_layer",
-    _program_layer = "program_layer",
-    _wheels_layer = "wheels_layer",
-)
+load("//layers/private:debian_layer.bzl", _debian_layer = "debian_layer")
+load("//layers/private:entrypoint_layer.bzl", _entrypoint_layer = "entrypoint_layer")
+load("//layers/private:wheels_layer.bzl", _wheels_layer = "wheels_layer")
 
 debian_layer = _debian_layer
-program_layer = _program_layer
+entrypoint_layer = _entrypoint_layer
 wheels_layer = _wheels_layer

@@ -1,5 +1,6 @@
 """push against Debian's own registry on loopback: digest, tags, credentials, refusals."""
 
+import base64
 import json
 import os
 import shutil
@@ -77,13 +78,30 @@ def test_the_registry_has_the_built_digest_under_every_tag(
                 assert answer.headers["Docker-Content-Digest"] == digest
 
 
+# bcrypt of "wonderland", as `htpasswd -B` writes it.
+ALICE = "alice:$2y$05$abcdefghijklmnopqrstuuA0vov2GDneHB3.8.cv9UF9g.RdvScIW\n"
+
+
+@needs_registry
+def test_credentials_come_from_the_docker_config(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever ran `docker login`, or `podman login` with this file, may push."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with registry(tmp_path, htpasswd=ALICE) as address:
+        login = base64.b64encode(b"alice:wonderland").decode()
+        (tmp_path / "config.json").write_text(json.dumps({"auths": {address: {"auth": login}}}))
+        assert main(["--repository", f"{address}/one", "--tag", "t"], LAUNCHER, DIGEST) == 0
+    assert capsys.readouterr().out.endswith(f"\n{address}/one:t\n")
+
+
 @needs_registry
 def test_a_registry_that_wants_credentials_refuses_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No retry storm and no stack: the status is in the line."""
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    with registry(tmp_path, htpasswd="nobody:$2y$05$invalidinvalidinvalidinv\n") as address:
+    with registry(tmp_path, htpasswd=ALICE) as address:
         assert main(["--repository", f"{address}/one", "--tag", "t"], LAUNCHER, DIGEST) == 1
     errors = capsys.readouterr().err
     assert errors.startswith(f"error: {address}/one refused the push: ")

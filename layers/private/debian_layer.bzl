@@ -1,0 +1,26 @@
+"""The rule that lays Debian packages into the base layer."""
+
+load(":write_layer.bzl", "WRITE_LAYER_ATTRS", "write_layer")
+
+_ATTRS = WRITE_LAYER_ATTRS | {
+    "debs": attr.label(allow_files = [".deb"], doc = "The .deb files.", mandatory = True),
+    "leave_out": attr.string_dict(doc = "Packages among `debs` left out, each with its reason."),
+}
+
+def _debian_layer_impl(ctx):
+    for package, reason in ctx.attr.leave_out.items():
+        if not reason:
+            fail("%s: leave_out has no reason for %s; say why nobody misses it" % (
+                ctx.label,
+                package,
+            ))
+    args = ctx.actions.args()
+    args.add_all(ctx.files.debs, before_each = "--deb")
+    args.add_all(sorted(ctx.attr.leave_out.keys()), before_each = "--leave-out")
+    return write_layer(ctx, "debian", args, ctx.files.debs, "Debian packages")
+
+debian_layer = rule(
+    implementation = _debian_layer_impl,
+    doc = "The base: Debian packages, users, authorities, writable folders, the linker's cache.",
+    attrs = _ATTRS,
+)

@@ -1,0 +1,32 @@
+"""The rule that lays the sources of a py_binary into the top layer."""
+
+load(":write_layer.bzl", "WRITE_LAYER_ATTRS", "write_layer")
+
+_ATTRS = WRITE_LAYER_ATTRS | {
+    "binary": attr.label(doc = "The py_binary.", mandatory = True),
+    "main": attr.label(
+        allow_single_file = [".py"],
+        doc = "What becomes its __main__.py.",
+        mandatory = True,
+    ),
+}
+
+# Sources and data only: the launcher differs between versions of rules_python, and the
+# interpreter and PyYAML are those of the layers below.
+def _is_content(file):
+    return file.extension in ["json", "py"] and not file.short_path.startswith("../")
+
+def _entrypoint_layer_impl(ctx):
+    runfiles = ctx.attr.binary[DefaultInfo].default_runfiles.files.to_list()
+    files = [file for file in runfiles if _is_content(file)]
+    args = ctx.actions.args()
+    for file in files:
+        args.add("--file", file, format = file.short_path + "=%s")
+    args.add("--file", ctx.file.main, format = "__main__.py=%s")
+    return write_layer(ctx, "program", args, files + [ctx.file.main], "the entrypoint")
+
+entrypoint_layer = rule(
+    implementation = _entrypoint_layer_impl,
+    doc = "The sources and data of a py_binary, run as `python3 -I /usr/lib/synapse-worker`.",
+    attrs = _ATTRS,
+)

@@ -1,0 +1,25 @@
+"""The rule that lays wheels into the one site-packages folder."""
+
+load(":write_layer.bzl", "WRITE_LAYER_ATTRS", "write_layer")
+
+_ATTRS = WRITE_LAYER_ATTRS | {
+    "scripts": attr.bool(doc = "Whether the wheels' programs go to /usr/local/bin."),
+    "wheels": attr.label_list(
+        allow_files = True,
+        doc = "The wheels, or folders of them.",
+        mandatory = True,
+    ),
+}
+
+def _wheels_layer_impl(ctx):
+    args = ctx.actions.args()
+    args.add_all(ctx.files.wheels, before_each = "--wheel")
+    if ctx.attr.scripts:
+        args.add("--scripts")
+    return write_layer(ctx, "wheels", args, ctx.files.wheels, "wheels")
+
+wheels_layer = rule(
+    implementation = _wheels_layer_impl,
+    doc = "Wheels in the one site-packages folder, checked against RECORD, with bytecode.",
+    attrs = _ATTRS,
+)

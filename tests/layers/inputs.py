@@ -1,0 +1,83 @@
+"""Makes the smallest .deb files and wheels that can be right or wrong, byte by byte."""
+
+import hashlib
+import io
+import tarfile
+import zipfile
+from base64 import urlsafe_b64encode
+from pathlib import Path
+
+CONTROL = "Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b.c>\nDescription: d\n"
+
+
+def member(name: str, data: bytes = b"", *, mode: int = 0o644, **fields: object) -> tarfile.TarInfo:
+    """Return one tar member; ``fields`` are attributes of TarInfo, its bytes are in ``pax``."""
+    info = tarfile.TarInfo(name)
+    info.mode, info.size = mode, len(data)
+    info.pax_headers = {"comment": data.decode("latin-1")}  # Carries the bytes to make_deb.
+    for key, value in fields.items():
+        setattr(info, key, value)
+    return info
+
+
+def _tar(members: list[tarfile.TarInfo]) -> bytes:
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w:xz", format=tarfile.GNU_FORMAT) as archive:
+        for info in members:
+            archive.addfile(info, io.BytesIO(info.pax_headers["comment"].encode("latin-1")))
+    return raw.getvalue()
+
+
+def _ar_member(name: str, data: bytes) -> bytes:
+    header = f"{name:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(data):<10}`\n"
+    return header.encode() + data + b"\n" * (len(data) % 2)
+
+
+def make_deb(folder: Path, members: list[tarfile.TarInfo], name: str = "tiny") -> Path:
+    """Write a package as deb(5) says, without dpkg, which would refuse the wrong ones."""
+    control = [member("./control", CONTROL.format(name=name).encode())]
+    sums = "".join(
+        f"{hashlib.md5(info.pax_headers['comment'].encode('latin-1')).hexdigest()}  "
+        f"{info.name.removeprefix('./')}\n"
+        for info in members
+        if info.isreg()
+    )
+    control.append(member("./md5sums", sums.encode()))
+    path = folder / f"{name}_1_all.deb"
+    path.write_bytes(
+        b"!<arch>\n"
+        + _ar_member("debian-binary", b"2.0\n")
+        + _ar_member("control.tar.xz", _tar(control))
+        + _ar_member("data.tar.xz", _tar(members))
+    )
+    return path
+
+
+def make_wheel(
+    folder: Path,
+    name: str,
+    files: dict[str, str],
+    *,
+    record: dict[str, str] | None = None,
+    modes: dict[str, int] | None = None,
+    version: str = "1.0",
+) -> Path:
+    """Write a wheel; ``record`` replaces what RECORD says of a file, "-" drops the line."""
+    path = folder / f"{name}-1-py3-none-any.whl"
+    info = f"{name}-1.dist-info"
+    content = {**files, f"{info}/WHEEL": f"Wheel-Version: {version}\n"}
+    rows = [f"{info}/RECORD,,\n"]
+    with zipfile.ZipFile(path, "w") as wheel:
+        for place, text in content.items():
+            entry = zipfile.ZipInfo(place)
+            entry.external_attr = (modes or {}).get(place, 0o100644) << 16
+            wheel.writestr(entry, text)
+            digest = urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=")
+            said = (record or {}).get(place, f"sha256={digest.decode()}")
+            if said != "-":
+                rows.append(f"{place},{said},{len(text)}\n")
+        rows += [
+            f"{place},{said},1\n" for place, said in (record or {}).items() if place not in content
+        ]
+        wheel.writestr(f"{info}/RECORD", "".join(rows))
+    return path

@@ -1,0 +1,154 @@
+"""The real layers, entry by entry, against witnesses that share no code with the writer."""
+
+import gzip
+import hashlib
+import os
+import shutil
+import struct
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+LIBRARIES = "usr/lib/x86_64-linux-gnu/"
+WRITABLE = {"data", "synapse_media", "synapse_runtime"}
+
+
+def entries(name: str) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+    """Each entry of the layer ``name`` with its bytes."""
+    with gzip.open(os.environ[name]) as raw, tarfile.open(fileobj=raw, mode="r|") as archive:
+        for info in archive:
+            file = archive.extractfile(info) if info.isreg() else None
+            yield info, file.read() if file else b""
+
+
+@pytest.mark.parametrize("name", ["DEBIAN", "PYTHON", "SYNAPSE", "ENTRYPOINT"])
+def test_every_entry_has_the_one_clock_and_its_owner(name: str) -> None:
+    """And none is setuid, a device, or writable by all but the temporary folders."""
+    names = []
+    for info, _ in entries(name):
+        names.append(info.name)
+        assert info.isreg() or info.isdir() or info.issym(), info.name
+        assert info.mtime == 0, info.name
+        assert not info.mode & 0o6000, info.name
+        assert info.issym() or info.mode & 0o1002 in (0, 0o1002), info.name
+        assert (info.uid, info.gid) == ((991, 991) if info.name in WRITABLE else (0, 0)), info.name
+        assert (info.uname, info.gname) == ("", ""), info.name
+
+    assert names == sorted(set(names))
+
+
+@pytest.mark.parametrize("name", ["DEBIAN", "PYTHON", "SYNAPSE", "ENTRYPOINT"])
+def test_every_python_file_has_bytecode_that_asks_for_nothing(name: str) -> None:
+    """A read-only image cannot write it later; an import is three times slower without."""
+    sources, flags = set(), {}
+    for info, data in entries(name):
+        if info.name.endswith(".py") and info.isreg():
+            sources.add(info.name)
+        elif info.name.endswith(".pyc"):
+            folder, _, file = info.name.partition("__pycache__/")
+            flags[folder + file.partition(".")[0] + ".py"] = data[4:8]
+
+    assert set(flags) == sources
+    assert set(flags.values()) == {b"\x01\0\0\0"}  # PEP 552: unchecked hash.
+
+
+def _soname(data: bytes) -> str | None:
+    """The DT_SONAME of a 64-bit ELF file, by the System V ABI."""
+    if data[:5] != b"\x7fELF\x02":
+        return None
+    offset, size, count = (
+        struct.unpack_from("<Q", data, 32)[0],
+        *struct.unpack_from("<HH", data, 54),
+    )
+    segments = [
+        struct.unpack_from("<IIQQQQ", data, offset + size * number) for number in range(count)
+    ]
+    dynamic = next((segment for segment in segments if segment[0] == 2), None)  # PT_DYNAMIC
+    if dynamic is None:
+        return None
+    tags = dict(struct.iter_unpack("<QQ", data[dynamic[2] : dynamic[2] + dynamic[5] // 16 * 16]))
+    if 14 not in tags:  # DT_SONAME
+        return None
+    strings = tags[5]  # DT_STRTAB, an address: find the segment that is mapped there.
+    for kind, _, place, address, _, length in segments:
+        if kind == 1 and address <= strings < address + length:
+            start = strings - address + place + tags[14]
+            return data[start : data.index(b"\0", start)].decode()
+    return None
+
+
+def _cached(data: bytes) -> dict[str, str]:
+    """Name -> path in an ld.so.cache of the format glibc-ld.so.cache1.1."""
+    assert data.startswith(b"glibc-ld.so.cache1.1")
+    (count,) = struct.unpack_from("<I", data, 20)
+    result = {}
+    for number in range(count):
+        _, key, value, _, _ = struct.unpack_from("<iIIIQ", data, 48 + 24 * number)
+        result[data[key : data.index(b"\0", key)].decode()] = data[
+            value : data.index(b"\0", value)
+        ].decode()
+    return result
+
+
+def test_the_linker_cache_knows_every_library_and_nothing_else() -> None:
+    """LD_PRELOAD=libjemalloc.so.2 is found by name, on every architecture."""
+    sonames, paths, cache = set(), set(), b""
+    for info, data in entries("DEBIAN"):
+        paths.add(info.name)
+        if info.name == "etc/ld.so.cache":
+            cache = data
+        elif info.name.startswith(LIBRARIES) and info.name.count("/") == LIBRARIES.count("/"):
+            sonames |= {_soname(data)} - {None}
+    cached = _cached(cache)
+
+    assert sonames <= set(cached)
+    assert {
+        path.lstrip("/").replace("lib/", "usr/lib/", path.startswith("/lib/"))
+        for path in cached.values()
+    } <= paths
+    assert "libjemalloc.so.2" in cached
+
+
+@pytest.mark.skipif(not shutil.which("ldconfig", path="/usr/sbin:/sbin"), reason="no ldconfig here")
+def test_ldconfig_reads_the_linker_cache(tmp_path: Path) -> None:
+    """glibc's own reader is the witness."""
+    cache = next(data for info, data in entries("DEBIAN") if info.name == "etc/ld.so.cache")
+    (tmp_path / "cache").write_bytes(cache)
+    ldconfig = shutil.which("ldconfig", path="/usr/sbin:/sbin")
+    assert ldconfig
+    printed = subprocess.run(
+        [ldconfig, "-p", "-C", tmp_path / "cache"], check=True, capture_output=True, text=True
+    ).stdout
+
+    assert f"{len(_cached(cache))} libs found in cache" in printed
+    assert "libpq.so.5 (libc6,x86-64) => " in printed
+
+
+def test_the_sums_for_scanners_are_those_of_the_files() -> None:
+    """debsums would find nothing wrong."""
+    files, sums = {}, {}
+    for info, data in entries("DEBIAN"):
+        files[info.name] = hashlib.md5(data).hexdigest()
+        if info.name.endswith(".md5sums"):
+            lines = data.decode().splitlines()
+            sums.update(
+                {
+                    line[34:].replace("lib/", "usr/lib/", line[34:38] == "lib/"): line[:32]
+                    for line in lines
+                }
+            )
+
+    assert len(sums) > 500
+    assert {path for path, md5 in sums.items() if files[path] != md5} == set()
+
+
+def test_the_debian_layer_holds_these_programs_and_no_other() -> None:
+    """Each one more is one more that an intruder could start."""
+    programs = [
+        info.name for info, _ in entries("DEBIAN") if "/bin/" in info.name or "/sbin/" in info.name
+    ]
+
+    assert programs == ["usr/bin/python3", "usr/bin/python3.13", "usr/bin/xmlsec1"]

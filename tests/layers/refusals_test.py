@@ -1,0 +1,74 @@
+"""Shells and package managers do not get in, whoever brings them."""
+
+from pathlib import Path
+
+import pytest
+from layer_error import LayerError
+from refusals import refuse_dangling_links, refuse_unwanted
+from tar_writer import Layer
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("usr/bin/sh", "shell"),
+        ("usr/bin/bash", "shell"),
+        ("usr/bin/dash", "shell"),
+        ("usr/local/bin/busybox", "shell"),
+        ("usr/bin/apt-get", "package manager"),
+        ("usr/bin/dpkg", "package manager"),
+        ("usr/local/bin/pip3.13", "package manager"),
+        ("usr/bin/perl", "interpreter"),
+        ("usr/bin/su", "way to other rights"),
+    ],
+)
+def test_a_program_that_no_image_holds_is_refused(tmp_path: Path, path: str, kind: str) -> None:
+    """It would come in with the next package that depends on it."""
+    with Layer(tmp_path) as layer:
+        layer.file(path, b"\x7fELF", "x.deb", 0o755)
+        with pytest.raises(LayerError, match=rf"x\.deb: {path} is a {kind}; leave its package out"):
+            refuse_unwanted(layer)
+
+
+def test_a_link_that_would_be_a_shell_is_refused(tmp_path: Path) -> None:
+    """/bin/sh is a link in Debian."""
+    with Layer(tmp_path) as layer:
+        layer.link("usr/bin/sh", "python3.13", "x.deb")
+        with pytest.raises(LayerError, match=r"usr/bin/sh is a shell"):
+            refuse_unwanted(layer)
+
+
+def test_a_script_without_its_interpreter_is_refused(tmp_path: Path) -> None:
+    """It could never run."""
+    with Layer(tmp_path) as layer:
+        layer.file("usr/bin/x", b"#!/bin/sh -e\nexit\n", "x.deb", 0o755)
+        with pytest.raises(LayerError, match="usr/bin/x is a script for /bin/sh -e, which the im"):
+            refuse_unwanted(layer)
+
+
+def test_programs_and_python_scripts_are_welcome(tmp_path: Path) -> None:
+    """Only programs are looked at: a library may bring shell scripts that nobody can start."""
+    with Layer(tmp_path) as layer:
+        layer.file("usr/bin/xmlsec1", b"\x7fELF", "x.deb", 0o755)
+        layer.file("usr/local/bin/synctl", b"#!/usr/bin/python3 -I\n", "x.whl", 0o755)
+        layer.file("usr/local/lib/x/tools/update.sh", b"#!/bin/sh\n", "x.whl", 0o755)
+        refuse_unwanted(layer)
+
+
+@pytest.mark.parametrize("target", ["/gone", "gone", "../gone", "a"])
+def test_a_link_to_nowhere_is_refused(tmp_path: Path, target: str) -> None:
+    """Something that was left out was needed after all."""
+    with Layer(tmp_path) as layer:
+        layer.link("usr/a", target, "x.deb")
+        with pytest.raises(LayerError, match=f"x.deb: usr/a leads to {target}, which is left out"):
+            refuse_dangling_links(layer)
+
+
+def test_links_through_links_are_followed(tmp_path: Path) -> None:
+    """/lib is a link itself."""
+    with Layer(tmp_path) as layer:
+        layer.link("lib", "usr/lib", "test")
+        layer.file("usr/lib/x.so.1", b"", "test")
+        layer.link("usr/lib/x.so", "../../lib/x.so.1", "test")
+        layer.link("etc/y", "/lib/x.so", "test")
+        refuse_dangling_links(layer)

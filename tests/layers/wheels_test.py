@@ -1,0 +1,173 @@
+"""Wheels lie in one folder, each file as its wheel's RECORD says."""
+
+from pathlib import Path
+
+import pytest
+from layer_error import LayerError
+from tar_writer import Layer
+from wheels import SITE, add_wheels
+
+from tests.layers.inputs import make_wheel
+
+POINTS = "one-1.dist-info/entry_points.txt"
+
+
+def laid(folder: Path, *wheels: Path, scripts: bool = False) -> dict[str, tuple[int, str]]:
+    """(mode, text) by path of the files of a layer of ``wheels``."""
+    with Layer(folder) as layer:
+        add_wheels(layer, wheels, scripts=scripts)
+        return {
+            path: (entry.mode, layer.read(path).decode())
+            for path, entry in layer.entries().items()
+            if entry.kind == "file"
+        }
+
+
+def test_a_wheel_is_laid_as_its_record_says(tmp_path: Path) -> None:
+    """RECORD, which stays beside, is the independent witness."""
+    wheel = make_wheel(
+        tmp_path, "one", {"one/a.py": "a", "one/b.so": "b"}, modes={"one/b.so": 0o100775}
+    )
+    files = laid(tmp_path, wheel)
+    rows = files[f"{SITE}/one-1.dist-info/RECORD"][1].splitlines()
+
+    assert sorted(files) == sorted(f"{SITE}/{row.partition(',')[0]}" for row in rows)
+    assert files[f"{SITE}/one/a.py"] == (0o644, "a")
+    assert files[f"{SITE}/one/b.so"] == (0o755, "b")
+
+
+def test_data_folders_go_where_the_specification_says(tmp_path: Path) -> None:
+    """purelib and platlib are the one site-packages folder; programs come when asked for."""
+    files = {
+        f"one-1.data/{path}": path
+        for path in ("purelib/a.py", "platlib/b.py", "data/share/c", "headers/d.h")
+    }
+    wheel = make_wheel(tmp_path, "one", {**files, "one-1.data/scripts/e": "#!python\npass\n"})
+
+    without, with_scripts = laid(tmp_path, wheel), laid(tmp_path, wheel, scripts=True)
+
+    assert {path for path in without if "dist-info" not in path} == {
+        f"{SITE}/a.py",
+        f"{SITE}/b.py",
+        "usr/local/include/python3.13/one/d.h",
+        "usr/local/share/c",
+    }
+    assert with_scripts["usr/local/bin/e"] == (0o755, "#!/usr/bin/python3 -I\npass\n")
+
+
+def test_foreign_bytecode_is_left_behind(tmp_path: Path) -> None:
+    """Bytecode is made by the image's own Python, or not at all."""
+    wheel = make_wheel(tmp_path, "one", {"one/__pycache__/a.cpython-313.opt-1.pyc": "x"})
+
+    assert not [path for path in laid(tmp_path, wheel) if "__pycache__" in path]
+
+
+def test_console_scripts_start_the_images_python(tmp_path: Path) -> None:
+    """`register_new_matrix_user` works in the container as in the official image."""
+    wheel = make_wheel(tmp_path, "one", {POINTS: "[console_scripts]\nRun-it = a.b:C.main [x]\n"})
+
+    assert laid(tmp_path, wheel, scripts=True)["usr/local/bin/Run-it"] == (
+        0o755,
+        "#!/usr/bin/python3 -I\nimport sys\n\nfrom a.b import C\n\nsys.exit(C.main())\n",
+    )
+    assert "usr/local/bin/Run-it" not in laid(tmp_path, wheel)
+
+
+def test_two_wheels_that_disagree_about_a_file_are_both_named(tmp_path: Path) -> None:
+    """The later one would silently win otherwise."""
+    wheels = [make_wheel(tmp_path, name, {"x.py": name}) for name in ("one", "two")]
+    with pytest.raises(
+        LayerError, match=r"^one-1-.*\.whl and two-1-.*\.whl both bring .*/x\.py, w"
+    ):
+        laid(tmp_path, *wheels)
+
+
+def test_two_wheels_may_bring_the_same_file(tmp_path: Path) -> None:
+    """Namespace packages share an __init__.py."""
+    wheels = [make_wheel(tmp_path, name, {"x.py": "same"}) for name in ("one", "two")]
+
+    assert laid(tmp_path, *wheels)[f"{SITE}/x.py"] == (0o644, "same")
+
+
+@pytest.mark.parametrize(
+    ("files", "how", "error"),
+    [
+        pytest.param(
+            {"a.py": "a"},
+            {"record": {"a.py": "sha256=AAAA"}},
+            r"one-1-.*: a\.py has not the hash that RECORD names; fetch it again",
+            id="another file than RECORD says",
+        ),
+        pytest.param(
+            {"a.py": "a"},
+            {"record": {"a.py": "-"}},
+            r"one-1-.*: a\.py is not in RECORD",
+            id="a file that RECORD does not know",
+        ),
+        pytest.param(
+            {},
+            {"record": {"gone.py": "sha256=AAAA"}},
+            r"one-1-.*: RECORD names gone\.py, which the wheel lacks",
+            id="a file that is not there",
+        ),
+        pytest.param(
+            {"a.py": "a"},
+            {"record": {"a.py": "md5=AAAA"}},
+            r"one-1-.*: RECORD has 'md5=AAAA' for a\.py; it must be a hash by one of sha256, ",
+            id="a hash that anyone can forge",
+        ),
+        pytest.param({"../a.py": "a"}, {}, r"one-1-.*: '\.\./a\.py' climbs out", id="above"),
+        pytest.param({"/etc/a": "a"}, {}, r"one-1-.*: '/etc/a' is absolute", id="absolute"),
+        pytest.param(
+            {"one-1.data/purelib/../../../a": "a"}, {}, r"one-1-.*climbs out", id="above, by data"
+        ),
+        pytest.param(
+            {"a": "/etc/passwd"},
+            {"modes": {"a": 0o120777}},
+            r"one-1-.*: a is not a plain file; a wheel holds nothing else",
+            id="link",
+        ),
+        pytest.param(
+            {"a": "x"},
+            {"modes": {"a": 0o104755}},
+            r"one-1-.*: .*/a is setuid or setgid",
+            id="setuid",
+        ),
+        pytest.param(
+            {"one-1.data/odd/a": "a"}, {}, r"one-1-.*: 'odd' is no scheme of a wheel", id="scheme"
+        ),
+        pytest.param({}, {"version": "2.0"}, r"one-1-.*: Wheel-Version is '2\.0'; only", id="2.0"),
+        pytest.param(
+            {POINTS: "[console_scripts]\na = b; import os\n"},
+            {},
+            r"one-1-.*: entry_points\.txt: a = b; import os is no console script",
+            id="code for a script",
+        ),
+        pytest.param(
+            {POINTS: "[console_scripts]\n../a = b:c\n"},
+            {},
+            r"one-1-.*: entry_points\.txt: \.\./a = b:c is no console script",
+            id="a script elsewhere",
+        ),
+        pytest.param(
+            {POINTS: "a = b:c\n"},
+            {},
+            r"one-1-.*: entry_points\.txt cannot be read \(File contains no section",
+            id="no section",
+        ),
+    ],
+)
+def test_a_wrong_wheel_is_named(
+    tmp_path: Path, files: dict[str, str], how: dict[str, dict[str, str]], error: str
+) -> None:
+    """One line: which wheel, which path, why."""
+    wheel = make_wheel(tmp_path, "one", files, **how)  # type: ignore[arg-type]
+    with pytest.raises(LayerError, match=error):
+        laid(tmp_path, wheel, scripts=True)
+
+
+def test_what_is_no_wheel_is_named(tmp_path: Path) -> None:
+    """A broken mirror gives one line, not a traceback."""
+    (tmp_path / "x.whl").write_text("<html>")
+    with pytest.raises(LayerError, match=r"^x\.whl: it is not a whole wheel \(File is not a zip"):
+        laid(tmp_path, tmp_path / "x.whl")
