@@ -2,6 +2,8 @@
 
 load(":machine.bzl", "MACHINE_ENVIRON", "package_index")
 
+_PAGES = Label("//config/private:fetch_pages.py")
+
 def _anchors(page):
     """The (file name, address) pairs of an index page: PEP 503 gives each file one anchor."""
     found = []
@@ -10,6 +12,27 @@ def _anchors(page):
         address = head.partition('href="')[2].partition('"')[0].partition("#")[0]
         found.append((rest.partition("<")[0].strip(), address.replace("&amp;", "&")))
     return found
+
+def _fetch_pages(rctx, index, projects):
+    """Fetches the index page of each of `projects` into `.index`."""
+    if index.startswith("http://"):
+        python = rctx.which("python3")
+        if not python:
+            fail("python3 is not on PATH; it asks the package index")
+        done = rctx.execute([python, "-I", rctx.path(_PAGES), index, ".index"] + projects)
+        if done.return_code:
+            fail(done.stderr.strip())
+        return
+    pages = [
+        rctx.download(
+            block = False,
+            output = ".index/" + project,
+            url = "%s/%s/" % (index, project),
+        )
+        for project in projects
+    ]
+    for page in pages:
+        page.wait()
 
 def download_files(rctx, files, folder):
     """Downloads `files` into `folder`, pages and then files in parallel.
@@ -22,16 +45,7 @@ def download_files(rctx, files, folder):
     index = package_index(rctx)
     projects = {file["name"]: None for file in files}
     rctx.report_progress("asking the package index for %d projects" % len(projects))
-    pages = [
-        rctx.download(
-            block = False,
-            output = ".index/" + project,
-            url = "%s/%s/" % (index, project),
-        )
-        for project in projects
-    ]
-    for page in pages:
-        page.wait()
+    _fetch_pages(rctx, index, projects.keys())
     addresses = {}
     for project in projects:
         for filename, address in _anchors(rctx.read(".index/" + project)):

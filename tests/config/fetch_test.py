@@ -1,0 +1,128 @@
+"""What a fetch says when a mirror lies or nobody answers: real Bazel, a mirror on loopback."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+RULES = [Path(path).absolute() for path in os.environ["RULES"].split()]
+# Debian's Bazel brings no Java of its own.
+JAVA = Path("/usr/lib/jvm/default-java")
+pytestmark = pytest.mark.skipif(
+    not shutil.which("bazel"), reason="bazel is not on PATH inside the sandbox"
+)
+_WORKSPACE = """\
+load("//config/private:debian_packages.bzl", "debian_packages")
+load("//config/private:python_files.bzl", "python_site")
+
+debian_packages(name = "debs", lock = "//:debs.json")
+python_site(name = "site", lock = "//:site.json")
+"""
+GOOD = b"what the lock means"
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[str]:
+    """Serve the folder ``served`` on loopback; yield the address."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def fetch(tmp_path: Path, address: str, repository: str) -> subprocess.CompletedProcess[str]:
+    """Load ``repository`` in a workspace with our rules, as a build would."""
+    workspace = tmp_path / "workspace"
+    (workspace / "config/private").mkdir(parents=True)
+    for rule in RULES:
+        shutil.copy(rule, workspace / "config/private")
+    (workspace / "config/private/BUILD.bazel").touch()
+    (workspace / "BUILD.bazel").touch()
+    (workspace / "WORKSPACE").write_text(_WORKSPACE)
+    digest = hashlib.sha256(GOOD).hexdigest()
+    debs = [{"archive": "debian", "path": "pool/main/a/a_1_all.deb", "sha256": digest}]
+    files = [{"filename": "a-1-py3-none-any.whl", "name": "a", "sha256": digest}]
+    (workspace / "debs.json").write_text(json.dumps({"packages": debs}))
+    (workspace / "site.json").write_text(json.dumps({"files": files}))
+    environ = {
+        "DEBIAN_MIRROR": f"{address}/debian",
+        "DEBIAN_SECURITY_MIRROR": f"{address}/debian-security",
+        "HOME": str(tmp_path),
+        "PATH": os.environ["PATH"],
+        "PIP_INDEX_URL": f"{address}/simple",
+    }
+    if JAVA.exists():
+        environ["JAVA_HOME"] = str(JAVA)
+    command = ["bazel", f"--output_user_root={tmp_path}/bazel", "--nohome_rc", "--batch", "query"]
+    command += ["--noenable_bzlmod", "--enable_workspace", "--lockfile_mode=off", "--color=no"]
+    command += ["--http_connector_attempts=1", "--repository_cache=", f"@{repository}//:all"]
+    return subprocess.run(
+        command,
+        cwd=workspace,
+        env=environ,
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=200,
+    )
+
+
+def test_a_wrong_package_is_named_with_both_hashes(tmp_path: Path, served: str) -> None:
+    """The administrator asks the mirror's owner, or takes another mirror."""
+    pool = tmp_path / "served/debian/pool/main/a"
+    pool.mkdir(parents=True)
+    (pool / "a_1_all.deb").write_bytes(b"something else")
+    done = fetch(tmp_path, served, "debs")
+    assert done.returncode != 0
+    found = hashlib.sha256(b"something else").hexdigest()
+    wanted = hashlib.sha256(GOOD).hexdigest()
+    lines = [line for line in done.stderr.splitlines() if "a_1_all.deb" in line]
+    assert any(f"Checksum was {found} but wanted {wanted}" in line for line in lines), done.stderr
+
+
+def test_a_wrong_wheel_is_named_with_both_hashes(tmp_path: Path, served: str) -> None:
+    """The index serves another file under the name."""
+    page = tmp_path / "served/simple/a"
+    page.mkdir(parents=True)
+    anchor = '<a href="/files/a-1-py3-none-any.whl#sha256=0">a-1-py3-none-any.whl</a>'
+    (page / "index.html").write_text(anchor)
+    (tmp_path / "served/files").mkdir()
+    (tmp_path / "served/files/a-1-py3-none-any.whl").write_bytes(b"something else")
+    done = fetch(tmp_path, served, "site")
+    assert done.returncode != 0
+    wanted = hashlib.sha256(GOOD).hexdigest()
+    assert "a-1-py3-none-any.whl" in done.stderr
+    assert f"but wanted {wanted}" in done.stderr
+
+
+def test_a_withdrawn_file_is_named_with_the_remedy(tmp_path: Path, served: str) -> None:
+    """The page is there, the file is not."""
+    page = tmp_path / "served/simple/a"
+    page.mkdir(parents=True)
+    (page / "index.html").write_text('<a href="a-2-py3-none-any.whl">a-2-py3-none-any.whl</a>')
+    done = fetch(tmp_path, served, "site")
+    assert done.returncode != 0
+    assert (
+        "a-1-py3-none-any.whl is not in the package index any more; its lock must move: "
+        "./bazelw run //tools:lock_python" in done.stderr
+    )
+
+
+@pytest.mark.parametrize("repository", ["debs", "site"])
+def test_no_network_names_the_address(tmp_path: Path, repository: str) -> None:
+    """Nobody answers there."""
+    done = fetch(tmp_path, "http://127.0.0.1:9", repository)
+    assert done.returncode != 0
+    assert "http://127.0.0.1:9/" in done.stderr
+    assert "Connection refused" in done.stderr

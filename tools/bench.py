@@ -1,0 +1,84 @@
+"""Measures the image and prints the figures; nothing here asserts a time."""
+
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.harness.image import Image, enter, entrypoint, read_image, unpack
+from tests.harness.site import WORKERS, make_data
+
+_RUNS = 7
+# Runs the entrypoint until it would become Synapse, and prints the clock there.
+_UNTIL_EXEC = """\
+import os, runpy, sys, time
+def stop(*_):
+    print(time.clock_gettime(time.CLOCK_MONOTONIC), flush=True)
+    os._exit(0)
+os.execve = stop
+sys.argv = ["synapse-worker"]
+runpy.run_path("/usr/lib/synapse-worker", run_name="__main__")
+"""
+_CLOCK = "import time; print(time.clock_gettime(time.CLOCK_MONOTONIC))"
+
+
+def sizes(image: Image) -> Iterator[tuple[str, str]]:
+    """Yield what a pull transfers."""
+    layers = image.manifest["layers"]
+    parts = " + ".join(f"{layer['size'] / 1e6:.1f}" for layer in layers)
+    total = sum(layer["size"] for layer in layers) / 1e6
+    yield "compressed layers", f"{total:.1f} MB ({parts})"
+
+
+@contextmanager
+def container(image: Image) -> Iterator[list[str]]:
+    """Yield a command line that enters the unpacked image as a client_reader, root read-only."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        unpack(image, folder / "root")
+        mounts = {"/data": make_data(folder / "data", WORKERS)}
+        for place in ("synapse_media", "synapse_runtime"):
+            mounts["/" + place] = folder / place
+            mounts["/" + place].mkdir()
+        environ = {"SYNAPSE_WORKER": "client_reader", "SYNAPSE_REPLICATION_HOST": "main"}
+        yield enter(image, folder / "root", mounts, environ)
+
+
+def seconds(command: list[str], clock: Callable[[str], float]) -> str:
+    """Return median and range of what ``clock`` makes of the command's output, over its runs."""
+    found = []
+    for _ in range(_RUNS):
+        start = time.clock_gettime(time.CLOCK_MONOTONIC)
+        done = subprocess.run(command, text=True, capture_output=True, check=True)
+        found.append(clock(done.stdout) - start)
+    median = statistics.median(found)
+    return f"{median:.3f} s (of {_RUNS}: {min(found):.3f} to {max(found):.3f})"
+
+
+def main() -> int:
+    """Print one line per figure; return the exit status."""
+    image = read_image(Path(os.environ["IMAGE"]))
+    figures = list(sizes(image))
+    with container(image) as inside:
+        python = [*inside, entrypoint(image)[0], "-I"]
+
+        def printed(text: str) -> float:
+            return float(text)
+
+        figures.append(("python3 to its first line", seconds([*python, "-c", _CLOCK], printed)))
+        imported = f"import synapse.app.generic_worker; {_CLOCK}"
+        figures.append(("import of generic_worker", seconds([*python, "-c", imported], printed)))
+        until_exec = seconds([*python, "-c", _UNTIL_EXEC], printed)
+        figures.append(("entrypoint to exec", until_exec))
+    print(f"{os.cpu_count()} CPUs, root read-only, times from the start of the container process")
+    for what, figure in figures:
+        print(f"{what:28}{figure}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
