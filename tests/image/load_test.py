@@ -1,0 +1,59 @@
+"""load into a container engine, and what it says when there is none."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+LAUNCHER = Path(os.environ["LOAD_LAUNCHER"]).absolute()
+
+
+def works(engine: str) -> bool:
+    """Whether ``engine`` is on PATH and answers."""
+    command = [engine, "info"]
+    return bool(shutil.which(engine)) and not subprocess.run(
+        command, capture_output=True, check=False
+    ).returncode
+
+
+def test_without_an_engine_one_line_says_what_to_do(tmp_path: Path) -> None:
+    """A machine with Bazel alone."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("bash", "cat", "dirname", "env", "mktemp", "rm", "readlink", "sed", "tail"):
+        found = shutil.which(name)
+        if found:
+            (tools / name).symlink_to(found)
+    done = subprocess.run(
+        [shutil.which("bash") or "bash", str(LAUNCHER)],
+        env={"PATH": str(tools)},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert "docker" in last.lower()
+    assert "podman" in last.lower()
+
+
+def test_the_engine_has_the_image_that_was_built(tmp_path: Path) -> None:
+    """Its id is the digest of the configuration that was built."""
+    engines = [engine for engine in ("docker", "podman") if works(engine)]
+    if not engines:
+        pytest.skip("neither docker nor podman answers here")
+    done = subprocess.run([str(LAUNCHER)], text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    layout = Path(os.environ["IMAGE"])
+    (entry,) = json.loads((layout / "index.json").read_text())["manifests"]
+    manifest = json.loads((layout / "blobs" / entry["digest"].replace(":", "/")).read_text())
+    found = subprocess.run(
+        [engines[0], "image", "inspect", "--format", "{{.Id}}", "localhost/synapse-worker-test:t"],
+        text=True,
+        capture_output=True,
+        check=True,
+    ).stdout
+    assert found.strip().removeprefix("sha256:") == manifest["config"]["digest"].split(":")[1]

@@ -1,0 +1,75 @@
+"""Started as root, the entrypoint becomes UID:GID and keeps nothing."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+_PROGRAM = """\
+import os, sys
+from worker.errors import ConfigError
+from worker.launch import drop_rights
+from worker.settings import parse
+settings = parse(os.environ)
+try:
+    print(drop_rights(settings))
+except ConfigError as error:
+    sys.exit("error: " + error.problems[0])
+with open("/proc/self/status") as status:
+    lines = dict(line.split(":", 1) for line in status)
+print(*(" ".join(lines[name].split()) for name in ("Uid", "Gid", "Groups", "CapEff")), sep=";")
+try:
+    os.setuid(0)
+except PermissionError:
+    print("cannot go back")
+"""
+
+
+def run(*prefix: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Drop rights in a process of its own."""
+    paths = [path for path in sys.path if path]
+    return subprocess.run(
+        [*prefix, sys.executable, "-c", _PROGRAM],
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": ":".join(paths),
+            "SYNAPSE_WORKER": "synapse.app.homeserver",
+            **variables,
+        },
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+@root_only
+def test_root_becomes_the_user_and_cannot_go_back() -> None:
+    """Groups and capabilities go with it."""
+    done = run(UID="1234", GID="4321")
+    assert done.stdout.splitlines() == [
+        "[]",
+        "1234 1234 1234 1234;4321 4321 4321 4321;;0000000000000000",
+        "cannot go back",
+    ], done.stderr
+
+
+@root_only
+def test_root_without_the_right_says_how_to_start() -> None:
+    """`--cap-drop ALL` and root contradict each other."""
+    done = run("setpriv", "--bounding-set=-all", "--inh-caps=-all", UID="1234", GID="4321")
+    assert done.stderr == (
+        "error: started as root without the right to become 1234:4321; start the container with "
+        "--user 1234:4321\n"
+    )
+
+
+def test_an_ordinary_user_is_told_that_uid_is_not_used() -> None:
+    """Whoever sets UID expects it to matter."""
+    done = run("unshare", "--user", "--map-user=77", "--map-group=77", UID="1234")
+    assert done.stdout.splitlines()[0] == (
+        "['UID=1234 is not used: started as uid 77, not as root']"
+    ), done.stderr
