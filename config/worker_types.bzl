@@ -1,59 +1,264 @@
-"""The ONE table of worker types: what each application serves, and the duty it takes over."""
+"""The ONE table: what each role does, which application it is, what it serves and what routes to it."""
 
-# What listens where, in every container: the predecessor's fixed ports.
+# What listens where, in every container: the predecessor's fixed ports, and health.
 PORTS = {
     "client": 8008,
     "federation": 8448,
+    "health": 8080,
     "metrics": 9000,
     "replication": 9093,
 }
 
-def _worker(doc, listeners = [], duty = {}, media = False):
+def _role(doc, resources = [], routes = [], get_routes = [], stream = "", duty = "", legacy = "", many = True):
+    """One duty that a worker can take off the main process.
+
+    Args:
+        doc: what it does, in a few words.
+        resources: what its listeners serve (`listeners` of the configuration manual).
+        routes: patterns of paths to route to it (docs/workers.md of the pinned Synapse).
+        get_routes: patterns of paths to route to it for GET alone.
+        stream: the stream that it writes (`stream_writers`).
+        duty: the shared setting that names the worker or workers with this duty.
+        legacy: the older shared setting whose `false` gives the duty to the old application.
+        many: whether several workers may have it.
+
+    Returns:
+        The row.
+    """
     return {
         "doc": doc,
         "duty": duty,
-        "listeners": listeners + ["metrics"],
-        "main": False,
-        "media": media,
+        "get_routes": get_routes,
+        "legacy": legacy,
+        "many": many,
+        "resources": resources,
+        "routes": routes,
+        "stream": stream,
     }
 
-# Application -> its type. `duty`: the shared setting that takes the duty off the main process,
-# the value that does, and the setting that may name the worker instead.
+_CLIENT = "^/_matrix/client/"
+_ALL = _CLIENT + "(api/v1|r0|v3|unstable)/"
+_NEW = _CLIENT + "(r0|v3|unstable)/"
+_FEDERATION = "^/_matrix/federation/"
+
+# Role -> its row. The names are those of the official image.
+ROLES = {
+    "account_data": _role(
+        "writes account data",
+        ["client"],
+        [_NEW + ".*/tags", _NEW + ".*/account_data"],
+        stream = "account_data",
+        many = False,
+    ),
+    "appservice": _role(
+        "sends events to application services",
+        duty = "notify_appservices_from_worker",
+        legacy = "notify_appservices",
+        many = False,
+    ),
+    "background_worker": _role(
+        "runs background tasks",
+        duty = "run_background_tasks_on",
+        many = False,
+    ),
+    "client_reader": _role(
+        "answers reading client requests",
+        ["client"],
+        [
+            _ALL + "publicRooms$",
+            _ALL + "rooms/.*/joined_members$",
+            _ALL + "rooms/.*/context/.*$",
+            _ALL + "rooms/.*/members$",
+            _ALL + "rooms/.*/state$",
+            _ALL + "rooms/.*/messages$",
+            _ALL + "rooms/.*/event/",
+            _CLIENT + "(api/v1|r0|v3|unstable/.*)/rooms/.*/aliases",
+            _CLIENT + "v1/rooms/.*/hierarchy$",
+            _CLIENT + "(v1|unstable)/rooms/.*/relations/",
+            _CLIENT + "v1/rooms/.*/threads$",
+            _CLIENT + "v1/rooms/.*/timestamp_to_event$",
+            _CLIENT + "v1/room_summary/.*$",
+            _CLIENT + "unstable/im.nheko.summary/summary/.*$",
+            _NEW + "account/3pid$",
+            _NEW + "account/whoami$",
+            _NEW + "account/deactivate$",
+            _CLIENT + "versions$",
+            _ALL + "voip/turnServer$",
+            _ALL + "joined_rooms$",
+            _ALL + "search$",
+            _NEW + "user/.*/filter(/|$)",
+            _ALL + "directory/room/.*$",
+            _NEW + "capabilities$",
+            _NEW + "notifications$",
+            _NEW + "keys/query$",
+            _NEW + "keys/changes$",
+            _NEW + "keys/claim$",
+            _NEW + "room_keys/",
+            _ALL + "login$",
+            _NEW + "register$",
+            _NEW + "register/available$",
+            _CLIENT + "v1/register/m.login.registration_token/validity$",
+            _NEW + "password_policy$",
+        ],
+    ),
+    "device_lists": _role(
+        "writes device lists",
+        ["client"],
+        [
+            _CLIENT + "(r0|v3)/delete_devices$",
+            _ALL + "devices(/|$)",
+            _NEW + "keys/upload",
+            _ALL + "keys/device_signing/upload$",
+            _ALL + "keys/signatures/upload$",
+        ],
+        stream = "device_lists",
+    ),
+    "event_creator": _role(
+        "takes sends, joins and invites",
+        ["client"],
+        [
+            _ALL + "createRoom$",
+            _ALL + "rooms/.*/redact",
+            _ALL + "rooms/.*/send",
+            _ALL + "rooms/.*/state/",
+            _ALL + "rooms/.*/(join|invite|leave|ban|unban|kick)$",
+            _ALL + "join/",
+            _ALL + "knock/",
+            _ALL + "profile/",
+            _CLIENT + "unstable/org.matrix.msc4140/delayed_events(/[^/]+(/restart)?)?$",
+        ],
+    ),
+    "event_persister": _role("writes events", stream = "events"),
+    "federation_inbound": _role(
+        "takes the transactions of other servers",
+        ["federation"],
+        [_FEDERATION + "v1/send/"],
+    ),
+    "federation_reader": _role(
+        "answers other servers",
+        ["federation"],
+        [
+            _FEDERATION + "v1/(version$|event/|state/|state_ids/|backfill/|get_missing_events/)",
+            _FEDERATION + "v1/(publicRooms|query/|make_join/|make_leave/|make_knock/|send_knock/)",
+            _FEDERATION + "v1/(event_auth/|timestamp_to_event/|exchange_third_party_invite/)",
+            _FEDERATION + "v1/(user/devices/|hierarchy/|send/)",
+            _FEDERATION + "(v1|v2)/(send_join/|send_leave/|invite/)",
+            "^/_matrix/key/v2/query",
+        ],
+    ),
+    "federation_sender": _role(
+        "sends events to other servers",
+        duty = "federation_sender_instances",
+        legacy = "send_federation",
+    ),
+    "frontend_proxy": _role("takes key uploads", ["client"], [_NEW + "keys/upload"]),
+    "generic_worker": _role("whatever the proxy routes to it", ["client", "federation"]),
+    "media_repository": _role(
+        "keeps and serves media",
+        ["client", "media"],
+        [
+            "^/_matrix/media/",
+            _CLIENT + "v1/media/",
+            _FEDERATION + "v1/media/",
+            "^/_synapse/admin/v1/purge_media_cache$",
+            "^/_synapse/admin/v1/room/.*/media$",
+            "^/_synapse/admin/v1/users/.*/media$",
+            "^/_synapse/admin/v1/media/",
+        ],
+        duty = "media_instance_running_background_jobs",
+    ),
+    "presence": _role(
+        "keeps presence",
+        ["client"],
+        [_ALL + "presence/"],
+        stream = "presence",
+        many = False,
+    ),
+    "push_rules": _role(
+        "writes push rules",
+        ["client"],
+        [_ALL + "pushrules/"],
+        stream = "push_rules",
+        many = False,
+    ),
+    "pusher": _role(
+        "sends push notifications",
+        duty = "pusher_instances",
+        legacy = "start_pushers",
+    ),
+    "receipts": _role(
+        "writes receipts",
+        ["client"],
+        [_NEW + "rooms/.*/receipt", _NEW + "rooms/.*/read_markers"],
+        stream = "receipts",
+    ),
+    "synchrotron": _role(
+        "answers /sync and /events",
+        ["client"],
+        [
+            _CLIENT + "(r0|v3)/sync$",
+            _CLIENT + "(api/v1|r0|v3)/events$",
+            _CLIENT + "(api/v1|r0|v3)/initialSync$",
+            _CLIENT + "(api/v1|r0|v3)/rooms/[^/]+/initialSync$",
+        ],
+    ),
+    "thread_subscriptions": _role(
+        "writes thread subscriptions",
+        ["client"],
+        [_CLIENT + "unstable/io.element.msc4306/rooms/.*/thread/.*/subscription$"],
+        stream = "thread_subscriptions",
+    ),
+    "to_device": _role(
+        "writes to-device messages",
+        ["client"],
+        [_NEW + "sendToDevice/"],
+        stream = "to_device",
+        many = False,
+    ),
+    "typing": _role(
+        "keeps who is typing",
+        ["client"],
+        [_ALL + "rooms/.*/typing"],
+        stream = "typing",
+        many = False,
+    ),
+    "user_dir": _role(
+        "keeps and searches the user directory",
+        ["client"],
+        [_NEW + "user_directory/search$"],
+        duty = "update_user_directory_from_worker",
+        legacy = "update_user_directory",
+        many = False,
+    ),
+}
+
+# Roles whose old application a name `synapse.app.ROLE` of today's Synapse still is.
+_APPLICATIONS = [
+    "pusher",
+    "synchrotron",
+    "appservice",
+    "federation_reader",
+    "federation_sender",
+    "media_repository",
+    "client_reader",
+    "user_dir",
+    "frontend_proxy",
+    "event_creator",
+    "generic_worker",
+]
+
+# Application -> its role; the main process has every duty that nobody took.
 WORKER_TYPES = {
     "synapse.app.homeserver": {
         "doc": "the main process: everything that is routed nowhere else",
-        "duty": {},
-        "listeners": ["client", "federation", "metrics", "replication"],
-        "main": True,
-        "media": True,
+        "role": "",
     },
-    "synapse.app.pusher": _worker(
-        "sends push notifications",
-        duty = {"instances": "pusher_instances", "setting": "start_pushers"},
-    ),
-    "synapse.app.synchrotron": _worker("answers /sync and /events", ["client"]),
-    "synapse.app.appservice": _worker(
-        "sends events to application services",
-        duty = {"instances": "notify_appservices_from_worker", "setting": "notify_appservices"},
-    ),
-    "synapse.app.federation_reader": _worker("answers other servers", ["federation"]),
-    "synapse.app.federation_sender": _worker(
-        "sends events to other servers",
-        duty = {"instances": "federation_sender_instances", "setting": "send_federation"},
-    ),
-    "synapse.app.media_repository": _worker("keeps and serves media", ["client"], media = True),
-    "synapse.app.client_reader": _worker("answers reading client requests", ["client"]),
-    "synapse.app.user_dir": _worker(
-        "keeps and searches the user directory",
-        ["client"],
-        duty = {
-            "instances": "update_user_directory_from_worker",
-            "setting": "update_user_directory",
-        },
-    ),
-    "synapse.app.frontend_proxy": _worker("takes key uploads", ["client"]),
-    "synapse.app.event_creator": _worker("takes sends, joins and invites", ["client"]),
-    "synapse.app.generic_worker": _worker("whatever the proxy routes to it", ["client"]),
+} | {
+    "synapse.app." + role: {
+        "doc": ROLES[role]["doc"],
+        "role": role,
+    }
+    for role in _APPLICATIONS
 }
 
 def slug(application):

@@ -19,7 +19,7 @@ def main() -> int:
     changed = []
     golden = {workspace / "tests/image/digest.txt": digest}
     homeserver = yaml.safe_load(WORKERS)
-    for app, worker in load_table()[0].items():
+    for app, worker in load_table().types.items():
         host = {} if worker.main else {"SYNAPSE_REPLICATION_HOST": "main"}
         settings = parse({"SYNAPSE_WORKER": app, "SYNAPSE_HOSTNAME": "host-1"} | host)
         text = yaml.safe_dump_all(documents(homeserver, settings).values(), sort_keys=False)

@@ -1,96 +1,182 @@
-"""The entrypoint's verbs: start (the default), check, print-config."""
+"""The entrypoint's verbs: start (the default), check, print-config, healthcheck, doctor, …"""
 
 import os
 import sys
-import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from worker.check import find_problems
-from worker.documents import documents, dropped
+from worker.check import find_problems, find_warnings
+from worker.documents import SECRET_FILE, derives_secret, documents, dropped, shared_document
 from worker.errors import ConfigError
-from worker.files import read_homeserver, write_documents
+from worker.files import read_homeserver, write_documents, write_text
 from worker.launch import choose_cpus, drop_rights, exec_synapse
 from worker.settings import Settings, parse
 
-_VERBS = ("start", "check", "print-config")
-_SECRET_WORDS = ("secret", "password", "key", "token", "dsn")
+Environ = Mapping[str, str]
+_USAGE = {
+    "start": "",
+    "check": "",
+    "print-config": "",
+    "healthcheck": "[--ready]",
+    "wait": "[SECONDS]",
+    "doctor": "PLAN",
+    "generate": "",
+}
 
 
-def _prepare(environ: Mapping[str, str]) -> tuple[Settings, dict[str, Any]]:
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _prepare(environ: Environ) -> tuple[Settings, dict[str, Any]]:
+    """Read and check everything, with the rights that Synapse gets."""
     settings = parse(environ)
     warnings = drop_rights(settings)
     homeserver = read_homeserver(settings.config)
-    for line in warnings + dropped(homeserver):
-        print(f"warning: {line}", file=sys.stderr)
+    for line in warnings + dropped(homeserver) + find_warnings(homeserver, settings):
+        _say(f"warning: {line}")
     problems = find_problems(homeserver, settings)
     if problems:
         raise ConfigError(problems)
     return settings, homeserver
 
 
-def _ask_synapse(settings: Settings, homeserver: Mapping[str, Any]) -> str:
-    """Let Synapse's own parser judge; return the line that says so."""
-    with tempfile.TemporaryDirectory() as folder:
-        settings = replace(settings, runtime=Path(folder))
-        files = write_documents(settings.runtime, documents(homeserver, settings))
-        arguments = [part for path in files[:-1] for part in ("-c", str(path))]
-        # Heavy, and needed by this verb alone.
-        from synapse.config._base import ConfigError as SynapseError
-        from synapse.config.homeserver import HomeServerConfig
-        from synapse.util import SYNAPSE_VERSION
+def _render(homeserver: Mapping[str, Any], settings: Settings) -> list[Path]:
+    """Write what Synapse reads; return the documents."""
+    if derives_secret(homeserver, settings):
+        from worker.secrets import derived_secret
 
-        try:
-            config = HomeServerConfig.load_config("Synapse", arguments)
-        except SynapseError as error:
-            where = ".".join(getattr(error, "path", None) or []) or "homeserver.yaml"
-            text = " ".join(str(error.msg).split())
-            raise ConfigError([f"{where}: Synapse refuses it: {text}"]) from None
-        if config is None or (not settings.worker.main and not config.redis.redis_enabled):
-            raise ConfigError(["homeserver.yaml: Synapse refuses it: redis is not enabled"])
-    return f"ok: {settings.worker.app}: accepted by Synapse {SYNAPSE_VERSION}"
+        secret = derived_secret(settings.data / "signing.key")
+        write_text(settings.runtime / SECRET_FILE, secret + "\n")
+    return write_documents(settings.runtime, documents(homeserver, settings))
 
 
-def _masked(value: Any, name: str = "") -> Any:
-    if isinstance(value, dict):
-        return {key: _masked(part, str(key)) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_masked(part, name) for part in value]
-    secret = any(word in name for word in _SECRET_WORDS) and not name.endswith("path")
-    return "(masked)" if secret and isinstance(value, str) else value
+def _wait(homeserver: Mapping[str, Any], settings: Settings, seconds: float) -> None:
+    from worker.probes import around, wait
+
+    document = shared_document(homeserver, settings)
+    missing = wait(lambda: around(document, settings), seconds, _say)
+    if missing:
+        raise ConfigError([f"after {seconds:g} s: {line}" for line in missing])
 
 
-def _print_config(settings: Settings, homeserver: Mapping[str, Any]) -> None:
+def _start(environ: Environ, _: Sequence[str]) -> int:
+    settings, homeserver = _prepare(environ)
+    files = _render(homeserver, settings)
+    if settings.wait_seconds:
+        _wait(homeserver, settings, settings.wait_seconds)
+    exec_synapse(settings, files, environ)
+    return 2
+
+
+def _check(environ: Environ, _: Sequence[str]) -> int:
+    from worker.synapse_check import ask_synapse
+
+    settings, homeserver = _prepare(environ)
+    choose_cpus(settings)
+    print(ask_synapse(homeserver, settings))
+    return 0
+
+
+def _print_config(environ: Environ, _: Sequence[str]) -> int:
     import yaml
 
-    rendered = documents(homeserver, settings)
-    for name, document in rendered.items():
+    from worker.secrets import masked
+
+    settings, homeserver = _prepare(environ)
+    for name, document in documents(homeserver, settings).items():
         print(f"--- # {name}")
-        print(yaml.safe_dump(_masked(document), sort_keys=False), end="")
+        print(yaml.safe_dump(masked(document), sort_keys=False), end="")
+    return 0
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Become Synapse, or print what is wrong, one line each; return the exit status."""
+def _healthcheck(environ: Environ, arguments: Sequence[str]) -> int:
+    from worker.probes import around, itself
+
+    settings = parse(environ)
+    problems = [line for line in [itself(settings)] if line]
+    if arguments and not problems:
+        document = read_homeserver(settings.runtime / "homeserver.yaml")
+        problems = around(document, settings)
+    if problems:
+        _say(f"unhealthy: {'; '.join(problems)}")
+        return 1
+    print("ready" if arguments else "healthy")
+    return 0
+
+
+def _wait_verb(environ: Environ, arguments: Sequence[str]) -> int:
+    settings, homeserver = _prepare(environ)
+    seconds = arguments[0] if arguments else str(settings.wait_seconds or 60)
+    if not seconds.isascii() or not seconds.isdigit():
+        raise ConfigError([f"wait {seconds!r} is not a number of seconds; give one, such as 60"])
+    _wait(homeserver, settings, int(seconds))
+    print("ready")
+    return 0
+
+
+def _doctor(environ: Environ, arguments: Sequence[str]) -> int:
+    from worker.doctor import describe, examine, read_plan
+    from worker.worker_types import load_table
+
+    data = Path(environ.get("SYNAPSE_DATA_DIR") or "/data")
+    config = Path(environ.get("SYNAPSE_CONFIG_PATH") or data / "homeserver.yaml")
+    plan = read_plan(arguments[0], load_table())
+    problems, warnings = examine(read_homeserver(config), plan, data)
+    for line in warnings:
+        _say(f"warning: {line}")
+    if problems:
+        raise ConfigError(problems)
+    print("\n".join(describe(plan)))
+    return 0
+
+
+def _generate(environ: Environ, _: Sequence[str]) -> int:
+    from worker.generate import generate
+
+    drop_rights(parse({**environ, "SYNAPSE_WORKER": "synapse.app.homeserver"}))
+    for path in generate(environ):
+        print(f"wrote {path}")
+    return 0
+
+
+_VERBS: dict[str, Callable[[Environ, Sequence[str]], int]] = {
+    "start": _start,
+    "check": _check,
+    "print-config": _print_config,
+    "healthcheck": _healthcheck,
+    "wait": _wait_verb,
+    "doctor": _doctor,
+    "generate": _generate,
+}
+
+
+def _fits(verb: str, arguments: Sequence[str]) -> bool:
+    usage = _USAGE[verb]
+    if usage.startswith("[--"):
+        return list(arguments) in ([], [usage.strip("[]")])
+    most = 1 if usage else 0
+    least = 1 if usage and not usage.startswith("[") else 0
+    return least <= len(arguments) <= most
+
+
+def main(arguments: Sequence[str], environ: Environ) -> int:
+    """Become Synapse, or do what the verb says; return 1 for unhealthy, 2 for wrong settings."""
     verb = (arguments[0] if arguments else "start").removeprefix("--")
     try:
-        if verb not in _VERBS or len(arguments) > 1:
+        if verb not in _VERBS:
             choices = ", ".join(_VERBS)
             raise ConfigError([f"{' '.join(arguments)!r} is not a verb; use one of {choices}"])
-        settings, homeserver = _prepare(environ)
-        if verb == "print-config":
-            _print_config(settings, homeserver)
-            return 0
-        if verb == "check":
-            choose_cpus(settings)
-            print(_ask_synapse(settings, homeserver))
-            return 0
-        files = write_documents(settings.runtime, documents(homeserver, settings))
-        exec_synapse(settings, files, environ)
+        if not _fits(verb, arguments[1:]):
+            given = " ".join(arguments)
+            raise ConfigError(
+                [f"{given!r} is not how to use it: {f'{verb} {_USAGE[verb]}'.strip()}"]
+            )
+        return _VERBS[verb](environ, arguments[1:])
     except ConfigError as error:
         for line in error.problems:
-            print(f"error: {line}", file=sys.stderr)
+            _say(f"error: {line}")
     return 2
 
 

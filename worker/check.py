@@ -1,59 +1,97 @@
 """What this container can know to be wrong before Synapse starts: each has cost someone a night."""
 
+import base64
+import binascii
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from worker.duties import duty_problems
+from worker.listeners import has_tls
+from worker.plan import contradictions
 from worker.settings import Settings
+from worker.worker_types import load_table
+
+_KEY_BYTES = 32
 
 
-def _readable(path: Path, what: str, problems: list[str]) -> None:
+def _readable(path: Path, what: str, problems: list[str]) -> bool:
     if not path.is_file():
         problems.append(f"{path}: {what} is missing; mount it")
     elif not os.access(path, os.R_OK):
         problems.append(
             f"{path}: {what} is not readable for uid {os.geteuid()}; change its owner or mode"
         )
+    else:
+        return True
+    return False
 
 
-def _duty(homeserver: Mapping[str, Any], settings: Settings, problems: list[str]) -> None:
-    """The old application names insist that the main process has given the duty up."""
-    worker = settings.worker
-    if not worker.duty_setting or homeserver.get(worker.duty_setting) is False:
+def _signing_key(path: Path, problems: list[str]) -> None:
+    """Check each key of the file: ``ed25519 NAME SEED``, the seed in unpadded base64."""
+    if not _readable(path, "the signing key", problems):
         return
-    instances = homeserver.get(worker.duty_instances)
-    named = instances if isinstance(instances, list) else [instances]
-    only_list = worker.duty_instances.endswith("_instances")
-    if only_list and settings.name in named:
-        return
-    remedy = f"set {worker.duty_setting}: false there for every process"
-    if only_list:
-        remedy += f", or {worker.duty_instances}: [{settings.name}]"
-    problems.append(
-        f"homeserver.yaml: {worker.duty_setting} leaves the duty of {worker.app} on the main "
-        f"process, so that it would be done twice; {remedy}"
-    )
-
-
-def _worker_needs(homeserver: Mapping[str, Any], settings: Settings, problems: list[str]) -> None:
-    redis = homeserver.get("redis")
-    if not isinstance(redis, dict) or redis.get("enabled") is not True:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        keys = [line.split() for line in lines if line.strip()]
+        seeds = [base64.b64decode(key[2] + "=" * (-len(key[2]) % 4), validate=True) for key in keys]
+    except (UnicodeDecodeError, IndexError, binascii.Error):
+        keys, seeds = [], []
+    right = keys and all(len(key) == 3 and key[0] == "ed25519" for key in keys)
+    if not right or any(len(seed) != _KEY_BYTES for seed in seeds):
         problems.append(
-            "homeserver.yaml: redis is not enabled, and workers hear of events through Redis; "
-            "set redis: {enabled: true, host: ...} for every process"
+            f"{path}: it is not a signing key; each line must be: ed25519 NAME, and 32 bytes in "
+            "unpadded base64"
         )
+
+
+def _tls(settings: Settings, problems: list[str]) -> None:
+    certificate, key = settings.data / "tls.crt", settings.data / "tls.key"
+    found = _readable(certificate, "the TLS certificate", problems)
+    if not (_readable(key, "the TLS key", problems) and found):
+        return
+    import ssl  # Slow to load, and needed by the few that serve TLS.
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, lambda: "")
+    except (ssl.SSLError, ValueError, OSError) as error:
+        reason = getattr(error, "reason", None) or "PEM cannot be read"
+        problems.append(
+            f"{certificate} and {key}: they are not a certificate and its key "
+            f"({reason.lower().replace('_', ' ')}); mount a PEM pair without passphrase"
+        )
+
+
+def _database(homeserver: Mapping[str, Any], problems: list[str]) -> None:
     database = homeserver.get("database")
-    if not isinstance(database, dict) or database.get("name") != "psycopg2":
-        name = database.get("name") if isinstance(database, dict) else database
+    several = homeserver.get("databases")
+    if several is not None and isinstance(several, dict):
+        return  # Synapse's own parser judges those.
+    name = database.get("name") if isinstance(database, dict) else database
+    if name != "psycopg2":
         problems.append(
             f"homeserver.yaml: database.name is {name!r}, and workers share PostgreSQL alone; "
             "set database: {name: psycopg2, args: ...}"
         )
 
 
-def find_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
-    """Return one line for each thing that is wrong; called with the rights that Synapse gets."""
+def _redis(homeserver: Mapping[str, Any], problems: list[str]) -> None:
+    redis = homeserver.get("redis")
+    if not isinstance(redis, dict) or redis.get("enabled") is not True:
+        problems.append(
+            "homeserver.yaml: redis is not enabled, and workers hear of events through Redis; "
+            "set redis: {enabled: true, host: ...} for every process"
+        )
+
+
+def shared_problems(homeserver: Mapping[str, Any], *, workers: bool) -> list[str]:
+    """Return one line for each thing that is wrong with homeserver.yaml whoever reads it.
+
+    Args:
+        homeserver: its settings.
+        workers: whether the homeserver has workers.
+    """
     problems: list[str] = []
     for name in ("server_name", "report_stats"):
         if homeserver.get(name) is None:
@@ -65,21 +103,69 @@ def find_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str
             f"homeserver.yaml: instance_map is a {type(instances).__name__}; make it a mapping "
             "from worker name to host and port"
         )
-    if not settings.worker.main:
-        _worker_needs(homeserver, settings, problems)
-        _duty(homeserver, settings, problems)
+    if isinstance(instances, dict) and "master" in instances:
+        problems.append(
+            "homeserver.yaml: instance_map has master, which Synapse does not read; call it main"
+        )
+    if homeserver.get("worker_replication_secret") and homeserver.get(
+        "worker_replication_secret_path"
+    ):
+        problems.append(
+            "homeserver.yaml: worker_replication_secret and worker_replication_secret_path are "
+            "both set; keep the path"
+        )
+    if workers:
+        _redis(homeserver, problems)
+        _database(homeserver, problems)
+    return problems
+
+
+def find_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
+    """Return one line for each thing that is wrong; called with the rights that Synapse gets."""
+    worker = settings.worker
+    problems = shared_problems(homeserver, workers=not worker.main or bool(settings.plan))
+    if settings.plan is not None:
+        problems += contradictions(homeserver, settings.plan, load_table())
+    elif not worker.main:
+        problems += duty_problems(homeserver, settings)
     if not homeserver.get("signing_key"):
         # The main process would invent a key, and with it another server.
-        _readable(settings.data / "signing.key", "the signing key", problems)
-    if "federation" in settings.worker.listeners:
-        _readable(settings.data / "tls.crt", "the TLS certificate", problems)
-        _readable(settings.data / "tls.key", "the TLS key", problems)
-    keeps_media = settings.worker.media and (
-        not settings.worker.main or homeserver.get("enable_media_repo") is not False
+        _signing_key(settings.data / "signing.key", problems)
+    if settings.replication_secret is not None:
+        path = settings.replication_secret
+        if _readable(path, "the replication secret", problems) and not path.read_bytes().strip():
+            problems.append(f"{path}: the replication secret is empty; write one into it")
+    if has_tls(settings):
+        _tls(settings, problems)
+    keeps_media = worker.media and (
+        not worker.main or homeserver.get("enable_media_repo") is not False
     )
     if keeps_media and not os.access(settings.media, os.W_OK | os.X_OK):
         problems.append(
             f"{settings.media}: media cannot be written by uid {os.geteuid()}; mount a folder "
             "that it owns"
         )
+    if settings.sockets is not None and not os.access(settings.sockets, os.W_OK | os.X_OK):
+        problems.append(
+            f"{settings.sockets}: unix sockets cannot be made by uid {os.geteuid()}; mount a "
+            "folder that it may write"
+        )
     return problems
+
+
+def find_warnings(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
+    """Return one line for each thing that works and has a better form."""
+    found = []
+    if not settings.worker.main and not settings.named:
+        found.append(
+            f"SYNAPSE_WORKER_NAME is not set; this worker is called {settings.name}, and a second "
+            "one of that name would break sessions: give each worker its own"
+        )
+    if (settings.data / "tls.dh").exists():
+        found.append(f"{settings.data / 'tls.dh'} is not used: Synapse takes none since 0.99")
+    if settings.secret_off:
+        found.append(
+            "SYNAPSE_REPLICATION_SECRET=off: whoever reaches port "
+            f"{settings.ports['replication']} controls the homeserver"
+        )
+    return found

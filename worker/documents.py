@@ -6,36 +6,40 @@ Rules and versions: docs/workers.md and the configuration manual of the pinned S
 from collections.abc import Mapping
 from typing import Any
 
+from worker.listeners import has_tls, kinds, listener, location
+from worker.plan import shared_settings
 from worker.settings import Settings
+from worker.worker_types import GENERIC
 
 Document = dict[str, Any]
+SECRET_FILE = "replication_secret"
 
 # Settings of the predecessor's time that Synapse refuses today, or that only a worker's own
 # file may hold; setting -> why it is left out.
 _DROPPED = {
     "cpu_affinity": "Synapse ignores it since 1.1; set SYNAPSE_CPU_AFFINITY",
+    "daemonize": "nothing is daemonised",
     "log_file": "the log goes to the console",
     "no_tls": "listeners are fixed",
+    "pid_file": "nothing is daemonised",
     "tls_dh_params_path": "Synapse uses none since 0.99",
     "upload_path": "Synapse never read it",
     "uploads_path": "Synapse uses none since 1.29",
     "web_client": "Synapse serves none since 0.34",
     "worker_app": "SYNAPSE_WORKER names it",
     "worker_cpu_affinity": "Synapse ignores it since 1.1; set SYNAPSE_CPU_AFFINITY",
+    "worker_daemonize": "nothing is daemonised",
     "worker_listeners": "listeners are fixed",
     "worker_log_config": "the log goes to the console",
     "worker_log_file": "the log goes to the console",
     "worker_main_http_uri": "Synapse uses none since 1.73",
     "worker_name": "SYNAPSE_WORKER_NAME names it",
     "worker_pid_file": "nothing is daemonised",
-    "worker_daemonize": "nothing is daemonised",
     "worker_replication_host": "SYNAPSE_REPLICATION_HOST names it",
     "worker_replication_http_port": "it is 9093",
     "worker_replication_http_tls": "replication is plain HTTP",
     "worker_replication_port": "replication goes through Redis",
     "worker_replication_url": "replication goes through Redis",
-    "pid_file": "nothing is daemonised",
-    "daemonize": "nothing is daemonised",
 }
 
 
@@ -48,64 +52,83 @@ def dropped(homeserver: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _listener(kind: str, settings: Settings) -> Document:
-    """One listener of the predecessor's layout.
+def instance_map(homeserver: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """Return ``instance_map`` as every process of the plan has it; empty without workers."""
+    entries = dict(homeserver.get("instance_map") or {})
+    for worker in settings.plan or ():
+        planned = shared_settings([worker], lambda name, host: location(settings, name, host))
+        entries |= planned.get("instance_map", {})
+    if not settings.worker.main:
+        entries["main"] = location(settings, "", settings.replication_host)
+    return entries
 
-    Client and media share one group: a second group replaces the first since Synapse 1.114.
-    """
-    base: Document = {
-        "port": settings.ports[kind],
-        "bind_addresses": ["0.0.0.0"],
-        "type": "http",
-        "x_forwarded": True,
-    }
-    names = {
-        "client": ["client", "media"],
-        "federation": ["federation"],
-        "metrics": ["metrics"],
-        "replication": ["replication"],
-    }[kind]
-    if kind == "client" and settings.worker.main:
-        names = ["client", "federation", "media"]
-    if kind == "client" and not settings.worker.main and not settings.worker.media:
-        names = ["client"]
-    if kind == "federation":
-        base["tls"] = True
-    if kind == "replication":
-        del base["x_forwarded"]
-    return base | {"resources": [{"names": names, "compress": False}]}
+
+def _set_planned(document: Document, settings: Settings) -> None:
+    """Set what the plan says of every process."""
+    planned = shared_settings(
+        settings.plan or (), lambda name, host: location(settings, name, host)
+    )
+    planned.pop("instance_map", None)
+    for name, value in planned.items():
+        if value is None:
+            document.pop(name, None)
+        else:
+            document[name] = value
 
 
 def shared_document(homeserver: Mapping[str, Any], settings: Settings) -> Document:
     """Return homeserver.yaml as this process gets it."""
     document = {name: value for name, value in homeserver.items() if name not in _DROPPED}
-    listeners = settings.worker.listeners
+    _set_planned(document, settings)
+    instances = instance_map(homeserver, settings)
+    if instances:
+        document["instance_map"] = instances
     # A TLS listener here makes every process read the certificate, and a worker's own TLS
     # listener works only beside one here: so exactly the types that serve 8448 have it.
-    shared = list(listeners) if settings.worker.main else ["federation"]
-    document["listeners"] = [_listener(kind, settings) for kind in shared if kind in listeners]
+    shared = kinds(settings, instances)
+    if not settings.worker.main:
+        shared = [kind for kind in shared if kind == "federation"]
+    document["listeners"] = [listener(kind, settings) for kind in shared]
     document["log_config"] = str(settings.runtime / "log.yaml")
     document["media_store_path"] = str(settings.media)
     document["signing_key_path"] = str(settings.data / "signing.key")
     document["enable_metrics"] = True
-    if "federation" in listeners:
+    if has_tls(settings):
         document["tls_certificate_path"] = str(settings.data / "tls.crt")
         document["tls_private_key_path"] = str(settings.data / "tls.key")
     else:
         document.pop("tls_certificate_path", None)
         document.pop("tls_private_key_path", None)
-    if not settings.worker.main:
-        main = {"host": settings.replication_host, "port": settings.ports["replication"]}
-        document["instance_map"] = dict(document.get("instance_map") or {}) | {"main": main}
+    if settings.secret_off:
+        document.pop("worker_replication_secret", None)
+        document.pop("worker_replication_secret_path", None)
+    elif settings.replication_secret is not None:
+        document.pop("worker_replication_secret", None)
+        document["worker_replication_secret_path"] = str(settings.replication_secret)
+    elif derives_secret(homeserver, settings):
+        document["worker_replication_secret_path"] = str(settings.runtime / SECRET_FILE)
     return document
 
 
-def worker_document(settings: Settings) -> Document:
+def derives_secret(homeserver: Mapping[str, Any], settings: Settings) -> bool:
+    """Whether the replication secret is to be made from the signing key."""
+    given = homeserver.get("worker_replication_secret") or homeserver.get(
+        "worker_replication_secret_path"
+    )
+    inline_key = homeserver.get("signing_key")
+    return not (settings.secret_off or settings.replication_secret or given or inline_key)
+
+
+def worker_document(homeserver: Mapping[str, Any], settings: Settings) -> Document:
     """Return the worker's own file; never used for the main process."""
+    # With a plan the newer settings say who does what; the old names would contradict them.
+    planned = settings.plan is not None
     document: Document = {
-        "worker_app": settings.worker.app,
+        "worker_app": GENERIC if planned else settings.worker.app,
         "worker_name": settings.name,
-        "worker_listeners": [_listener(kind, settings) for kind in settings.worker.listeners],
+        "worker_listeners": [
+            listener(kind, settings) for kind in kinds(settings, instance_map(homeserver, settings))
+        ],
         "worker_log_config": str(settings.runtime / "log.yaml"),
     }
     if settings.worker.media:
@@ -118,10 +141,14 @@ def log_document(settings: Settings) -> Document:
     """Return the logging configuration: the console, with application and host in each line."""
     prefix = f"{settings.worker.app} [{settings.hostname}]".replace("%", "%%")
     line = "%(asctime)s - %(name)s - %(lineno)d - %(levelname)s - %(request)s - %(message)s"
+    formatter: Document = {"format": f"{prefix} - {line}"}
+    if settings.log_json:
+        # Synapse's own; "Structured Logging" of its documentation.
+        formatter = {"class": "synapse.logging.TerseJsonFormatter"}
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"console": {"format": f"{prefix} - {line}"}},
+        "formatters": {"console": formatter},
         "filters": {"context": {"()": "synapse.logging.context.LoggingContextFilter"}},
         "handlers": {
             "console": {
@@ -138,8 +165,8 @@ def log_document(settings: Settings) -> Document:
 
 
 def documents(homeserver: Mapping[str, Any], settings: Settings) -> dict[str, Document]:
-    """Return every file to render, by name, in the order in which Synapse gets them."""
+    """Return every document to render, by name, in the order in which Synapse gets them."""
     result = {"homeserver.yaml": shared_document(homeserver, settings)}
     if not settings.worker.main:
-        result["worker.yaml"] = worker_document(settings)
+        result["worker.yaml"] = worker_document(homeserver, settings)
     return result | {"log.yaml": log_document(settings)}

@@ -67,6 +67,30 @@ def read_homeserver(path: Path) -> dict[str, Any]:
     return document
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write ``path``, mode 0600, replacing atomically.
+
+    Raises:
+        ConfigError: when its folder cannot be written.
+    """
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise ConfigError(
+            [
+                f"{path.parent} cannot be written: {error.strerror}; mount a tmpfs that uid "
+                f"{os.geteuid()} may write"
+            ]
+        ) from None
+
+
 def write_documents(folder: Path, documents: Mapping[str, Mapping[str, Any]]) -> list[Path]:
     """Write each document into ``folder``, mode 0600, replacing atomically; return the paths.
 
@@ -74,26 +98,31 @@ def write_documents(folder: Path, documents: Mapping[str, Mapping[str, Any]]) ->
         ConfigError: when the folder cannot be written.
     """
     texts = {
-        name: yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+        folder / name: yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
         for name, document in documents.items()
     }
-    paths = []
+    for path, text in texts.items():
+        write_text(path, text)
+    return list(texts)
+
+
+def write_new(path: Path, text: str) -> Path:
+    """Write a file that is not there yet, mode 0600, whole or not at all; return ``path``.
+
+    Raises:
+        ConfigError: when it exists, or cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.new")
     try:
-        for name, text in texts.items():
-            handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    file.write(text)
-                os.replace(temporary, folder / name)
-            except BaseException:
-                os.unlink(temporary)
-                raise
-            paths.append(folder / name)
+        temporary.unlink(missing_ok=True)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.link(temporary, path)  # Unlike a rename, it replaces nothing.
+    except FileExistsError:
+        raise ConfigError([f"{path} exists already; it is not replaced"]) from None
     except OSError as error:
-        raise ConfigError(
-            [
-                f"{folder} cannot be written: {error.strerror}; mount a tmpfs that uid "
-                f"{os.geteuid()} may write"
-            ]
-        ) from None
-    return paths
+        raise ConfigError([f"{path} cannot be written: {error.strerror}"]) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

@@ -1,16 +1,18 @@
 """The environment, parsed once into a checked value."""
 
+import ipaddress
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from worker.errors import ConfigError
-from worker.worker_types import WorkerType, load_table
+from worker.plan import HOST, NAME, RESERVED_NAMES, PlannedWorker, parse_plan
+from worker.worker_types import Table, WorkerType, load_table
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-_RESERVED_NAMES = ("main", "master")  # Synapse's own names of the main process.
+_LONGEST_WAIT = 86400  # Seconds.
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,13 @@ class Settings:
     Attributes:
         worker: the type to run.
         name: ``worker_name``; "" for the main process, which must have none.
+        named: whether the operator chose the name, or the plan did.
+        plan: every worker of the homeserver; None when homeserver.yaml says it instead.
         replication_host: where the main process answers; "" for the main process itself.
+        replication_secret: a file with the secret; None to derive it from the signing key.
+        secret_off: whether replication goes without a secret.
         log_level: one of ``LOG_LEVELS``.
+        log_json: whether log lines are JSON.
         hostname: what each log line carries.
         cpus: the CPUs to run on; empty for all.
         uid: the user to become when started as root.
@@ -30,14 +37,23 @@ class Settings:
         data: the folder of keys and certificates.
         media: the folder of the media repository.
         runtime: where rendered files go.
+        sockets: the folder of unix sockets that stand for client and replication ports, or None.
         jemalloc: whether to preload it.
+        federation_tls: whether 8448 speaks TLS; otherwise 8008 serves federation too.
+        bind_addresses: the addresses of every listener.
+        wait_seconds: how long to wait for database, Redis and main; 0 for not at all.
         ports: the port of each listener.
     """
 
     worker: WorkerType
     name: str
+    named: bool
+    plan: tuple[PlannedWorker, ...] | None
     replication_host: str
+    replication_secret: Path | None
+    secret_off: bool
     log_level: str
+    log_json: bool
     hostname: str
     cpus: frozenset[int]
     uid: int
@@ -46,66 +62,182 @@ class Settings:
     data: Path
     media: Path
     runtime: Path
+    sockets: Path | None
     jemalloc: bool
+    federation_tls: bool
+    bind_addresses: tuple[str, ...]
+    wait_seconds: int
     ports: Mapping[str, int]
 
 
-def _cpus(value: str, problems: list[str]) -> frozenset[int]:
-    """Parse a bit mask, as Synapse's old ``cpu_affinity`` took it: 0x3 is the first two CPUs."""
-    if not value:
-        return frozenset()
-    try:
-        mask = int(value, 0)
-    except ValueError:
-        mask = 0
-    if mask <= 0:
-        problems.append(
-            f"SYNAPSE_CPU_AFFINITY={value!r} is not a CPU mask; give a positive number whose bits "
-            "are CPUs, such as 0x3 for the first two"
-        )
-        return frozenset()
-    return frozenset(cpu for cpu in range(mask.bit_length()) if mask >> cpu & 1)
+class _Environ:
+    """Reads single variables and collects what is wrong with them."""
 
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.problems: list[str] = []
 
-def _identity(environ: Mapping[str, str], variable: str, problems: list[str]) -> int:
-    value = environ.get(variable) or "991"
-    if not re.fullmatch("[0-9]{1,9}", value) or int(value) == 0:
-        problems.append(f"{variable}={value!r} is not a numeric id above 0; give one, such as 991")
-        return 991
-    return int(value)
+    def text(self, name: str, default: str = "") -> str:
+        return self._environ.get(name) or default
 
+    def wrong(self, name: str, what: str) -> None:
+        self.problems.append(f"{name}={self._environ[name]!r} {what}")
 
-def _worker(value: str, types: Mapping[str, WorkerType], problems: list[str]) -> WorkerType | None:
-    for worker in types.values():
-        if value in (worker.app, worker.slug):
-            return worker
-    choices = ", ".join(types)
-    if value:
-        problems.append(f"SYNAPSE_WORKER={value!r} is not a worker type; choose one of {choices}")
-    else:
-        problems.append(f"SYNAPSE_WORKER is not set; choose one of {choices}")
-    return None
+    def choice(self, name: str, default: str, other: str) -> bool:
+        """Return whether the variable has ``default``, of the two values that it may have."""
+        value = self.text(name, default)
+        if value not in (default, other):
+            self.wrong(name, f"is neither {default} nor {other}; use one of them")
+        return value == default
 
+    def path(self, name: str, default: Path | str) -> Path:
+        value = Path(self.text(name, str(default)))
+        if self.text(name) and not value.is_absolute():
+            self.wrong(name, "is not an absolute path; begin it with /")
+        return value
 
-def _name(value: str, worker: WorkerType | None, problems: list[str]) -> str:
-    if worker is not None and worker.main:
-        if value:
-            problems.append(
-                f"SYNAPSE_WORKER_NAME={value!r} is set for the main process, which would then call "
-                "itself; unset it"
+    def identity(self, name: str) -> int:
+        value = self.text(name, "991")
+        if not re.fullmatch("[0-9]{1,9}", value) or int(value) == 0:
+            self.wrong(name, "is not a numeric id above 0; give one, such as 991")
+            return 991
+        return int(value)
+
+    def cpus(self, name: str) -> frozenset[int]:
+        """Parse a bit mask, as Synapse's old ``cpu_affinity`` took it: 0x3 is the first two."""
+        value = self.text(name)
+        if not value:
+            return frozenset()
+        try:
+            mask = int(value, 0)
+        except ValueError:
+            mask = 0
+        if not 0 < mask < 1 << 4096:
+            self.wrong(
+                name,
+                "is not a CPU mask; give a positive number whose bits are CPUs, such as 0x3 for "
+                "the first two",
             )
-        return ""
-    name = value or (worker.slug if worker else "")
-    if name in _RESERVED_NAMES:
-        problems.append(
-            f"SYNAPSE_WORKER_NAME={name!r} is reserved for the main process; choose another"
+            return frozenset()
+        return frozenset(cpu for cpu in range(mask.bit_length()) if mask >> cpu & 1)
+
+    def log_level(self, name: str) -> str:
+        level = self.text(name, "INFO").upper()
+        level = {"WARN": "WARNING", "FATAL": "CRITICAL"}.get(level, level)
+        if level not in LOG_LEVELS:
+            self.wrong(name, f"is not a log level; choose one of {', '.join(LOG_LEVELS)}")
+        return level
+
+    def addresses(self, name: str) -> tuple[str, ...]:
+        values = [value.strip() for value in self.text(name, "0.0.0.0").split(",")]
+        for value in values:
+            try:
+                ipaddress.ip_address(value)
+            except ValueError:
+                self.wrong(name, f"has {value!r}, which is no IP address; give such as 0.0.0.0,::")
+                break
+        return tuple(values)
+
+    def hostname(self, name: str) -> str:
+        value = self.text(name) or socket.gethostname()
+        if not value.isprintable() or len(value) > 255:
+            self.wrong(name, "is not one printable line of up to 255 characters")
+        return value
+
+    def seconds(self, name: str) -> int:
+        value = self.text(name, "0")
+        if not re.fullmatch("[0-9]{1,5}", value) or int(value) > _LONGEST_WAIT:
+            self.wrong(name, f"is not a number of seconds from 0 to {_LONGEST_WAIT}")
+            return 0
+        return int(value)
+
+
+def _worker(
+    read: _Environ, table: Table, plan: Sequence[PlannedWorker] | None
+) -> tuple[WorkerType | None, str]:
+    """Return what to run and its name; both checked against the plan."""
+    text, name = read.text("SYNAPSE_WORKER"), read.text("SYNAPSE_WORKER_NAME")
+    known = {worker.name: worker for worker in plan or ()}
+    kind = table.find(text) if text else None
+    if text and kind is None:
+        read.wrong("SYNAPSE_WORKER", f"is not a worker type; choose one of {table.choices()}")
+    elif not text and name in known:
+        return known[name].type, name
+    elif not text and not (name and known):
+        read.problems.append(f"SYNAPSE_WORKER is not set; choose one of {table.choices()}")
+    if kind is not None and kind.main:
+        if name:
+            read.wrong(
+                "SYNAPSE_WORKER_NAME",
+                "is set for the main process, which would then call itself; unset it",
+            )
+        return kind, ""
+    if name in RESERVED_NAMES:
+        read.wrong("SYNAPSE_WORKER_NAME", "is reserved for the main process; choose another")
+    elif name and not NAME.fullmatch(name):
+        read.wrong(
+            "SYNAPSE_WORKER_NAME",
+            "has characters that no worker name may have; use up to 64 of A-Z a-z 0-9 _ . -",
         )
-    elif name and not re.fullmatch("[A-Za-z0-9_.-]{1,64}", name):
-        problems.append(
-            f"SYNAPSE_WORKER_NAME={name!r} has characters that no worker name may have; use up to "
-            "64 of A-Z a-z 0-9 _ . -"
+    elif plan is not None:
+        return _planned(read, kind, name, plan)
+    return kind, name or (kind.slug if kind else "")
+
+
+def _planned(
+    read: _Environ, kind: WorkerType | None, name: str, plan: Sequence[PlannedWorker]
+) -> tuple[WorkerType | None, str]:
+    """Return type and name of this worker as the plan has it."""
+    names = ", ".join(worker.name for worker in plan) or "nobody"
+    if name:
+        for worker in plan:
+            if worker.name == name and (kind is None or worker.type.roles == kind.roles):
+                return worker.type, name
+            if worker.name == name:
+                roles = "+".join(role.name for role in worker.type.roles)
+                read.wrong("SYNAPSE_WORKER", f"is not what {name} is in SYNAPSE_WORKERS: {roles}")
+                return kind, name
+        read.wrong("SYNAPSE_WORKER_NAME", f"is not in SYNAPSE_WORKERS, which has {names}")
+        return kind, name
+    alike = [worker for worker in plan if kind is not None and worker.type.roles == kind.roles]
+    if len(alike) == 1:
+        return alike[0].type, alike[0].name
+    if kind is not None:
+        count = f"{len(alike)} such workers" if alike else "no such worker"
+        read.problems.append(
+            f"SYNAPSE_WORKER_NAME is not set, and SYNAPSE_WORKERS has {count}; give one of {names}"
         )
-    return name
+    return kind, ""
+
+
+def _host(read: _Environ) -> str:
+    host = read.text("SYNAPSE_REPLICATION_HOST")
+    if not host:
+        read.problems.append(
+            "SYNAPSE_REPLICATION_HOST is not set; give the host name of the main process"
+        )
+    elif not HOST.fullmatch(host):
+        read.wrong(
+            "SYNAPSE_REPLICATION_HOST",
+            "is not a host name; give the name alone, without scheme or port",
+        )
+    return host
+
+
+def _secret(read: _Environ) -> tuple[Path | None, bool]:
+    """Return the secret's file, and whether there is to be no secret."""
+    switch = read.text("SYNAPSE_REPLICATION_SECRET", "on")
+    if switch not in ("on", "off"):
+        # Never shown: it may be the secret itself.
+        read.problems.append(
+            "SYNAPSE_REPLICATION_SECRET is neither on nor off; put a secret of your own into a "
+            "file and name that in SYNAPSE_REPLICATION_SECRET_FILE"
+        )
+    file = read.text("SYNAPSE_REPLICATION_SECRET_FILE")
+    if file and switch == "off":
+        read.wrong("SYNAPSE_REPLICATION_SECRET_FILE", "contradicts SYNAPSE_REPLICATION_SECRET=off")
+    path = read.path("SYNAPSE_REPLICATION_SECRET_FILE", "/") if file else None
+    return path, switch == "off"
 
 
 def parse(environ: Mapping[str, str]) -> Settings:
@@ -114,49 +246,48 @@ def parse(environ: Mapping[str, str]) -> Settings:
     Raises:
         ConfigError: with every problem at once.
     """
-    problems: list[str] = []
-    types, ports = load_table()
-    worker = _worker(environ.get("SYNAPSE_WORKER", ""), types, problems)
-    level = environ.get("SYNAPSE_LOG_LEVEL") or "INFO"
-    level = {"WARN": "WARNING", "FATAL": "CRITICAL"}.get(level.upper(), level.upper())
-    if level not in LOG_LEVELS:
-        value = environ["SYNAPSE_LOG_LEVEL"]
-        choices = ", ".join(LOG_LEVELS)
-        problems.append(f"SYNAPSE_LOG_LEVEL={value!r} is not a log level; choose one of {choices}")
-    host = environ.get("SYNAPSE_REPLICATION_HOST", "")
-    if worker is not None and not worker.main:
-        if not host:
-            problems.append(
-                "SYNAPSE_REPLICATION_HOST is not set; give the host name of the main process"
-            )
-        elif not re.fullmatch(r"[A-Za-z0-9._:\[\]-]+", host) or "://" in host:
-            problems.append(
-                f"SYNAPSE_REPLICATION_HOST={host!r} is not a host name; give the name alone, "
-                "without scheme or port"
-            )
-    jemalloc = environ.get("SYNAPSE_JEMALLOC") or "on"
-    if jemalloc not in ("on", "off"):
-        problems.append(f"SYNAPSE_JEMALLOC={jemalloc!r} is neither on nor off; use one of them")
-    name = _name(environ.get("SYNAPSE_WORKER_NAME", ""), worker, problems)
-    cpus = _cpus(environ.get("SYNAPSE_CPU_AFFINITY", ""), problems)
-    uid = _identity(environ, "UID", problems)
-    gid = _identity(environ, "GID", problems)
-    if problems or worker is None:
-        raise ConfigError(problems)
-    data = Path(environ.get("SYNAPSE_DATA_DIR") or "/data")
-    return Settings(
-        worker=worker,
+    read = _Environ(environ)
+    table = load_table()
+    plan: tuple[PlannedWorker, ...] | None = None
+    planned = True
+    if read.text("SYNAPSE_WORKERS"):
+        try:
+            plan = parse_plan(environ["SYNAPSE_WORKERS"], table)
+        except ConfigError as error:
+            read.problems += error.problems
+            planned = False
+    worker, name = _worker(read, table, plan) if planned else (None, "")
+    secret, secret_off = _secret(read)
+    sockets = read.path("SYNAPSE_UNIX_SOCKETS", "/") if read.text("SYNAPSE_UNIX_SOCKETS") else None
+    host = ""
+    if worker is not None and not worker.main and sockets is None:
+        host = _host(read)
+    data = read.path("SYNAPSE_DATA_DIR", "/data")
+    settings = Settings(
+        worker=worker or table.types["synapse.app.homeserver"],
         name=name,
-        replication_host="" if worker.main else host,
-        log_level=level,
-        hostname=environ.get("SYNAPSE_HOSTNAME") or socket.gethostname(),
-        cpus=cpus,
-        uid=uid,
-        gid=gid,
-        config=Path(environ.get("SYNAPSE_CONFIG_PATH") or data / "homeserver.yaml"),
+        named=plan is not None or bool(read.text("SYNAPSE_WORKER_NAME")),
+        plan=plan,
+        replication_host=host,
+        replication_secret=secret,
+        secret_off=secret_off,
+        log_level=read.log_level("SYNAPSE_LOG_LEVEL"),
+        log_json=not read.choice("SYNAPSE_LOG_FORMAT", "text", "json"),
+        hostname=read.hostname("SYNAPSE_HOSTNAME"),
+        cpus=read.cpus("SYNAPSE_CPU_AFFINITY"),
+        uid=read.identity("UID"),
+        gid=read.identity("GID"),
+        config=read.path("SYNAPSE_CONFIG_PATH", data / "homeserver.yaml"),
         data=data,
-        media=Path(environ.get("SYNAPSE_MEDIA_DIR") or "/synapse_media"),
-        runtime=Path(environ.get("SYNAPSE_RUNTIME_DIR") or "/synapse_runtime"),
-        jemalloc=jemalloc == "on",
-        ports=ports,
+        media=read.path("SYNAPSE_MEDIA_DIR", "/synapse_media"),
+        runtime=read.path("SYNAPSE_RUNTIME_DIR", "/synapse_runtime"),
+        sockets=sockets,
+        jemalloc=read.choice("SYNAPSE_JEMALLOC", "on", "off"),
+        federation_tls=read.choice("SYNAPSE_FEDERATION_TLS", "on", "off"),
+        bind_addresses=read.addresses("SYNAPSE_BIND_ADDRESSES"),
+        wait_seconds=read.seconds("SYNAPSE_WAIT_SECONDS"),
+        ports=table.ports,
     )
+    if read.problems or worker is None:
+        raise ConfigError(read.problems)
+    return settings

@@ -20,8 +20,8 @@ from tests.harness.site import WORKERS, make_data
 from worker.worker_types import WorkerType, load_table
 
 APPLICATION = os.environ["APPLICATION"]
-TYPES, PORTS = load_table()
-WORKER: WorkerType = TYPES[APPLICATION]
+PORTS = load_table().ports
+WORKER: WorkerType = load_table().types[APPLICATION]
 
 
 def tool() -> Path:

@@ -44,6 +44,17 @@ media_instance_running_background_jobs: media_repository
 """
 )
 
+# With a plan of workers, homeserver.yaml says nothing of duties.
+PLANNED = (
+    _COMMON
+    + """\
+database:
+  name: psycopg2
+  args: {user: synapse, dbname: synapse, host: postgres}
+redis: {enabled: true, host: redis}
+"""
+)
+
 
 def make_data(folder: Path, homeserver: str) -> Path:
     """Fill ``folder`` as an operator would fill /data; return it."""

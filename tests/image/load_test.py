@@ -14,9 +14,10 @@ LAUNCHER = Path(os.environ["LOAD_LAUNCHER"]).absolute()
 def works(engine: str) -> bool:
     """Whether ``engine`` is on PATH and answers."""
     command = [engine, "info"]
-    return bool(shutil.which(engine)) and not subprocess.run(
-        command, capture_output=True, check=False
-    ).returncode
+    return (
+        bool(shutil.which(engine))
+        and not subprocess.run(command, capture_output=True, check=False).returncode
+    )
 
 
 def test_without_an_engine_one_line_says_what_to_do(tmp_path: Path) -> None:

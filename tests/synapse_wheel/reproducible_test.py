@@ -11,9 +11,7 @@ FIRST, AGAIN = Path(os.environ["FIRST"]), Path(os.environ["AGAIN"])
 def contents(wheel: Path) -> dict[str, str]:
     """Return the sha256 of each file of ``wheel``."""
     with zipfile.ZipFile(wheel) as archive:
-        return {
-            name: hashlib.sha256(archive.read(name)).hexdigest() for name in archive.namelist()
-        }
+        return {name: hashlib.sha256(archive.read(name)).hexdigest() for name in archive.namelist()}
 
 
 def test_both_builds_have_one_sha256() -> None:

@@ -15,8 +15,9 @@ from worker.launch import synapse_command, synapse_environ
 from worker.settings import Settings, parse
 from worker.worker_types import load_table
 
-TYPES, PORTS = load_table()
+TYPES = load_table().types
 GOLDEN = Path(__file__).parent / "golden"
+KEY = "ed25519 a_test " + "A" * 43 + "\n"
 
 
 def settings(**variables: str) -> Settings:
@@ -47,6 +48,84 @@ def settings(**variables: str) -> Settings:
         ({"UID": "0"}, "UID='0' is not a numeric id above 0; give one, such as 991"),
         ({"GID": "-5"}, "GID='-5' is not a numeric id above 0; give one, such as 991"),
         ({"SYNAPSE_JEMALLOC": "maybe"}, "SYNAPSE_JEMALLOC='maybe' is neither on nor off; use one"),
+        ({"SYNAPSE_LOG_FORMAT": "xml"}, "SYNAPSE_LOG_FORMAT='xml' is neither text nor json; use"),
+        ({"SYNAPSE_FEDERATION_TLS": "1"}, "SYNAPSE_FEDERATION_TLS='1' is neither on nor off; use"),
+        ({"SYNAPSE_BIND_ADDRESSES": "a"}, "SYNAPSE_BIND_ADDRESSES='a' has 'a', which is no IP"),
+        ({"SYNAPSE_BIND_ADDRESSES": "::,"}, "SYNAPSE_BIND_ADDRESSES='::,' has '', which is no IP"),
+        ({"SYNAPSE_WAIT_SECONDS": "-1"}, "SYNAPSE_WAIT_SECONDS='-1' is not a number of seconds"),
+        ({"SYNAPSE_WAIT_SECONDS": "1e3"}, "SYNAPSE_WAIT_SECONDS='1e3' is not a number of seconds"),
+        ({"SYNAPSE_HOSTNAME": "a\nb"}, "SYNAPSE_HOSTNAME='a\\nb' is not one printable line of up"),
+        ({"SYNAPSE_DATA_DIR": "data"}, "SYNAPSE_DATA_DIR='data' is not an absolute path; begin it"),
+        (
+            {"SYNAPSE_REPLICATION_SECRET": "hunter2"},
+            "SYNAPSE_REPLICATION_SECRET is neither on nor off; put a secret of your own into a "
+            "file and name that in SYNAPSE_REPLICATION_SECRET_FILE",
+        ),
+        (
+            {
+                "SYNAPSE_REPLICATION_SECRET": "off",
+                "SYNAPSE_REPLICATION_SECRET_FILE": "/run/secret",
+            },
+            "SYNAPSE_REPLICATION_SECRET_FILE='/run/secret' contradicts SYNAPSE_REPLICATION_SECRET",
+        ),
+        ({"SYNAPSE_WORKER": "pusher+"}, "SYNAPSE_WORKER='pusher+' is not a worker type; choose"),
+        ({"SYNAPSE_WORKER": "pusher+pusher"}, "SYNAPSE_WORKER='pusher+pusher' is not a worker"),
+        (
+            {"SYNAPSE_WORKERS": "typing, a=typing"},
+            "SYNAPSE_WORKERS: typing, a all have the role typing, which one worker alone may have",
+        ),
+        (
+            {"SYNAPSE_WORKERS": "a=pusher, a=typing"},
+            "SYNAPSE_WORKERS: the name a stands there 2 times; two workers of one name keep each",
+        ),
+        (
+            {"SYNAPSE_WORKERS": "bogus"},
+            "SYNAPSE_WORKERS: 'bogus' is not a worker type; choose one of synapse.app.",
+        ),
+        (
+            {"SYNAPSE_WORKERS": "synapse.app.homeserver"},
+            "SYNAPSE_WORKERS: 'synapse.app.homeserver' is the main process, which is always there",
+        ),
+        (
+            {"SYNAPSE_WORKERS": "pusher:many"},
+            "SYNAPSE_WORKERS: 'pusher:many': 'many' is not a count from 1 to 500",
+        ),
+        (
+            {"SYNAPSE_WORKERS": "pusher:0"},
+            "SYNAPSE_WORKERS: 'pusher:0': '0' is not a count from 1 to 500",
+        ),
+        (
+            {"SYNAPSE_WORKERS": "main=pusher"},
+            "SYNAPSE_WORKERS: 'main' cannot be a worker's name; use up to 64 of A-Z a-z 0-9",
+        ),
+        (
+            {"SYNAPSE_WORKERS": "pusher:2@host"},
+            "SYNAPSE_WORKERS: 'pusher:2@host': 'host' is one host for several workers; give one",
+        ),
+        (
+            {"SYNAPSE_WORKERS": "pusher@a b"},
+            "SYNAPSE_WORKERS: 'pusher@a b': 'a b' is not a host name; give one worker one name",
+        ),
+        (
+            {"SYNAPSE_WORKERS": "a=b=c"},
+            "SYNAPSE_WORKERS: 'a=b=c' is no entry; write [NAME=]ROLE[+ROLE...][:COUNT][@HOST]",
+        ),
+        (
+            {"SYNAPSE_WORKERS": "synchrotron"},
+            "SYNAPSE_WORKER_NAME is not set, and SYNAPSE_WORKERS has no such worker; give one of",
+        ),
+        (
+            {"SYNAPSE_WORKERS": "pusher:2"},
+            "SYNAPSE_WORKER_NAME is not set, and SYNAPSE_WORKERS has 2 such workers; give one of",
+        ),
+        (
+            {"SYNAPSE_WORKERS": "pusher", "SYNAPSE_WORKER_NAME": "x"},
+            "SYNAPSE_WORKER_NAME='x' is not in SYNAPSE_WORKERS, which has pusher",
+        ),
+        (
+            {"SYNAPSE_WORKERS": "a=typing", "SYNAPSE_WORKER_NAME": "a"},
+            "SYNAPSE_WORKER='synapse.app.pusher' is not what a is in SYNAPSE_WORKERS: typing",
+        ),
         ({"SYNAPSE_WORKER_NAME": "main"}, "SYNAPSE_WORKER_NAME='main' is reserved for the main"),
         ({"SYNAPSE_WORKER_NAME": "master"}, "SYNAPSE_WORKER_NAME='master' is reserved for the"),
         ({"SYNAPSE_WORKER_NAME": "a/b"}, "SYNAPSE_WORKER_NAME='a/b' has characters that no worker"),
@@ -119,8 +198,10 @@ def run(tmp_path: Path, homeserver: dict[str, Any], **variables: str) -> tuple[i
     for folder in (data, runtime):
         folder.mkdir(exist_ok=True)
     (data / "homeserver.yaml").write_text(yaml.safe_dump(homeserver))
+    if not (data / "signing.key").exists():
+        (data / "signing.key").write_text(KEY)
     environ = {
-        "SYNAPSE_WORKER": "pusher",
+        "SYNAPSE_WORKER": "synapse.app.pusher",
         "SYNAPSE_REPLICATION_HOST": "main",
         "SYNAPSE_DATA_DIR": str(data),
         "SYNAPSE_RUNTIME_DIR": str(runtime),
@@ -160,22 +241,21 @@ GOOD: dict[str, Any] = yaml.safe_load(WORKERS)
         ),
         (
             {"send_federation": True},
-            {"SYNAPSE_WORKER": "federation_sender"},
+            {"SYNAPSE_WORKER": "synapse.app.federation_sender"},
             "error: homeserver.yaml: send_federation leaves the duty of synapse.app.",
         ),
         (
             {"notify_appservices": True},
-            {"SYNAPSE_WORKER": "appservice"},
+            {"SYNAPSE_WORKER": "synapse.app.appservice"},
             "error: homeserver.yaml: notify_appservices leaves the duty of synapse.app.app",
         ),
         (
             {"update_user_directory": None},
-            {"SYNAPSE_WORKER": "user_dir"},
+            {"SYNAPSE_WORKER": "synapse.app.user_dir"},
             "error: homeserver.yaml: update_user_directory leaves the duty of synapse.app.u",
         ),
         ({}, {"SYNAPSE_WORKER": "federation_reader"}, "tls.crt: the TLS certificate is missing;"),
         ({}, {"SYNAPSE_WORKER": "federation_reader"}, "tls.key: the TLS key is missing; mount it"),
-        ({}, {"SYNAPSE_WORKER": "homeserver"}, "signing.key: the signing key is missing; mount it"),
         ({}, {"SYNAPSE_WORKER": "media_repository"}, "media cannot be written by uid"),
     ],
 )
@@ -199,7 +279,8 @@ def test_an_unknown_verb_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """A typing error must not start a server."""
     assert main(["stat"], {}) == 2
     assert capsys.readouterr().err == (
-        "error: 'stat' is not a verb; use one of start, check, print-config\n"
+        "error: 'stat' is not a verb; use one of start, check, print-config, healthcheck, wait, "
+        "doctor, generate\n"
     )
 
 
@@ -266,10 +347,7 @@ def test_secrets_are_masked_when_printed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`print-config` ends up in bug reports."""
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data/signing.key").write_text("k")
-    (tmp_path / "data/signing.key").chmod(0o644)
-    status, _ = run(tmp_path, GOOD)
+    status, _ = run(tmp_path, GOOD, SYNAPSE_WORKER="synapse.app.pusher")
     printed = capsys.readouterr()
     assert status == 0, printed.err
     assert "for tests only" not in printed.out

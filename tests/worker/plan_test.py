@@ -1,0 +1,234 @@
+"""Plans: what they mean for every process, what contradicts them, and the doctor who says so."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.harness.site import PLANNED
+from worker.__main__ import main
+from worker.documents import documents
+from worker.plan import contradictions, parse_plan
+from worker.settings import parse
+from worker.worker_types import load_table
+
+TABLE = load_table()
+GOOD: dict[str, Any] = yaml.safe_load(PLANNED)
+PLAN = """
+pusher:2, federation_sender  # two pushers share the work
+persister=event_persister@10.0.0.7
+writer=typing+to_device+account_data+receipts+presence+push_rules+device_lists
+appservice, user_dir, media_repository, background_worker, synchrotron+client_reader
+"""
+
+
+def shared(**variables: str) -> dict[str, Any]:
+    """What one process of the plan gets as its shared document."""
+    settings = parse(
+        {"SYNAPSE_WORKERS": PLAN, "SYNAPSE_REPLICATION_HOST": "main", "SYNAPSE_HOSTNAME": "h"}
+        | variables
+    )
+    return documents(GOOD, settings)
+
+
+def test_a_plan_gives_every_process_the_same_duties() -> None:
+    """What differs between processes is done twice or by nobody."""
+    kept = (
+        "appservice",
+        "federation_sender_instances",
+        "media_instance_running_background_jobs",
+        "notify_appservices_from_worker",
+        "pusher_instances",
+        "run_background_tasks_on",
+        "stream_writers",
+        "update_user_directory_from_worker",
+        "start_pushers",
+    )
+    names = [worker.name for worker in parse_plan(PLAN, TABLE)]
+    everyone = [shared(SYNAPSE_WORKER="homeserver")]
+    everyone += [shared(SYNAPSE_WORKER_NAME=name) for name in names]
+    found = [
+        {name: document["homeserver.yaml"].get(name) for name in kept} for document in everyone
+    ]
+    assert all(duties == found[0] for duties in found)
+    assert found[0] == {
+        "appservice": None,
+        "federation_sender_instances": ["federation_sender"],
+        "media_instance_running_background_jobs": "media_repository",
+        "notify_appservices_from_worker": "appservice",
+        "pusher_instances": ["pusher1", "pusher2"],
+        "run_background_tasks_on": "background_worker",
+        "start_pushers": None,
+        "stream_writers": {
+            "account_data": ["writer"],
+            "device_lists": ["writer"],
+            "events": ["persister"],
+            "presence": ["writer"],
+            "push_rules": ["writer"],
+            "receipts": ["writer"],
+            "to_device": ["writer"],
+            "typing": ["writer"],
+        },
+        "update_user_directory_from_worker": "user_dir",
+    }
+
+
+def test_every_process_finds_those_that_it_calls() -> None:
+    """Stream writers, and whoever federates for the others."""
+    workers = shared(SYNAPSE_WORKER_NAME="pusher1")["homeserver.yaml"]["instance_map"]
+    assert workers == {
+        "federation_sender": {"host": "federation_sender", "port": 9093},
+        "main": {"host": "main", "port": 9093},
+        "persister": {"host": "10.0.0.7", "port": 9093},
+        "writer": {"host": "writer", "port": 9093},
+    }
+    of_main = shared(SYNAPSE_WORKER="homeserver")["homeserver.yaml"]["instance_map"]
+    assert of_main == {name: value for name, value in workers.items() if name != "main"}
+
+
+@pytest.mark.parametrize(
+    ("name", "listeners"),
+    [
+        ("pusher1", [(8080, ["health"]), (9000, ["metrics"])]),
+        ("persister", [(8080, ["health"]), (9000, ["metrics"]), (9093, ["replication"])]),
+        (
+            "writer",
+            [(8008, ["client"]), (8080, ["health"]), (9000, ["metrics"]), (9093, ["replication"])],
+        ),
+        (
+            "media_repository",
+            [(8008, ["client", "media"]), (8080, ["health"]), (9000, ["metrics"])],
+        ),
+    ],
+)
+def test_each_worker_listens_where_its_roles_are_asked(
+    name: str, listeners: list[tuple[int, list[str]]]
+) -> None:
+    """And nowhere else."""
+    worker = shared(SYNAPSE_WORKER_NAME=name)["worker.yaml"]
+    found = [(row["port"], row["resources"][0]["names"]) for row in worker["worker_listeners"]]
+    assert found == listeners
+    assert worker["worker_name"] == name
+    assert worker["worker_app"] == "synapse.app.generic_worker"
+
+
+def test_without_tls_federation_is_served_beside_clients() -> None:
+    """Behind a proxy that ends TLS, as with the official image."""
+    settings = parse(
+        {
+            "SYNAPSE_WORKER": "federation_inbound",
+            "SYNAPSE_FEDERATION_TLS": "off",
+            "SYNAPSE_REPLICATION_HOST": "main",
+        }
+    )
+    rendered = documents(GOOD, settings)
+    assert rendered["homeserver.yaml"]["listeners"] == []
+    first = rendered["worker.yaml"]["worker_listeners"][0]
+    assert (first["port"], first["resources"][0]["names"]) == (8008, ["federation"])
+    assert "tls" not in first
+
+
+def test_unix_sockets_stand_for_the_ports_that_processes_share() -> None:
+    """Processes of one pod need no ports between them."""
+    rendered = shared(SYNAPSE_WORKER_NAME="writer", SYNAPSE_UNIX_SOCKETS="/sockets")
+    paths = [row.get("path") for row in rendered["worker.yaml"]["worker_listeners"]]
+    assert paths == ["/sockets/writer.client.sock", None, None, "/sockets/writer.replication.sock"]
+    assert rendered["homeserver.yaml"]["instance_map"]["main"] == {
+        "path": "/sockets/main.replication.sock"
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"pusher_instances": ["x"]}, "homeserver.yaml: pusher_instances is ['x'], but"),
+        ({"stream_writers": {"typing": "x"}}, "homeserver.yaml: stream_writers is {'typing': 'x'}"),
+        ({"run_background_tasks_on": "x"}, "homeserver.yaml: run_background_tasks_on is 'x', but"),
+    ],
+)
+def test_a_setting_that_the_plan_contradicts_is_named(change: dict[str, Any], line: str) -> None:
+    """One of the two is wrong, and only the operator knows which."""
+    (found,) = contradictions(GOOD | change, parse_plan(PLAN, TABLE), TABLE)
+    assert found.startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"start_pushers": False}, "homeserver.yaml: start_pushers is false, but no worker of"),
+        ({"send_federation": False}, "homeserver.yaml: send_federation is false, but no worker"),
+        ({"notify_appservices": False}, "homeserver.yaml: notify_appservices is false, but no"),
+        ({"update_user_directory": False}, "homeserver.yaml: update_user_directory is false, but"),
+        ({"pusher_instances": ["x"]}, "homeserver.yaml: pusher_instances names ['x'], but no"),
+        ({"stream_writers": {"typing": "x"}}, "homeserver.yaml: stream_writers has typing, but no"),
+    ],
+)
+def test_a_duty_that_nobody_has_is_named(change: dict[str, Any], line: str) -> None:
+    """Synapse starts healthy, and nothing is ever sent."""
+    (found,) = contradictions(GOOD | change, parse_plan("synchrotron", TABLE), TABLE)
+    assert found.startswith(line)
+
+
+def doctor(tmp_path: Path, homeserver: dict[str, Any], plan: str, *, key: bool = True) -> int:
+    """Run `doctor` on ``homeserver``."""
+    (tmp_path / "homeserver.yaml").write_text(yaml.safe_dump(homeserver))
+    if key:
+        (tmp_path / "signing.key").write_text("ed25519 a_test " + "A" * 43 + "\n")
+    return main(["doctor", plan], {"SYNAPSE_DATA_DIR": str(tmp_path)})
+
+
+def test_the_doctor_says_who_is_who(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is right is worth a line too."""
+    plan = tmp_path / "plan"
+    plan.write_text("pusher:2\nevents=event_persister@10.0.0.7\n")
+    assert doctor(tmp_path, GOOD, str(plan)) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "ok: pusher1: pusher",
+        "ok: pusher2: pusher",
+        "ok: events: event_persister, replication at 10.0.0.7:9093",
+    ]
+
+
+def test_the_doctor_says_everything_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything starts."""
+    homeserver = GOOD | {"redis": {"enabled": False}, "start_pushers": False}
+    homeserver["database"] = {"name": "sqlite3"}
+    assert doctor(tmp_path, homeserver, "federation_inbound", key=False) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(", ")[0].split(" is ")[0] for line in lines] == [
+        "error: homeserver.yaml: redis",
+        "error: homeserver.yaml: database.name",
+        "error: homeserver.yaml: start_pushers",
+        f"error: {tmp_path}/signing.key",
+        f"error: {tmp_path}/tls.crt",
+        f"error: {tmp_path}/tls.key",
+    ]
+
+
+def test_a_plan_that_cannot_be_read_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A path has a slash; a plan has none."""
+    assert doctor(tmp_path, GOOD, "/no/such/plan") == 2
+    assert capsys.readouterr().err == (
+        "error: /no/such/plan cannot be read as a plan: No such file or directory\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["doctor"], "error: 'doctor' is not how to use it: doctor PLAN\n"),
+        (["start", "now"], "error: 'start now' is not how to use it: start\n"),
+        (["healthcheck", "-r"], "error: 'healthcheck -r' is not how to use it: healthcheck [--re"),
+    ],
+)
+def test_a_verb_that_is_used_wrongly_says_how(
+    arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A typing error must not start a server."""
+    assert main(arguments, {}) == 2
+    assert capsys.readouterr().err.startswith(line)

@@ -1,0 +1,57 @@
+"""Reads a homeserver.yaml and a plan of workers, and says what is wrong before anything starts."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from worker.check import shared_problems
+from worker.documents import dropped
+from worker.errors import ConfigError
+from worker.plan import PlannedWorker, contradictions, parse_plan, replicates
+from worker.worker_types import Table, load_table
+
+_LARGEST = 1 << 20  # Bytes of a plan.
+
+
+def read_plan(text: str, table: Table) -> tuple[PlannedWorker, ...]:
+    """Return the plan that ``text`` is, or that stands in the file of that name.
+
+    Raises:
+        ConfigError: with every problem at once.
+    """
+    if "/" in text:
+        path = Path(text)
+        try:
+            if path.stat().st_size > _LARGEST:
+                raise ConfigError([f"{path} is no plan: it has more than {_LARGEST} bytes"])
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8"
+            raise ConfigError([f"{path} cannot be read as a plan: {reason}"]) from None
+    return parse_plan(text, table)
+
+
+def examine(
+    homeserver: Mapping[str, Any], plan: tuple[PlannedWorker, ...], data: Path
+) -> tuple[list[str], list[str]]:
+    """Return what is wrong with ``homeserver`` for the workers of ``plan``, and warnings."""
+    table = load_table()
+    problems = shared_problems(homeserver, workers=bool(plan))
+    problems += contradictions(homeserver, plan, table)
+    federates = any("federation" in worker.type.resources for worker in plan)
+    for name, needed in (("signing.key", True), ("tls.crt", federates), ("tls.key", federates)):
+        if needed and not os.path.exists(data / name):
+            problems.append(f"{data / name} is missing; every process that needs it must have it")
+    return problems, dropped(homeserver)
+
+
+def describe(plan: tuple[PlannedWorker, ...]) -> list[str]:
+    """Return one line for each worker of ``plan``: name, roles, and who reaches it where."""
+    table = load_table()
+    lines = []
+    for worker in plan:
+        roles = "+".join(role.name for role in worker.type.roles)
+        reached = f", replication at {worker.host}:{table.ports['replication']}"
+        lines.append(f"ok: {worker.name}: {roles}{reached if replicates(worker) else ''}")
+    return lines

@@ -1,0 +1,84 @@
+"""Who does what: what one worker may rely on when homeserver.yaml, not a plan, says it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from worker.settings import Settings
+from worker.worker_types import Role
+
+
+def _names(value: object) -> list[str]:
+    return [str(name) for name in value] if isinstance(value, list) else [str(value)]
+
+
+def duty_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
+    """Return a line for each duty of this worker that homeserver.yaml gives to nobody or twice."""
+    problems = []
+    for role in settings.worker.roles:
+        if (
+            role.legacy
+            and not settings.worker.named_by_role
+            and settings.worker.app.endswith(role.name)
+        ):
+            problems += _old_application(homeserver, settings, role)
+        elif role.duty and settings.worker.named_by_role:
+            problems += _named_duty(homeserver, settings, role)
+        if role.stream:
+            problems += _stream(homeserver, settings, role)
+    return problems
+
+
+def _old_application(homeserver: Mapping[str, Any], settings: Settings, role: Role) -> list[str]:
+    """The old application names insist that the main process has given the duty up."""
+    named = homeserver.get(role.duty)
+    listed = named is not None and settings.name in _names(named)
+    if homeserver.get(role.legacy) is False:
+        if named is None or listed:
+            return []
+        other = _names(named)[0] if _names(named) else "NAME"
+        return [
+            f"homeserver.yaml: {role.duty} names {named!r} and not {settings.name}, so this worker "
+            f"would do nothing; name it there, or start it with SYNAPSE_WORKER_NAME={other}"
+        ]
+    if role.takes_list and listed:
+        return []
+    remedy = f"set {role.legacy}: false there for every process"
+    if role.takes_list:
+        remedy += f", or {role.duty}: [{settings.name}]"
+    return [
+        f"homeserver.yaml: {role.legacy} leaves the duty of {settings.worker.app} on the main "
+        f"process, so that it would be done twice; {remedy}"
+    ]
+
+
+def _named_duty(homeserver: Mapping[str, Any], settings: Settings, role: Role) -> list[str]:
+    named = homeserver.get(role.duty)
+    if named is not None and settings.name in _names(named):
+        return []
+    if "media" in role.resources:
+        return []  # Further media workers serve, one runs the jobs.
+    value = f"[{settings.name}]" if role.takes_list else settings.name
+    return [
+        f"homeserver.yaml: {role.duty} is {named!r} and does not name {settings.name}, so this "
+        f"worker would do nothing as {role.name}; set {role.duty}: {value} there for every process"
+    ]
+
+
+def _stream(homeserver: Mapping[str, Any], settings: Settings, role: Role) -> list[str]:
+    problems = []
+    writers = homeserver.get("stream_writers")
+    named = writers.get(role.stream) if isinstance(writers, dict) else None
+    if named is None or settings.name not in _names(named):
+        problems.append(
+            f"homeserver.yaml: stream_writers.{role.stream} is {named!r} and does not name "
+            f"{settings.name}, so this worker would refuse what it is there for; set "
+            f"stream_writers: {{{role.stream}: {settings.name}}} there for every process"
+        )
+    instances = homeserver.get("instance_map")
+    if not isinstance(instances, dict) or settings.name not in instances:
+        problems.append(
+            f"homeserver.yaml: instance_map lacks {settings.name}, so the others could not reach "
+            f"it; set instance_map: {{{settings.name}: {{host: HOST, port: "
+            f"{settings.ports['replication']}}}}} there for every process"
+        )
+    return problems

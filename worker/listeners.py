@@ -1,0 +1,77 @@
+"""Where each process listens, and where the others find it."""
+
+from typing import Any
+
+from worker.plan import PlannedWorker, replicates
+from worker.settings import Settings
+
+Document = dict[str, Any]
+
+
+def kinds(settings: Settings, instance_map: object) -> list[str]:
+    """Return the kinds of listener of this process, in the order of its ports.
+
+    Args:
+        settings: the request.
+        instance_map: that of the shared configuration; who stands in it is called by others.
+    """
+    worker = settings.worker
+    found = []
+    plain_federation = "federation" in worker.resources and not settings.federation_tls
+    if "client" in worker.resources or plain_federation:
+        found.append("client")
+    # A worker for clients and servers alike has the plain port for both.
+    if has_tls(settings):
+        found.append("federation")
+    found += ["health", "metrics"]
+    named = isinstance(instance_map, dict) and settings.name in instance_map
+    itself = PlannedWorker(settings.name, worker, "")
+    if worker.main or named or (settings.plan is not None and replicates(itself)):
+        found.append("replication")
+    return found
+
+
+def has_tls(settings: Settings) -> bool:
+    """Whether this process speaks TLS on the federation port."""
+    worker = settings.worker
+    serves = "federation" in worker.resources and (worker.main or "client" not in worker.resources)
+    return serves and settings.federation_tls
+
+
+def _resources(kind: str, settings: Settings) -> list[str]:
+    """Return what one listener serves.
+
+    All of a port are one group: a second group replaces the first since Synapse 1.114.
+    """
+    if kind != "client":
+        return [kind]
+    return [name for name in ("client", "federation", "media") if name in settings.worker.resources]
+
+
+def socket_path(settings: Settings, name: str, kind: str) -> str:
+    """Return the unix socket that stands for a port of the process ``name``."""
+    return f"{settings.sockets}/{name or 'main'}.{kind}.sock"
+
+
+def listener(kind: str, settings: Settings) -> Document:
+    """Return one listener of the predecessor's layout, or the unix socket in its place."""
+    if settings.sockets is not None and kind in ("client", "replication"):
+        document: Document = {"path": socket_path(settings, settings.name, kind)}
+    else:
+        document = {
+            "port": settings.ports[kind],
+            "bind_addresses": list(settings.bind_addresses),
+        }
+    document["type"] = "http"
+    if kind in ("client", "federation", "metrics"):
+        document["x_forwarded"] = True
+    if kind == "federation":
+        document["tls"] = True
+    return document | {"resources": [{"names": _resources(kind, settings), "compress": False}]}
+
+
+def location(settings: Settings, name: str, host: str) -> Document:
+    """Return where the replication listener of the process ``name`` is (``instance_map``)."""
+    if settings.sockets is not None:
+        return {"path": socket_path(settings, name, "replication")}
+    return {"host": host, "port": settings.ports["replication"]}

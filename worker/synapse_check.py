@@ -1,0 +1,46 @@
+"""Lets Synapse's own parser judge the documents."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from worker.documents import SECRET_FILE, documents
+from worker.errors import ConfigError
+from worker.files import write_documents
+from worker.settings import Settings
+
+
+def ask_synapse(homeserver: Mapping[str, Any], settings: Settings) -> str:
+    """Return the line that says that Synapse accepts the documents.
+
+    Raises:
+        ConfigError: with Synapse's own words on one line.
+    """
+    # Heavy, and needed by this verb alone.
+    from pydantic import ValidationError
+    from synapse.config._base import ConfigError as SynapseError
+    from synapse.config.homeserver import HomeServerConfig
+    from synapse.util import SYNAPSE_VERSION
+
+    with tempfile.TemporaryDirectory() as folder:
+        settings = replace(settings, runtime=Path(folder))
+        files = write_documents(settings.runtime, documents(homeserver, settings))
+        (settings.runtime / SECRET_FILE).write_text("not asked for here\n")
+        arguments = [part for path in files[:-1] for part in ("-c", str(path))]
+        try:
+            config = HomeServerConfig.load_config("Synapse", arguments)
+        except SynapseError as error:
+            where = ".".join(getattr(error, "path", None) or []) or "homeserver.yaml"
+            raise _refused(where, error.msg) from None
+        except (ValidationError, SystemExit, Exception) as error:
+            # Synapse meets many a wrong type with whatever its code happens to raise.
+            raise _refused("homeserver.yaml", f"{type(error).__name__}: {error}") from None
+    if config is None or (not settings.worker.main and not config.redis.redis_enabled):
+        raise ConfigError(["homeserver.yaml: Synapse refuses it: redis is not enabled"])
+    return f"ok: {settings.worker.app}: accepted by Synapse {SYNAPSE_VERSION}"
+
+
+def _refused(where: str, words: str) -> ConfigError:
+    return ConfigError([f"{where}: Synapse refuses it: {' '.join(words.split())}"])
