@@ -14,6 +14,10 @@ def inputs():
         name = "build_root",
         lock = "//config/debian:build.lock.json",
     )
+    debian_root(
+        name = "services_root",
+        lock = "//config/debian:services.lock.json",
+    )
     synapse_pin(
         name = "pin_element-hq_synapse_master",
         build_root = "@build_root//:stamp.json",

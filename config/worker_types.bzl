@@ -9,14 +9,13 @@ PORTS = {
     "replication": 9093,
 }
 
-def _role(doc, resources = [], routes = [], get_routes = [], stream = "", duty = "", legacy = "", many = True):
+def _role(doc, resources = [], routes = [], stream = "", duty = "", legacy = "", many = True):
     """One duty that a worker can take off the main process.
 
     Args:
         doc: what it does, in a few words.
         resources: what its listeners serve (`listeners` of the configuration manual).
         routes: patterns of paths to route to it (docs/workers.md of the pinned Synapse).
-        get_routes: patterns of paths to route to it for GET alone.
         stream: the stream that it writes (`stream_writers`).
         duty: the shared setting that names the worker or workers with this duty.
         legacy: the older shared setting whose `false` gives the duty to the old application.
@@ -28,7 +27,6 @@ def _role(doc, resources = [], routes = [], get_routes = [], stream = "", duty =
     return {
         "doc": doc,
         "duty": duty,
-        "get_routes": get_routes,
         "legacy": legacy,
         "many": many,
         "resources": resources,
@@ -138,11 +136,27 @@ ROLES = {
         "answers other servers",
         ["federation"],
         [
-            _FEDERATION + "v1/(version$|event/|state/|state_ids/|backfill/|get_missing_events/)",
-            _FEDERATION + "v1/(publicRooms|query/|make_join/|make_leave/|make_knock/|send_knock/)",
-            _FEDERATION + "v1/(event_auth/|timestamp_to_event/|exchange_third_party_invite/)",
-            _FEDERATION + "v1/(user/devices/|hierarchy/|send/)",
-            _FEDERATION + "(v1|v2)/(send_join/|send_leave/|invite/)",
+            _FEDERATION + "v1/version$",
+            _FEDERATION + "v1/event/",
+            _FEDERATION + "v1/state/",
+            _FEDERATION + "v1/state_ids/",
+            _FEDERATION + "v1/backfill/",
+            _FEDERATION + "v1/get_missing_events/",
+            _FEDERATION + "v1/publicRooms",
+            _FEDERATION + "v1/query/",
+            _FEDERATION + "v1/make_join/",
+            _FEDERATION + "v1/make_leave/",
+            _FEDERATION + "v1/make_knock/",
+            _FEDERATION + "v1/send_knock/",
+            _FEDERATION + "v1/event_auth/",
+            _FEDERATION + "v1/timestamp_to_event/",
+            _FEDERATION + "v1/exchange_third_party_invite/",
+            _FEDERATION + "v1/user/devices/",
+            _FEDERATION + "v1/hierarchy/",
+            _FEDERATION + "v1/send/",
+            _FEDERATION + "(v1|v2)/send_join/",
+            _FEDERATION + "(v1|v2)/send_leave/",
+            _FEDERATION + "(v1|v2)/invite/",
             "^/_matrix/key/v2/query",
         ],
     ),
@@ -161,9 +175,11 @@ ROLES = {
             _CLIENT + "v1/media/",
             _FEDERATION + "v1/media/",
             "^/_synapse/admin/v1/purge_media_cache$",
-            "^/_synapse/admin/v1/room/.*/media$",
+            "^/_synapse/admin/v1/room/.*/media.*$",
+            "^/_synapse/admin/v1/user/.*/media.*$",
+            "^/_synapse/admin/v1/media/.*$",
+            "^/_synapse/admin/v1/quarantine_media/.*$",
             "^/_synapse/admin/v1/users/.*/media$",
-            "^/_synapse/admin/v1/media/",
         ],
         duty = "media_instance_running_background_jobs",
     ),
@@ -185,6 +201,18 @@ ROLES = {
         "sends push notifications",
         duty = "pusher_instances",
         legacy = "start_pushers",
+    ),
+    "quarantined_media_changes": _role(
+        "takes media into quarantine",
+        ["client", "media"],
+        [
+            "^/_synapse/admin/v1/quarantine_media/.*$",
+            "^/_synapse/admin/v1/room/.*/media/quarantine$",
+            "^/_synapse/admin/v1/user/.*/media/quarantine$",
+            "^/_synapse/admin/v1/media/quarantine/.*$",
+            "^/_synapse/admin/v1/media/unquarantine/.*$",
+        ],
+        stream = "quarantined_media_changes",
     ),
     "receipts": _role(
         "writes receipts",

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.harness.image import Image, enter, entrypoint, read_image, unpack
-from tests.harness.site import WORKERS, make_data
+from cluster.image import Image, enter, entrypoint, read_image, unpack
+from cluster.site import WORKERS, make_data
 
 _RUNS = 7
 # Runs the entrypoint until it would become Synapse, and prints the clock there.

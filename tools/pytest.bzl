@@ -20,7 +20,7 @@ def pytest_test(name, srcs, deps = [], data = [], size = "small", env = {}, tags
         size = size,
         timeout = timeout,
         srcs = srcs + ["//tools:pytest_main.py"],
-        args = ["$(rootpath %s)" % source for source in srcs],
+        args = ["$(rootpath %s)" % source for source in srcs if source.endswith("_test.py")],
         data = data + srcs,
         env = env,
         main = "//tools:pytest_main.py",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.harness.site import WORKERS
+from cluster.site import WORKERS
 from worker.documents import documents
 from worker.settings import parse
 from worker.worker_types import load_table

@@ -1,6 +1,7 @@
 """Asks the processes around this one whether they answer: database, Redis, main, and itself."""
 
 import http.client
+import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -12,8 +13,9 @@ from worker.secrets import derived_secret
 from worker.settings import Settings
 
 _TIMEOUT = 3  # Seconds for each answer: an orchestrator's probe waits not much longer.
-# An endpoint that only checks the secret: no stream has this name.
-_ASK_SECRET = "/_synapse/replication/get_repl_stream_updates/is_the_secret_right"
+# An endpoint that only checks the secret: no stream has this name.  The last part names the
+# request, since answers are kept for repeated ones.
+_ASK_SECRET = "/_synapse/replication/get_repl_stream_updates/is_the_secret_right/{}"
 _UNKNOWN_STREAM = 400
 
 
@@ -166,7 +168,7 @@ def main_process(document: Document, settings: Settings) -> str:
             connection = _UnixConnection(where["path"])
         else:
             connection = http.client.HTTPConnection(where["host"], where["port"], timeout=_TIMEOUT)
-        status, _ = _get(connection, _ASK_SECRET, headers)
+        status, _ = _get(connection, _ASK_SECRET.format(secrets.token_hex(8)), headers)
     except (OSError, http.client.HTTPException) as error:
         return f"the main process at {name} does not answer: {_reason(error)}"
     if status == _UNKNOWN_STREAM:

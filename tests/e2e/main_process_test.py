@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.harness.image import enter, entrypoint, read_image, unpack
-from tests.harness.site import SERVER_NAME, SHARED_SECRET, SQLITE, make_data
+from cluster.image import enter, entrypoint, read_image, unpack
+from cluster.site import SERVER_NAME, SHARED_SECRET, SQLITE, make_data
 
 CLIENT = "http://127.0.0.1:8008"
 

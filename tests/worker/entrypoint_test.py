@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.harness.site import WORKERS
+from cluster.site import WORKERS
 from worker.__main__ import main
 from worker.documents import documents, dropped
 from worker.errors import ConfigError

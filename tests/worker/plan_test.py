@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.harness.site import PLANNED
+from cluster.site import PLANNED
 from worker.__main__ import main
 from worker.documents import documents
 from worker.plan import contradictions, parse_plan

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tarfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,17 @@ def unpack(image: Image, root: Path) -> None:
                 info.mode |= 0o700 if info.isdir() else 0
                 archive.extract(info, root, filter="fully_trusted", set_attrs=not info.issym())
         tar.unlink()
+    # Container engines make it, to mount their own over it.
+    (root / "etc/hosts").touch()
 
 
-def enter(image: Image, root: Path, mounts: dict[str, Path], environ: dict[str, str]) -> list[str]:
+def enter(
+    image: Image,
+    root: Path,
+    mounts: Mapping[str, Path],
+    environ: Mapping[str, str],
+    files: Mapping[str, Path] | None = None,
+) -> list[str]:
     """Return the bwrap command that enters ``root``: user 991, read-only, no capabilities.
 
     Args:
@@ -69,6 +78,7 @@ def enter(image: Image, root: Path, mounts: dict[str, Path], environ: dict[str, 
         root: the unpacked image.
         mounts: writable folders, by path in the image.
         environ: environment over the image's own.
+        files: files and folders that may only be read, by path in the image.
     """
     bwrap = shutil.which("bwrap")
     assert bwrap, "bwrap is not on PATH; install bubblewrap"
@@ -84,8 +94,10 @@ def enter(image: Image, root: Path, mounts: dict[str, Path], environ: dict[str, 
     command += ["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]
     for place, folder in mounts.items():
         command += ["--bind", str(folder), place]
+    for place, file in (files or {}).items():
+        command += ["--ro-bind", str(file), place]
     inner = dict(line.split("=", 1) for line in image.config["config"]["Env"])
-    for name, value in (inner | environ).items():
+    for name, value in (inner | dict(environ)).items():
         command += ["--setenv", name, value]
     command += ["--chdir", image.config["config"]["WorkingDir"], "--remount-ro", "/", "--"]
     return command

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -56,33 +57,41 @@ redis: {enabled: true, host: redis}
 )
 
 
-def make_data(folder: Path, homeserver: str) -> Path:
-    """Fill ``folder`` as an operator would fill /data; return it."""
+def _openssl(*arguments: str | Path) -> None:
+    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+
+
+def make_authority(folder: Path) -> Path:
+    """Make a certificate authority, ``ca.crt`` and ``ca.key``, in ``folder``; return it."""
+    folder.mkdir()
+    _openssl(
+        *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=authority"),
+        *("-keyout", folder / "ca.key", "-out", folder / "ca.crt"),
+    )
+    return folder
+
+
+def make_data(
+    folder: Path, homeserver: str, host: str = SERVER_NAME, authority: Path | None = None
+) -> Path:
+    """Fill ``folder`` as an operator would fill /data; return it.
+
+    Args:
+        folder: is made.
+        homeserver: the text of homeserver.yaml.
+        host: the name in the certificate.
+        authority: who signs it; by default it signs itself.
+    """
     folder.mkdir()
     (folder / "homeserver.yaml").write_text(homeserver)
     seed = base64.b64encode(os.urandom(32)).decode().rstrip("=")
     (folder / "signing.key").write_text(f"ed25519 a_test {seed}\n")
-    subprocess.run(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            f"/CN={SERVER_NAME}",
-            "-addext",
-            f"subjectAltName=DNS:{SERVER_NAME}",
-            "-keyout",
-            folder / "tls.key",
-            "-out",
-            folder / "tls.crt",
-        ],
-        check=True,
-        capture_output=True,
-    )
+    command: list[str | Path] = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    command += ["-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}"]
+    if authority is not None:
+        command += ["-CA", authority / "ca.crt", "-CAkey", authority / "ca.key"]
+        command += ["-addext", "basicConstraints=critical,CA:FALSE"]
+        shutil.copy(authority / "ca.crt", folder / "ca.crt")
+    _openssl(*command, "-keyout", folder / "tls.key", "-out", folder / "tls.crt")
     (folder / "tls.key").chmod(0o600)
     return folder

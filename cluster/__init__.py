@@ -1,0 +1,1 @@
+"""A whole homeserver on loopback from the built image: what the demo, tests and benchmark share."""

@@ -1,0 +1,105 @@
+"""One process of a cluster: started, watched, and stopped by its process id."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+
+class StartError(Exception):
+    """A process did not become ready; the message has the end of its log."""
+
+
+class Process:
+    """A process in its own container, with its log in a file.
+
+    Attributes:
+        name: what the log file and every message call it.
+        command: the command line, bwrap's included.
+        log: the file with its output.
+    """
+
+    def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
+        """Prepare the process; nothing is started yet."""
+        self.name = name
+        self.command = list(command)
+        self.log = log
+        self._popen: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; its output is added to the log."""
+        with self.log.open("ab") as log:
+            self._popen = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C goes to whoever runs the cluster, who stops it in order.
+                start_new_session=True,
+            )
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._popen is not None and self._popen.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The process itself, behind the bwrap that may wait for it."""
+        assert self._popen is not None, f"{self.name} was not started"
+        pid = self._popen.pid
+        while True:
+            name = Path(f"/proc/{pid}/comm").read_text().strip()
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            if name != "bwrap" or not children:
+                return pid
+            pid = int(children[0])
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process itself, if it runs."""
+        if self.running:
+            os.kill(self.pid, number)
+
+    def stop(self, seconds: float = 20) -> int:
+        """Ask it to end, and kill it after ``seconds``; return its exit status."""
+        self.signal(signal.SIGTERM)
+        assert self._popen is not None
+        try:
+            return self._popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return self.kill()
+
+    def kill(self) -> int:
+        """Kill it at once, as the machine's out-of-memory killer would; return its status."""
+        self.signal(signal.SIGKILL)
+        assert self._popen is not None
+        return self._popen.wait(20)
+
+    def tail(self, lines: int = 30) -> str:
+        """Return the end of its log."""
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        return "\n".join(text.splitlines()[-lines:])
+
+    def wait_until(self, ready: Callable[[], bool], seconds: float = 90) -> None:
+        """Return once ``ready()``.
+
+        Raises:
+            StartError: when the process ends, or is not ready in time.
+        """
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if not self.running:
+                raise StartError(f"{self.name} ended:\n{self.tail()}")
+            if time.monotonic() > deadline:
+                raise StartError(f"{self.name} is not ready after {seconds:g} s:\n{self.tail()}")
+            time.sleep(0.05)
+
+
+def answers(host: str, port: int) -> bool:
+    """Whether something takes connections there."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((host, port)) == 0

@@ -1,0 +1,77 @@
+"""The reverse proxy of a cluster: nginx sends each path where docs/workers.md says."""
+
+from collections.abc import Iterable
+
+from worker.plan import PlannedWorker
+
+_CONF = """\
+daemon off;
+worker_processes 1;
+pid /state/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    client_max_body_size 50m;
+    client_body_temp_path /state/body;
+    proxy_temp_path /state/proxy;
+    fastcgi_temp_path /state/fastcgi;
+    uwsgi_temp_path /state/uwsgi;
+    scgi_temp_path /state/scgi;
+    proxy_http_version 1.1;
+    proxy_read_timeout 600s;
+    proxy_set_header Host $http_host;
+    proxy_set_header X-Forwarded-For $remote_addr;
+    proxy_set_header X-Forwarded-Proto $scheme;
+    proxy_ssl_verify off;
+    proxy_set_header Connection "";
+{upstreams}
+    server {{
+        listen {address}:8008;
+        listen {address}:8448 ssl;
+        ssl_certificate /state/tls.crt;
+        ssl_certificate_key /state/tls.key;
+        add_header X-Served-By $upstream_addr always;
+{locations}
+    }}
+}}
+"""
+
+
+def locations(workers: Iterable[PlannedWorker]) -> list[tuple[str, list[PlannedWorker]]]:
+    """Return (pattern, workers that serve it), those of stream writers first.
+
+    Several workers of one role share its paths.
+    """
+    found: dict[str, list[PlannedWorker]] = {}
+    roles = [(worker, role) for worker in workers for role in worker.type.roles]
+    for worker, role in sorted(roles, key=lambda pair: not pair[1].stream):
+        for pattern in role.routes:
+            holders = found.setdefault(pattern, [])
+            # A stream's own writer comes first and alone.
+            if not holders or role in holders[0].type.roles:
+                holders.append(worker)
+    return list(found.items())
+
+
+def configuration(address: str, main: str, workers: Iterable[PlannedWorker]) -> str:
+    """Return nginx.conf for ``workers``; what no worker serves goes to ``main``.
+
+    Args:
+        address: where nginx listens, 8008 and 8448 with TLS.
+        main: the main process's address.
+        workers: the plan, each worker with its address as host.
+    """
+    lines, upstreams = [], []
+    for number, (pattern, holders) in enumerate(locations(workers)):
+        tls = all("client" not in holder.type.resources for holder in holders)
+        port, scheme = (8448, "https") if tls else (8008, "http")
+        servers = " ".join(f"server {holder.host}:{port};" for holder in holders)
+        # One user's requests go to one worker, whose caches know them.
+        upstreams.append(
+            f"    upstream u{number} {{ hash $http_authorization$remote_addr consistent; "
+            f"{servers} keepalive 8; }}"
+        )
+        lines.append(f'        location ~ "{pattern}" {{ proxy_pass {scheme}://u{number}; }}')
+    lines.append(f"        location / {{ proxy_pass http://{main}:8008; }}")
+    return _CONF.format(address=address, locations="\n".join(lines), upstreams="\n".join(upstreams))

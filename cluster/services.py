@@ -1,0 +1,95 @@
+"""PostgreSQL, Redis and nginx from pinned Debian packages, each on an address of its own."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from cluster.processes import Process, answers
+
+_USER = "999"
+_POSTGRES = "/usr/lib/postgresql/17/bin"
+
+
+def _enter(root: Path, state: Path, files: Sequence[Path] = ()) -> list[str]:
+    """Return the bwrap command that enters the services' root; ``state`` alone is writable."""
+    bwrap = shutil.which("bwrap")
+    assert bwrap, "bwrap is not on PATH; install bubblewrap"
+    command = [bwrap, "--unshare-user", "--uid", _USER, "--gid", _USER, "--clearenv"]
+    command += ["--setenv", "PATH", f"{_POSTGRES}:/usr/sbin:/usr/bin", "--cap-drop", "ALL"]
+    command += ["--ro-bind", str(root / "usr"), "/usr"]
+    for name in sorted(os.listdir(root)):
+        if (root / name).is_symlink():
+            command += ["--symlink", os.readlink(root / name), f"/{name}"]
+    passwd = state / "passwd"
+    passwd.write_text(f"service:x:{_USER}:{_USER}::/state:/bin/false\n")
+    command += ["--ro-bind", str(passwd), "/etc/passwd"]
+    for file in files:
+        command += ["--ro-bind", str(file), str(file)]
+    command += ["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", "/var"]
+    return [*command, "--bind", str(state), "/state", "--chdir", "/state", "--"]
+
+
+def postgres(root: Path, folder: Path, address: str) -> Process:
+    """Return a PostgreSQL at ``address`` with the database ``synapse``, which trusts everyone."""
+    state = folder / "postgres"
+    state.mkdir()
+    enter = _enter(root, state)
+    initdb = ["initdb", "-D", "/state/data", "-U", "synapse", "--auth=trust", "--no-sync"]
+    made = subprocess.run(
+        [*enter, *initdb, "--locale=C", "--encoding=UTF8"],
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    settings = {
+        "listen_addresses": address,
+        "unix_socket_directories": "",
+        "max_connections": "400",
+        # Data that outlives the machine is not asked for; a killed process loses nothing by it.
+        "fsync": "off",
+        "full_page_writes": "off",
+        "synchronous_commit": "off",
+    }
+    command = ["postgres", "-D", "/state/data"]
+    for name, value in settings.items():
+        command += ["-c", f"{name}={value}"]
+    process = Process("postgres", [*enter, *command], folder / "postgres.log")
+    process.start()
+    query = ["psql", "-h", address, "-U", "synapse", "-d", "postgres", "-Atc"]
+
+    def made_database() -> bool:
+        create = "CREATE DATABASE synapse TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+        done = subprocess.run([*enter, *query, create], capture_output=True, check=False)
+        return done.returncode == 0
+
+    process.wait_until(made_database)
+    return process
+
+
+def redis(root: Path, folder: Path, address: str) -> Process:
+    """Return a Redis at ``address`` that keeps nothing on disk."""
+    state = folder / "redis"
+    state.mkdir()
+    command = ["redis-server", "--bind", address, "--port", "6379", "--save", ""]
+    command += ["--dir", "/state", "--protected-mode", "no"]
+    process = Process("redis", [*_enter(root, state), *command], folder / "redis.log")
+    process.start()
+    process.wait_until(lambda: answers(address, 6379))
+    return process
+
+
+def nginx(root: Path, folder: Path, address: str, configuration: str, tls: Path) -> Process:
+    """Return an nginx with ``configuration``, which names the certificate and key in ``tls``."""
+    state = folder / "nginx"
+    state.mkdir()
+    for name in ("tls.crt", "tls.key"):
+        shutil.copy(tls / name, state / name)
+    (state / "nginx.conf").write_text(configuration)
+    command = ["nginx", "-e", "stderr", "-p", "/state", "-c", "/state/nginx.conf"]
+    process = Process("nginx", [*_enter(root, state), *command], folder / "nginx.log")
+    process.start()
+    process.wait_until(lambda: answers(address, 8008))
+    return process

@@ -1,0 +1,135 @@
+"""Two whole homeservers, each split into workers.
+
+The first has every application of the predecessor and its contract: homeserver.yaml says who does
+what.  The second has every role, and a plan.
+"""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cluster.homeserver import Homeserver, Parts
+from cluster.image import read_image, unpack
+from cluster.receivers import Receiver, receiver
+from cluster.site import make_authority
+from tests.e2e.people import Person
+from worker.worker_types import load_table
+
+APPLICATIONS = [app for app, kind in load_table().types.items() if not kind.main]
+ROLES = {
+    "events": "event_persister",
+    "writer": "typing+to_device+account_data+receipts+presence+push_rules+device_lists"
+    "+thread_subscriptions",
+    "fedin": "federation_inbound+federation_reader",
+    "sender": "federation_sender",
+    "background": "background_worker",
+    "reader": "synchrotron+client_reader+event_creator+frontend_proxy",
+    "media": "media_repository+quarantined_media_changes",
+    "others": "pusher+appservice+user_dir",
+    "generic": "generic_worker",
+}
+
+
+@pytest.fixture(scope="session")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
+    """The image, unpacked once."""
+    folder = tmp_path_factory.mktemp("parts")
+    image = read_image(Path(os.environ["IMAGE"]))
+    unpack(image, folder / "root")
+    services = Path(os.environ["SERVICES"]).resolve().parent / "root"
+    yield Parts(image, folder / "root", services, make_authority(folder / "authority"))
+    subprocess.run(["rm", "-rf", folder / "root"], check=True)
+
+
+@pytest.fixture(scope="session")
+def gateway() -> Iterator[Receiver]:
+    """A push gateway."""
+    with receiver("127.1.0.5") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def service() -> Iterator[Receiver]:
+    """An application service that is interested in everyone."""
+    with receiver("127.1.0.6") as found:
+        yield found
+
+
+def run(homeserver: Homeserver) -> Iterator[Homeserver]:
+    """Run a homeserver for the tests of this file; show its logs when one failed."""
+    try:
+        start = time.monotonic()
+        homeserver.start()
+        count = len(homeserver.synapses())
+        print(f"{count} processes healthy after {time.monotonic() - start:.1f} s")
+        yield homeserver
+    finally:
+        for process in homeserver.processes.values():
+            print(f"----- {process.name}\n{process.tail(15)}")
+        homeserver.kill()
+
+
+@pytest.fixture(scope="session")
+def first(
+    parts: Parts, service: Receiver, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Homeserver]:
+    """Every application of the predecessor."""
+    registration = {
+        "id": "bridge",
+        "url": service.url,
+        "as_token": "as",
+        "hs_token": "hs",
+        "sender_localpart": "bridge",
+        "namespaces": {"users": [{"regex": "@.*", "exclusive": False}]},
+    }
+    yield from run(
+        Homeserver(
+            1,
+            tmp_path_factory.mktemp("hs") / "1",
+            parts,
+            {app.rpartition(".")[2]: app for app in APPLICATIONS},
+            planned=False,
+            settings={"app_service_config_files": ["/data/bridge.yaml"]},
+            data={"bridge.yaml": yaml.safe_dump(registration)},
+        )
+    )
+
+
+@pytest.fixture(scope="session")
+def second(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homeserver]:
+    """Every role."""
+    folder = tmp_path_factory.mktemp("hs") / "2"
+    yield from run(Homeserver(2, folder, parts, ROLES, planned=True, settings={}))
+
+
+@pytest.fixture(scope="session")
+def alice(first: Homeserver) -> Person:
+    """On the first homeserver."""
+    return Person(first, "alice")
+
+
+@pytest.fixture(scope="session")
+def bob(first: Homeserver) -> Person:
+    """On the first homeserver, too."""
+    return Person(first, "bob")
+
+
+@pytest.fixture(scope="session")
+def carol(second: Homeserver) -> Person:
+    """On the second homeserver."""
+    return Person(second, "carol")
+
+
+@pytest.fixture(scope="session")
+def room(alice: Person, bob: Person) -> str:
+    """A room of alice with bob."""
+    body = {"preset": "public_chat", "room_alias_name": "room"}
+    room_id: str = alice.call("POST", "createRoom", body)["room_id"]
+    alice.call("POST", f"rooms/{room_id}/invite", {"user_id": bob.id})
+    bob.call("POST", f"rooms/{room_id}/join", {})
+    return room_id

@@ -1,0 +1,58 @@
+"""People with clients, and what a test waits for."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cluster.homeserver import Homeserver
+
+REQUESTS = "synapse_http_server_requests_received_total"
+
+
+def until(ready: Callable[[], bool], what: str, seconds: float = 30) -> None:
+    """Return once ``ready()``; fail naming what never happened."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what}: not within {seconds:g} s")
+        time.sleep(0.1)
+
+
+def served(homeserver: Homeserver, name: str, servlet: str) -> float:
+    """How many requests to ``servlet`` a process answered."""
+    return homeserver.count(name, REQUESTS, servlet=servlet)
+
+
+class Person:
+    """Someone with a client."""
+
+    def __init__(self, homeserver: Homeserver, name: str) -> None:
+        """Register on ``homeserver`` and log in there."""
+        self.homeserver = homeserver
+        self.id = homeserver.register(name, "wonderland")
+        body = {
+            "type": "m.login.password",
+            "identifier": {"type": "m.id.user", "user": name},
+            "password": "wonderland",
+        }
+        self.token: str = homeserver.call("POST", "/_matrix/client/v3/login", body)["access_token"]
+
+    def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """Ask as this person."""
+        return self.homeserver.call(method, "/_matrix/client/v3/" + path, body, self.token)
+
+    def send(self, room: str, text: str) -> str:
+        """Send a message; return its event id."""
+        path = f"rooms/{room}/send/m.room.message/{time.monotonic_ns()}"
+        event: str = self.call("PUT", path, {"msgtype": "m.text", "body": text})["event_id"]
+        return event
+
+    def reads(self, room: str, text: str) -> bool:
+        """Whether this person's view of ``room`` has a message ``text``."""
+        # Answers to equal requests are kept for a while: each asks for another timeout.
+        asked = f"sync?timeout={time.monotonic_ns() % 1000}"
+        rooms = self.call("GET", asked).get("rooms", {}).get("join", {})
+        events = rooms.get(room, {}).get("timeline", {}).get("events", [])
+        return any(event["content"].get("body") == text for event in events)

@@ -1,1 +1,0 @@
-"""Runs the built image as a container engine would, without one."""
