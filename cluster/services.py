@@ -17,6 +17,8 @@ def _enter(root: Path, state: Path, files: Sequence[Path] = ()) -> list[str]:
     bwrap = shutil.which("bwrap")
     assert bwrap, "bwrap is not on PATH; install bubblewrap"
     command = [bwrap, "--unshare-user", "--uid", _USER, "--gid", _USER, "--clearenv"]
+    # As in a container: when the first process dies, so do all that it started.
+    command += ["--unshare-pid", "--die-with-parent"]
     command += ["--setenv", "PATH", f"{_POSTGRES}:/usr/sbin:/usr/bin", "--cap-drop", "ALL"]
     command += ["--ro-bind", str(root / "usr"), "/usr"]
     for name in sorted(os.listdir(root)):
@@ -48,10 +50,11 @@ def postgres(root: Path, folder: Path, address: str) -> Process:
         "listen_addresses": address,
         "unix_socket_directories": "",
         "max_connections": "400",
-        # Data that outlives the machine is not asked for; a killed process loses nothing by it.
+        # Data that outlives the machine is not asked for.  synchronous_commit stays on: without it
+        # even a killed PostgreSQL forgets what it committed, and Synapse then refuses every event
+        # of the room (measured).
         "fsync": "off",
         "full_page_writes": "off",
-        "synchronous_commit": "off",
     }
     command = ["postgres", "-D", "/state/data"]
     for name, value in settings.items():

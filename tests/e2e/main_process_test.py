@@ -19,6 +19,8 @@ import pytest
 from cluster.image import enter, entrypoint, read_image, unpack
 from cluster.site import SERVER_NAME, SHARED_SECRET, SQLITE, make_data
 
+# One that this test may use.
+CPU = min(os.sched_getaffinity(0))
 CLIENT = "http://127.0.0.1:8008"
 
 
@@ -64,7 +66,11 @@ def synapse(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     for name in ("synapse_media", "synapse_runtime"):
         mounts["/" + name] = folder / name
         mounts["/" + name].mkdir()
-    environ = {"SYNAPSE_WORKER": "synapse.app.homeserver", "SYNAPSE_HOSTNAME": "host-1"}
+    environ = {
+        "SYNAPSE_WORKER": "synapse.app.homeserver",
+        "SYNAPSE_HOSTNAME": "host-1",
+        "SYNAPSE_CPU_AFFINITY": hex(1 << CPU),
+    }
     command = enter(image, folder / "root", mounts, environ) + entrypoint(image)
     # Synapse must be the process that gets the signal: without a PID namespace it is bwrap's heir.
     command.remove("--unshare-pid")
@@ -140,9 +146,27 @@ def test_rendered_files_are_private(synapse: subprocess.Popen[bytes], folder: Pa
     assert set(modes.values()) == {0o600}
 
 
+def pid_of(process: subprocess.Popen[bytes]) -> int:
+    """Return the process id of Synapse, behind the bwrap that may wait for it."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return int(children[0]) if children else process.pid
+
+
+def test_synapse_runs_on_the_chosen_cpu(synapse: subprocess.Popen[bytes]) -> None:
+    """Synapse itself has ignored the setting since 1.1; every thread must be there."""
+    threads = Path(f"/proc/{pid_of(synapse)}/task").iterdir()
+    assert {tuple(os.sched_getaffinity(int(thread.name))) for thread in threads} == {(CPU,)}
+
+
+def test_nothing_of_the_launcher_reaches_synapse(synapse: subprocess.Popen[bytes]) -> None:
+    """Bazel's launcher and the predecessor's variables would decide what Synapse imports."""
+    environ = Path(f"/proc/{pid_of(synapse)}/environ").read_bytes().split(b"\0")
+    names = {line.partition(b"=")[0].decode() for line in environ if line}
+    assert not {name for name in names if name.startswith(("PYTHONPATH", "RUNFILES", "BAZEL"))}
+    assert "PYTHONUNBUFFERED" in names
+
+
 def test_sigterm_ends_it_cleanly(synapse: subprocess.Popen[bytes]) -> None:
     """Last: `docker stop` reaches Synapse itself, and it ends with code 0 in under 5 s."""
-    children = Path(f"/proc/{synapse.pid}/task/{synapse.pid}/children").read_text().split()
-    target = int(children[0]) if children else synapse.pid
-    os.kill(target, signal.SIGTERM)
+    os.kill(pid_of(synapse), signal.SIGTERM)
     assert synapse.wait(timeout=5) == 0

@@ -1,6 +1,7 @@
 """People with clients, and what a test waits for."""
 
 import time
+import urllib.error
 from collections.abc import Callable
 from typing import Any
 
@@ -42,6 +43,22 @@ class Person:
     def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """Ask as this person."""
         return self.homeserver.call(method, "/_matrix/client/v3/" + path, body, self.token)
+
+    def call_again(
+        self, method: str, path: str, body: object = None, seconds: float = 30
+    ) -> dict[str, Any]:
+        """Ask until there is an answer, as clients do while a server recovers.
+
+        Each process finds out by an error of its own that its database connections are gone.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return self.call(method, path, body)
+            except (urllib.error.URLError, OSError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
 
     def send(self, room: str, text: str) -> str:
         """Send a message; return its event id."""

@@ -1,0 +1,217 @@
+"""Faults with accounting: what was acknowledged is there afterwards, exactly once and in order."""
+
+import signal
+import subprocess
+import threading
+import time
+import urllib.error
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from cluster.homeserver import Homeserver, Parts
+from tests.e2e.people import Person, until
+
+WORKERS = {
+    "events": "event_persister",
+    "writer": "typing+to_device+account_data+receipts+presence+push_rules+device_lists",
+    "sync": "synchrotron",
+    "reader": "client_reader",
+    "creator": "event_creator",
+    "media": "media_repository",
+    "others": "pusher+appservice+user_dir",
+    "sender": "federation_sender",
+    "background": "background_worker",
+}
+SYNAPSES = ["main", *WORKERS]
+
+
+@pytest.fixture(scope="module")
+def homeserver(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homeserver]:
+    """A homeserver with a plan."""
+    folder = tmp_path_factory.mktemp("faults") / "3"
+    found = Homeserver(3, folder, parts, WORKERS, planned=True, settings={})
+    try:
+        found.start()
+        yield found
+    finally:
+        for process in found.processes.values():
+            print(f"----- {process.name}\n{process.tail(10)}")
+        found.kill()
+
+
+class Load:
+    """Sends messages one after the other, and counts what the homeserver acknowledged.
+
+    Attributes:
+        acknowledged: the text of each message that got an event id, in order.
+    """
+
+    def __init__(self, person: Person, room: str) -> None:
+        """Begin to send."""
+        self._person, self.room = person, room
+        self.acknowledged: list[str] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._send)
+        self._thread.start()
+
+    def _send(self) -> None:
+        number = 0
+        while not self._stop.is_set():
+            number += 1
+            path = f"rooms/{self.room}/send/m.room.message/load{number}"
+            body = {"msgtype": "m.text", "body": str(number)}
+            # As every client does: the same transaction again until it is acknowledged.
+            while not self._stop.is_set():
+                try:
+                    self._person.call("PUT", path, body)
+                except (urllib.error.URLError, OSError):
+                    time.sleep(0.1)
+                    continue
+                self.acknowledged.append(str(number))
+                break
+
+    def flows(self, more: int = 3, seconds: float = 90) -> float:
+        """Wait until ``more`` messages are acknowledged; return the seconds that it took."""
+        begin, target = time.monotonic(), len(self.acknowledged) + more
+        until(lambda: len(self.acknowledged) >= target, "messages are acknowledged", seconds)
+        return time.monotonic() - begin
+
+    def end(self) -> None:
+        """Stop sending."""
+        self._stop.set()
+        self._thread.join(120)
+        assert not self._thread.is_alive()
+
+
+def stored(person: Person, room: str) -> list[str]:
+    """Return the text of every message of ``room``, oldest first."""
+    texts: list[str] = []
+    token = ""
+    while True:
+        start = f"&from={token}" if token else ""
+        page: dict[str, Any] = person.call_again(
+            "GET", f"rooms/{room}/messages?dir=f&limit=500{start}"
+        )
+        texts += [
+            event["content"]["body"] for event in page["chunk"] if event["type"] == "m.room.message"
+        ]
+        if "end" not in page:
+            return texts
+        token = page["end"]
+
+
+def account(load: Load, person: Person) -> None:
+    """Compare what was acknowledged with what is there."""
+    there = stored(person, load.room)
+    acknowledged = set(load.acknowledged)
+    # The last one may be stored without its acknowledgement: sending was stopped in between.
+    assert [text for text in there if text in acknowledged] == load.acknowledged
+    assert len(there) - len(load.acknowledged) in (0, 1)
+
+
+@pytest.fixture(scope="module")
+def alice(homeserver: Homeserver) -> Person:
+    """Sends the load."""
+    return Person(homeserver, "alice")
+
+
+@pytest.fixture
+def load(alice: Person) -> Iterator[Load]:
+    """A steady load in a room of its own."""
+    found = Load(alice, alice.call_again("POST", "createRoom", {})["room_id"])
+    try:
+        found.flows()
+        yield found
+    finally:
+        found.end()
+
+
+def recover(homeserver: Homeserver, name: str, load: Load, end: Callable[[], int]) -> float:
+    """End a process, start it again, and return how long it took until messages flow."""
+    end()
+    begin = time.monotonic()
+    homeserver.processes[name].start()
+    if name in SYNAPSES:
+        homeserver.wait_healthy(name)
+    load.flows()
+    return time.monotonic() - begin
+
+
+@pytest.mark.parametrize("name", [*SYNAPSES, "redis", "postgres"])
+def test_a_killed_process_loses_nothing(
+    homeserver: Homeserver, alice: Person, load: Load, name: str
+) -> None:
+    """kill -9 under load, and start again."""
+    seconds = recover(homeserver, name, load, homeserver.processes[name].kill)
+    load.end()
+    print(f"killed {name}: messages flow again after {seconds:.1f} s")
+    account(load, alice)
+
+
+def test_a_rolling_restart_loses_nothing(homeserver: Homeserver, alice: Person, load: Load) -> None:
+    """Each worker in turn, then main; each ends with code 0."""
+    for name in [*WORKERS, "main"]:
+        process = homeserver.processes[name]
+        status = process.stop()
+        assert status == 0, (name, status, process.tail())
+        process.start()
+        homeserver.wait_healthy(name)
+    load.flows()
+    load.end()
+    account(load, alice)
+
+
+def test_main_stopped_before_its_workers_is_survived(
+    homeserver: Homeserver, alice: Person, load: Load
+) -> None:
+    """Against the documented order: workers wait for it and go on."""
+    seconds = recover(homeserver, "main", load, homeserver.processes["main"].stop)
+    load.end()
+    print(f"main stopped first: messages flow again after {seconds:.1f} s")
+    account(load, alice)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("redis", "unhealthy: Redis at 127.3.0.3 port 6379 does not answer: Connection refused"),
+        ("postgres", "unhealthy: PostgreSQL at 127.3.0.2 port 5432 does not answer: "),
+        ("main", "unhealthy: the main process at 127.3.0.10 port 9093 does not answer: "),
+    ],
+)
+def test_ready_names_what_is_missing(homeserver: Homeserver, name: str, line: str) -> None:
+    """Synapse's own /health says 200 meanwhile."""
+    homeserver.processes[name].signal(signal.SIGKILL)
+    until(lambda: not homeserver.processes[name].running, f"{name} is gone")
+    done = subprocess.run(
+        homeserver.command("reader", "healthcheck", "--ready"),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    alive = homeserver.healthy("reader")
+    homeserver.processes[name].start()
+    if name == "main":
+        homeserver.wait_healthy(name)
+    assert alive
+    assert done.returncode == 1
+    assert done.stderr.startswith(line)
+    assert done.stderr.count("\n") == 1
+
+
+def test_ready_says_when_the_secret_is_wrong(homeserver: Homeserver) -> None:
+    """Synapse itself answers every send with an error 500, and names no reason."""
+    until(lambda: homeserver.healthy("main"), "main answers")
+    (homeserver.data / "other").write_text("another secret\n")
+    command = homeserver.command(
+        "reader", "wait", "2", environ={"SYNAPSE_REPLICATION_SECRET_FILE": "/data/other"}
+    )
+    done = subprocess.run(command, text=True, capture_output=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "error: after 2 s: the main process at 127.3.0.10 port 9093 refuses the replication "
+        "secret; give every process the same signing.key, or the same "
+        "SYNAPSE_REPLICATION_SECRET_FILE"
+    )

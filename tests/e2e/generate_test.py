@@ -1,0 +1,153 @@
+"""An operator's first minute: generate, check, start; as a user that the image does not know."""
+
+import os
+import stat
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from cluster.image import Image, enter, entrypoint, read_image, unpack
+
+NAMED = {"SYNAPSE_SERVER_NAME": "example.com", "SYNAPSE_REPORT_STATS": "no"}
+START = {"SYNAPSE_WORKER": "synapse.app.homeserver", "SYNAPSE_FEDERATION_TLS": "off"}
+
+
+@pytest.fixture(scope="module")
+def image() -> Image:
+    """The image."""
+    return read_image(Path(os.environ["IMAGE"]))
+
+
+@pytest.fixture(scope="module")
+def root(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The image, unpacked."""
+    folder = tmp_path_factory.mktemp("image") / "root"
+    unpack(image, folder)
+    yield folder
+    subprocess.run(["rm", "-rf", folder], check=True)
+
+
+@pytest.fixture(scope="module")
+def mounts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Empty folders."""
+    folder = tmp_path_factory.mktemp("mounts")
+    found = {}
+    for name in ("data", "synapse_media", "synapse_runtime"):
+        found["/" + name] = folder / name
+        found["/" + name].mkdir()
+    return found
+
+
+def command(
+    image: Image, root: Path, mounts: Mapping[str, Path], environ: Mapping[str, str], *verb: str
+) -> list[str]:
+    """Return the command line of a container as uid 12345, which /etc/passwd has not."""
+    entered = enter(image, root, mounts, environ)
+    entered[entered.index("--uid") + 1] = "12345"
+    entered[entered.index("--gid") + 1] = "54321"
+    return [*entered, *entrypoint(image), *verb]
+
+
+def run(
+    image: Image, root: Path, mounts: Mapping[str, Path], environ: Mapping[str, str], verb: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a verb to its end."""
+    line = command(image, root, mounts, environ, verb)
+    return subprocess.run(line, text=True, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("environ", "lines"),
+    [
+        (
+            {},
+            [
+                "error: SYNAPSE_SERVER_NAME is not set; give the part behind the colon of user ids",
+                "error: SYNAPSE_REPORT_STATS='' is neither yes nor no; it decides whether "
+                "matrix.org gets anonymous statistics",
+            ],
+        ),
+        (
+            NAMED | {"SYNAPSE_SERVER_NAME": "https://x"},
+            [
+                "error: SYNAPSE_SERVER_NAME='https://x' is not a server name; give such as "
+                "example.com"
+            ],
+        ),
+    ],
+)
+def test_wrong_names_are_refused_and_nothing_is_written(
+    image: Image, root: Path, mounts: dict[str, Path], environ: dict[str, str], lines: list[str]
+) -> None:
+    """A server name can never be changed again."""
+    done = run(image, root, mounts, environ, "generate")
+    assert (done.returncode, done.stderr.splitlines()) == (2, lines)
+    assert list(mounts["/data"].iterdir()) == []
+
+
+def test_it_writes_what_a_homeserver_needs(
+    image: Image, root: Path, mounts: dict[str, Path]
+) -> None:
+    """Readable for nobody else, and accepted by Synapse."""
+    done = run(image, root, mounts, NAMED, "generate")
+    assert done.returncode == 0, done.stderr
+    written = [line.removeprefix("wrote /data/") for line in done.stdout.splitlines()]
+    assert written == [
+        "registration_shared_secret",
+        "macaroon_secret_key",
+        "form_secret",
+        "signing.key",
+        "homeserver.yaml",
+    ]
+    for path in mounts["/data"].iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    checked = run(image, root, mounts, START, "check")
+    assert checked.stdout.startswith("ok: synapse.app.homeserver: accepted by Synapse"), (
+        checked.stderr
+    )
+
+
+def test_it_replaces_nothing(image: Image, root: Path, mounts: dict[str, Path]) -> None:
+    """A second run would otherwise be a new identity."""
+    before = {path.name: path.read_bytes() for path in mounts["/data"].iterdir()}
+    done = run(image, root, mounts, NAMED, "generate")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: /data/homeserver.yaml exists already; it is not replaced\n",
+    )
+    assert {path.name: path.read_bytes() for path in mounts["/data"].iterdir()} == before
+
+
+def test_what_was_generated_starts(image: Image, root: Path, mounts: dict[str, Path]) -> None:
+    """As a user that is unknown to passwd, from a root that cannot be written."""
+    log = mounts["/data"].parent / "log"
+    line = command(image, root, mounts, START)
+    with log.open("wb") as output:
+        process = subprocess.Popen(line, stdout=output, stderr=output)
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                with urllib.request.urlopen("http://127.0.0.1:8080/health", timeout=3) as answer:
+                    assert answer.read() == b"OK"
+                    break
+            except (urllib.error.URLError, OSError):
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.1)
+        healthy = run(image, root, mounts, START, "healthcheck")
+        assert (healthy.returncode, healthy.stdout) == (0, "healthy\n"), healthy.stderr
+    finally:
+        process.terminate()
+        process.wait(20)
+    unhealthy = run(image, root, mounts, START, "healthcheck")
+    assert (unhealthy.returncode, unhealthy.stderr) == (
+        1,
+        "unhealthy: synapse.app.homeserver at 127.0.0.1 port 8080 does not answer: "
+        "Connection refused\n",
+    )

@@ -1,0 +1,103 @@
+"""Whatever is mounted and set, judged by Synapse's own parser inside the image."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from cluster.image import enter, entrypoint, read_image, unpack
+from cluster.site import WORKERS, make_data
+from tests.worker.cases import environs, homeservers
+from worker.worker_types import load_table
+
+_CASES = 250
+# Judges every case in one process: starting one for each would cost a second.
+_JUDGE = """\
+import io, json, os, sys, traceback, warnings
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+import yaml
+sys.path.insert(0, "/usr/lib/synapse-worker")
+from worker.__main__ import main
+warnings.simplefilter("ignore")
+os.sched_setaffinity = lambda *_: None
+answers = []
+for case in json.loads(Path("/cases/cases.json").read_text()):
+    Path("/data/homeserver.yaml").write_text(case["homeserver"])
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            status = main(["check"], case["environ"])
+        answers.append([status, out.getvalue(), err.getvalue()])
+    except BaseException:
+        answers.append([-1, "", traceback.format_exc()])
+Path("/cases/answers.json").write_text(json.dumps(answers))
+"""
+
+
+def make_cases() -> list[dict[str, Any]]:
+    """Return cases of `hypothesis`, and one of each type that is right."""
+    cases: list[dict[str, Any]] = []
+    for app, kind in load_table().types.items():
+        host = {} if kind.main else {"SYNAPSE_REPLICATION_HOST": "main"}
+        cases.append({"homeserver": WORKERS, "environ": {"SYNAPSE_WORKER": app} | host})
+
+    @settings(
+        max_examples=_CASES,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(homeserver=homeservers(), environ=environs(), valid=st.booleans())
+    def collect(homeserver: dict[Any, Any], environ: dict[str, str], valid: bool) -> None:
+        if valid:
+            # Past the entrypoint's own checks, to Synapse's parser.
+            homeserver = yaml.safe_load(WORKERS) | homeserver
+            environ = {"SYNAPSE_WORKER": "synapse.app.client_reader"}
+            environ["SYNAPSE_REPLICATION_HOST"] = "main"
+        text = yaml.safe_dump(homeserver, allow_unicode=True)
+        cases.append({"homeserver": text, "environ": environ})
+
+    collect()
+    return cases
+
+
+def test_synapse_accepts_or_one_line_says_why(tmp_path: Path) -> None:
+    """Synapse's own answer to a wrong type is often a traceback of sixty lines."""
+    image = read_image(Path(os.environ["IMAGE"]))
+    root = tmp_path / "root"
+    unpack(image, root)
+    (root / "cases").mkdir()
+    folder = tmp_path / "cases"
+    folder.mkdir()
+    cases = make_cases()
+    (folder / "cases.json").write_text(json.dumps(cases))
+    mounts = {"/data": make_data(tmp_path / "data", WORKERS), "/cases": folder}
+    for name in ("synapse_media", "synapse_runtime"):
+        mounts["/" + name] = tmp_path / name
+        mounts["/" + name].mkdir()
+    try:
+        command = [*enter(image, root, mounts, {}), entrypoint(image)[0], "-I", "-c", _JUDGE]
+        subprocess.run(command, check=True, timeout=500)
+        answers = json.loads((folder / "answers.json").read_text())
+    finally:
+        subprocess.run(["rm", "-rf", root], check=True)
+    assert len(answers) == len(cases)
+    judged = 0
+    for case, (status, out, err) in zip(cases, answers, strict=True):
+        told = (case, status, out, err)
+        assert status in (0, 2), told
+        errors = [line for line in err.splitlines() if line.startswith("error: ")]
+        judged += "Synapse refuses it" in err or status == 0
+        assert bool(errors) == (status == 2), told
+        assert "Traceback" not in err, told
+    assert [status for status, _, _ in answers[: len(load_table().types)]] == [0] * 12
+    print(f"{judged} of {len(cases)} cases reached Synapse's parser")
+    assert judged > len(cases) // 4

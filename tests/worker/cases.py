@@ -1,0 +1,112 @@
+"""Arbitrary homeserver.yaml documents and environments, most of them nearly right."""
+
+from typing import Any
+
+import yaml
+from hypothesis import strategies as st
+
+from cluster.site import PLANNED, WORKERS
+from worker.worker_types import load_table
+
+_TABLE = load_table()
+_SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**40), 2**40),
+    st.floats(allow_nan=False),
+    st.text(max_size=20),
+    st.sampled_from(["main", "master", "10.0.0.1", "/data", "1h", "true", "synapse.app.pusher"]),
+)
+_VALUES = st.recursive(
+    _SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.dictionaries(st.one_of(st.text(max_size=10), st.integers()), inner, max_size=4),
+    ),
+    max_leaves=12,
+)
+# What the entrypoint itself reads or writes, and a few that only Synapse's parser reads.
+_KEYS = st.sampled_from(
+    sorted(
+        {role.duty for role in _TABLE.roles.values() if role.duty}
+        | {role.legacy for role in _TABLE.roles.values() if role.legacy}
+        | {
+            "database",
+            "databases",
+            "enable_media_repo",
+            "instance_map",
+            "listeners",
+            "log_config",
+            "max_upload_size",
+            "media_store_path",
+            "outbound_federation_restricted_to",
+            "rc_message",
+            "redis",
+            "report_stats",
+            "server_name",
+            "signing_key",
+            "stream_writers",
+            "tls_certificate_path",
+            "trusted_key_servers",
+            "url_preview_enabled",
+            "worker_app",
+            "worker_listeners",
+            "worker_name",
+            "worker_replication_host",
+            "worker_replication_secret",
+            "worker_replication_secret_path",
+        }
+    )
+)
+
+
+def homeservers() -> st.SearchStrategy[dict[Any, Any]]:
+    """Documents that an operator could have mounted."""
+    bases = st.sampled_from([{}, yaml.safe_load(WORKERS), yaml.safe_load(PLANNED)])
+    changes = st.dictionaries(_KEYS, _VALUES, max_size=4)
+    strange = st.dictionaries(st.one_of(st.text(max_size=8), st.integers()), _VALUES, max_size=2)
+    return st.builds(lambda base, change, odd: base | change | odd, bases, changes, strange)
+
+
+# What a process can be given: no NUL, and nothing that UTF-8 cannot say.
+_TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
+_NAMES = st.sampled_from([*_TABLE.types, *_TABLE.roles, "homeserver", "pusher+typing", "bogus"])
+_PLANS = st.lists(
+    st.builds(
+        "{}{}{}".format,
+        st.sampled_from(["", "a=", "b="]),
+        _NAMES,
+        st.sampled_from(["", ":2", "@host", ":x"]),
+    ),
+    max_size=4,
+).map(", ".join)
+
+
+def _mostly(*good: str) -> st.SearchStrategy[str]:
+    """One of ``good`` nine times of ten, so that whole environments may be right."""
+    return st.one_of(*[st.sampled_from(good)] * 9, _TEXTS)
+
+
+def environs() -> st.SearchStrategy[dict[str, str]]:
+    """Environments that an operator could have set."""
+    return st.fixed_dictionaries(
+        {
+            "SYNAPSE_REPLICATION_HOST": _mostly("main"),
+            "SYNAPSE_WORKER": _mostly(*_TABLE.types, *_TABLE.roles, "homeserver", "pusher+typing"),
+        },
+        optional={
+            "GID": _mostly("991"),
+            "SYNAPSE_BIND_ADDRESSES": _mostly("::", "127.0.0.1,::1"),
+            "SYNAPSE_CPU_AFFINITY": _mostly("0x1"),
+            "SYNAPSE_FEDERATION_TLS": _mostly("off", "off", "on"),
+            "SYNAPSE_HOSTNAME": _mostly("host"),
+            "SYNAPSE_JEMALLOC": _mostly("on", "off"),
+            "SYNAPSE_LOG_FORMAT": _mostly("text", "json"),
+            "SYNAPSE_LOG_LEVEL": _mostly("info", "WARN"),
+            "SYNAPSE_REPLICATION_SECRET": _mostly("on", "off"),
+            "SYNAPSE_WAIT_SECONDS": _mostly("0", "5"),
+            "SYNAPSE_WORKERS": st.one_of(_PLANS, _TEXTS),
+            "SYNAPSE_WORKER_NAME": _mostly("a", "b", "main"),
+            "UID": _mostly("991"),
+        },
+    )

@@ -1,0 +1,251 @@
+"""The traps that were measured with Synapse itself: each is refused, or cannot be fallen into."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cluster.site import PLANNED, WORKERS, make_data
+from worker.check import find_problems, find_warnings
+from worker.documents import SECRET_FILE, documents
+from worker.secrets import derived_secret
+from worker.settings import Settings, parse
+
+GOOD: dict[str, Any] = yaml.safe_load(WORKERS)
+BARE: dict[str, Any] = yaml.safe_load(PLANNED)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A /data where everything is right."""
+    return make_data(tmp_path / "data", WORKERS)
+
+
+def settings(data: Path, worker: str, **variables: str) -> Settings:
+    """Parse a request for ``worker``."""
+    environ = {
+        "SYNAPSE_WORKER": worker,
+        "SYNAPSE_REPLICATION_HOST": "main",
+        "SYNAPSE_DATA_DIR": str(data),
+        "SYNAPSE_MEDIA_DIR": str(data),
+    }
+    return parse(environ | variables)
+
+
+@pytest.mark.parametrize("worker", ["homeserver", "synapse.app.synchrotron"])
+@pytest.mark.parametrize(
+    ("key", "line"),
+    [
+        (None, "signing.key: the signing key is missing; mount it"),
+        ("", "signing.key: it is not a signing key; each line must be: ed25519 NAME, and 32"),
+        ("garbage\n", "signing.key: it is not a signing key; each line must be: ed25519 NAME"),
+        ("ed25519 a short\n", "signing.key: it is not a signing key; each line must be: ed25519"),
+        ("rsa a " + "A" * 43, "signing.key: it is not a signing key; each line must be: ed25519"),
+        ("ed25519 a " + "ä" * 43, "signing.key: it is not a signing key; each line must be: ed"),
+    ],
+)
+def test_a_signing_key_is_there_and_is_one(
+    data: Path, worker: str, key: str | None, line: str
+) -> None:
+    """Without one, the main process would invent a new identity."""
+    (data / "signing.key").unlink()
+    if key is not None:
+        (data / "signing.key").write_text(key)
+    (found,) = find_problems(GOOD, settings(data, worker))
+    assert found.startswith(f"{data}/{line}")
+
+
+def test_a_certificate_without_its_key_is_named(data: Path, tmp_path: Path) -> None:
+    """Synapse answers with eighty lines."""
+    other = make_data(tmp_path / "other", WORKERS)
+    (data / "tls.key").write_bytes((other / "tls.key").read_bytes())
+    (found,) = find_problems(GOOD, settings(data, "homeserver"))
+    assert found == (
+        f"{data}/tls.crt and {data}/tls.key: they are not a certificate and its key "
+        "(key values mismatch); mount a PEM pair without passphrase"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "garbage", "-----BEGIN CERTIFICATE-----\n"])
+def test_a_certificate_that_is_none_is_named(data: Path, text: str) -> None:
+    """Empty is what a failed download leaves."""
+    (data / "tls.crt").write_text(text)
+    (found,) = find_problems(GOOD, settings(data, "synapse.app.federation_reader"))
+    assert found.startswith(f"{data}/tls.crt and {data}/tls.key: they are not a certificate and")
+
+
+def test_a_key_with_a_passphrase_is_named_and_asks_nobody(data: Path) -> None:
+    """OpenSSL would ask on the terminal that a container has not."""
+    key = str(data / "tls.key")
+    command = ["openssl", "rsa", "-aes128", "-passout", "pass:x", "-in", key, "-out", key]
+    subprocess.run(command, check=True, capture_output=True)
+    (found,) = find_problems(GOOD, settings(data, "homeserver"))
+    assert found.startswith(f"{data}/tls.crt and {data}/tls.key: they are not a certificate and")
+
+
+def test_tls_files_are_asked_only_of_those_who_serve_tls(data: Path) -> None:
+    """A TLS listener in the shared file would make every worker read them."""
+    (data / "tls.key").unlink()
+    (data / "tls.crt").unlink()
+    assert find_problems(GOOD, settings(data, "synapse.app.synchrotron")) == []
+    plain = settings(data, "homeserver", SYNAPSE_FEDERATION_TLS="off")
+    assert find_problems(GOOD, plain) == []
+
+
+@pytest.mark.parametrize(
+    ("worker", "line"),
+    [
+        ("pusher", "homeserver.yaml: pusher_instances is None and does not name pusher, so this"),
+        ("appservice", "homeserver.yaml: notify_appservices_from_worker is None and does not"),
+        ("user_dir", "homeserver.yaml: update_user_directory_from_worker is None and does not"),
+        ("background_worker", "homeserver.yaml: run_background_tasks_on is None and does not"),
+        ("federation_sender", "homeserver.yaml: federation_sender_instances is None and does"),
+    ],
+)
+def test_a_role_that_homeserver_yaml_gives_to_nobody_is_named(
+    data: Path, worker: str, line: str
+) -> None:
+    """Nothing would be sent, and nothing logged."""
+    (found,) = find_problems(BARE, settings(data, worker))
+    assert found.startswith(line)
+
+
+def test_an_application_whose_list_names_another_is_named(data: Path) -> None:
+    """Nothing would be sent, and nothing logged."""
+    homeserver = GOOD | {"pusher_instances": ["other"]}
+    (found,) = find_problems(homeserver, settings(data, "synapse.app.pusher"))
+    assert found == (
+        "homeserver.yaml: pusher_instances names ['other'] and not pusher, so this worker would "
+        "do nothing; name it there, or start it with SYNAPSE_WORKER_NAME=other"
+    )
+
+
+def test_a_stream_writer_must_be_named_and_found(data: Path) -> None:
+    """Otherwise its requests are errors, or take a minute to fail."""
+    found = find_problems(BARE, settings(data, "typing"))
+    assert [line.split(" and ")[0].split(",")[0] for line in found] == [
+        "homeserver.yaml: stream_writers.typing is None",
+        "homeserver.yaml: instance_map lacks typing",
+    ]
+    right = {
+        "stream_writers": {"typing": "typing"},
+        "instance_map": {"typing": {"host": "a", "port": 9093}},
+    }
+    assert find_problems(BARE | right, settings(data, "typing")) == []
+    rendered = documents(BARE | right, settings(data, "typing"))
+    ports = [row["port"] for row in rendered["worker.yaml"]["worker_listeners"]]
+    assert ports == [8008, 8080, 9000, 9093]
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"instance_map": {"master": {}}}, "homeserver.yaml: instance_map has master, which"),
+        (
+            {"worker_replication_secret": "x", "worker_replication_secret_path": "/x"},
+            "homeserver.yaml: worker_replication_secret and worker_replication_secret_path are",
+        ),
+    ],
+)
+def test_a_setting_that_synapse_misreads_is_named(
+    data: Path, change: dict[str, Any], line: str
+) -> None:
+    """Each for itself."""
+    (found,) = find_problems(GOOD | change, settings(data, "synapse.app.synchrotron"))
+    assert found.startswith(line)
+
+
+def test_a_name_in_the_shared_file_reaches_nobody(data: Path) -> None:
+    """It would give every worker, and main, the same name."""
+    homeserver = GOOD | {"worker_name": "x", "worker_app": "synapse.app.pusher"}
+    for worker in ("homeserver", "synapse.app.synchrotron"):
+        shared = documents(homeserver, settings(data, worker))["homeserver.yaml"]
+        assert not {"worker_name", "worker_app"} & shared.keys()
+
+
+def test_duties_stand_in_the_shared_file_alone(data: Path) -> None:
+    """In a worker's own file they do things twice."""
+    worker = documents(GOOD, settings(data, "synapse.app.media_repository"))["worker.yaml"]
+    assert sorted(worker) == [
+        "enable_media_repo",
+        "worker_app",
+        "worker_listeners",
+        "worker_log_config",
+        "worker_name",
+    ]
+
+
+def test_each_listener_has_one_group_of_resources(data: Path) -> None:
+    """A second group replaces the first: every client path is 404."""
+    for worker in ("homeserver", "synapse.app.media_repository"):
+        for name, document in documents(GOOD, settings(data, worker)).items():
+            rows = document.get("listeners", []) + document.get("worker_listeners", [])
+            assert all(len(row["resources"]) == 1 for row in rows), name
+
+
+def test_log_levels_are_taken_in_any_case(data: Path) -> None:
+    """Synapse answers to `info` with sixty lines."""
+    assert settings(data, "homeserver", SYNAPSE_LOG_LEVEL="info").log_level == "INFO"
+    assert settings(data, "homeserver", SYNAPSE_LOG_LEVEL="warn").log_level == "WARNING"
+
+
+def test_the_secret_follows_from_the_signing_key(data: Path, tmp_path: Path) -> None:
+    """All processes mount it, so all have the same secret without configuration."""
+    chosen = settings(data, "synapse.app.synchrotron")
+    shared = documents(GOOD, chosen)["homeserver.yaml"]
+    assert shared["worker_replication_secret_path"] == f"/synapse_runtime/{SECRET_FILE}"
+    key = tmp_path / "signing.key"
+    key.write_text("ed25519 a_test " + "A" * 43 + "\n")
+    # HKDF-SHA256 of RFC 5869, as computed by another implementation.
+    expected = "9824f0f4a176b8039430faa21124b19d5a6e4de0c34dc9d404a19122e287280e"
+    assert derived_secret(key) == expected
+    key.write_text("  ed25519 a_test " + "A" * 43 + "  \ned25519 old " + "B" * 43)
+    assert derived_secret(key) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "variables", "expected"),
+    [
+        ({}, {"SYNAPSE_REPLICATION_SECRET_FILE": "/s"}, {"worker_replication_secret_path": "/s"}),
+        ({}, {"SYNAPSE_REPLICATION_SECRET": "off"}, {}),
+        ({"worker_replication_secret": "x"}, {}, {"worker_replication_secret": "x"}),
+        ({"worker_replication_secret_path": "/x"}, {}, {"worker_replication_secret_path": "/x"}),
+    ],
+)
+def test_a_secret_that_is_given_is_used(
+    data: Path, change: dict[str, Any], variables: dict[str, str], expected: dict[str, str]
+) -> None:
+    """By file, by homeserver.yaml, or not at all by name."""
+    shared = documents(GOOD | change, settings(data, "homeserver", **variables))["homeserver.yaml"]
+    found = {name: shared[name] for name in shared if name.startswith("worker_replication")}
+    assert found == expected
+
+
+@pytest.mark.parametrize("text", [None, "", "\n"])
+def test_a_secret_file_must_hold_one(data: Path, text: str | None) -> None:
+    """An empty one means no secret to Synapse."""
+    if text is not None:
+        (data / "secret").write_text(text)
+    path = f"{data}/secret"
+    chosen = settings(data, "homeserver", SYNAPSE_REPLICATION_SECRET_FILE=path)
+    (found,) = find_problems(GOOD, chosen)
+    reason = "is missing; mount it" if text is None else "is empty; write one into it"
+    assert found == f"{path}: the replication secret {reason}"
+
+
+def test_what_has_a_better_form_is_said(data: Path) -> None:
+    """An environment of the predecessor goes on working."""
+    (data / "tls.dh").touch()
+    found = find_warnings(
+        GOOD, settings(data, "synapse.app.synchrotron", SYNAPSE_REPLICATION_SECRET="off")
+    )
+    assert [line.split(";")[0].split(":")[0] for line in found] == [
+        "SYNAPSE_WORKER_NAME is not set",
+        f"{data}/tls.dh is not used",
+        "SYNAPSE_REPLICATION_SECRET=off",
+    ]
+    named = settings(data, "synapse.app.synchrotron", SYNAPSE_WORKER_NAME="a")
+    (data / "tls.dh").unlink()
+    assert find_warnings(GOOD, named) == []
