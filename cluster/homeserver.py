@@ -72,6 +72,7 @@ class Homeserver:
         planned: bool,
         settings: Mapping[str, Any],
         data: Mapping[str, str] | None = None,
+        sockets: bool = False,
     ) -> None:
         """Prepare it in ``folder``, which is made.
 
@@ -83,6 +84,7 @@ class Homeserver:
             planned: whether the workers get a plan, or homeserver.yaml says who does what.
             settings: added to homeserver.yaml.
             data: more files in /data, by name.
+            sockets: whether unix sockets stand for the ports between processes.
         """
         folder.mkdir()
         self._number, self._folder, self._parts = number, folder, parts
@@ -109,6 +111,9 @@ class Homeserver:
         for name, text in (data or {}).items():
             (self.data / name).write_text(text)
         (folder / "media").mkdir()
+        self.sockets = folder / "sockets" if sockets else None
+        if self.sockets is not None:
+            self.sockets.mkdir()
 
     def address(self, last: int) -> str:
         """Return an address of this homeserver."""
@@ -156,6 +161,8 @@ class Homeserver:
         environ = {"SYNAPSE_HOSTNAME": name, "SYNAPSE_WAIT_SECONDS": "90"}
         if self._plan:
             environ["SYNAPSE_WORKERS"] = self._plan
+        if self.sockets is not None:
+            environ["SYNAPSE_UNIX_SOCKETS"] = "/sockets"
         if name == "main":
             environ["SYNAPSE_WORKER"] = "synapse.app.homeserver"
             return environ | {"SYNAPSE_BIND_ADDRESSES": self.address(_MAIN)}
@@ -184,6 +191,8 @@ class Homeserver:
             "media" in w.type.resources for w in self.workers if w.name == name
         ):
             mounts["/synapse_media"] = self._folder / "media"
+        if self.sockets is not None:
+            mounts["/sockets"] = self.sockets
         parts = self._parts
         files = {"/data": self.data, "/etc/hosts": hosts}
         command = enter(parts.image, parts.root, mounts, self.environ(name) | dict(environ), files)
@@ -214,8 +223,12 @@ class Homeserver:
                 self.wait_healthy(name)
         for worker in self.workers:
             self.wait_healthy(worker.name)
-        configuration = routes.configuration(self.proxy, self.address(_MAIN), self.workers)
-        self.processes["nginx"] = services.nginx(root, folder, self.proxy, configuration, self.data)
+        configuration = routes.configuration(
+            self.proxy, self.address(_MAIN), self.workers, sockets=self.sockets is not None
+        )
+        self.processes["nginx"] = services.nginx(
+            root, folder, self.proxy, configuration, self.data, self.sockets
+        )
 
     def wait_healthy(self, name: str, seconds: float = 120) -> None:
         """Return once a Synapse process answers on its health port."""

@@ -54,24 +54,33 @@ def locations(workers: Iterable[PlannedWorker]) -> list[tuple[str, list[PlannedW
     return list(found.items())
 
 
-def configuration(address: str, main: str, workers: Iterable[PlannedWorker]) -> str:
+def configuration(
+    address: str, main: str, workers: Iterable[PlannedWorker], *, sockets: bool = False
+) -> str:
     """Return nginx.conf for ``workers``; what no worker serves goes to ``main``.
 
     Args:
         address: where nginx listens, 8008 and 8448 with TLS.
         main: the main process's address.
         workers: the plan, each worker with its address as host.
+        sockets: whether processes have unix sockets in /sockets in place of port 8008.
     """
+
+    def server(name: str, host: str, port: int) -> str:
+        return f"unix:/sockets/{name}.client.sock" if sockets and port == 8008 else f"{host}:{port}"
+
     lines, upstreams = [], []
     for number, (pattern, holders) in enumerate(locations(workers)):
         tls = all("client" not in holder.type.resources for holder in holders)
         port, scheme = (8448, "https") if tls else (8008, "http")
-        servers = " ".join(f"server {holder.host}:{port};" for holder in holders)
+        places = [server(holder.name, holder.host, port) for holder in holders]
+        servers = " ".join(f"server {place};" for place in places)
         # One user's requests go to one worker, whose caches know them.
         upstreams.append(
             f"    upstream u{number} {{ hash $http_authorization$remote_addr consistent; "
             f"{servers} keepalive 8; }}"
         )
         lines.append(f'        location ~ "{pattern}" {{ proxy_pass {scheme}://u{number}; }}')
-    lines.append(f"        location / {{ proxy_pass http://{main}:8008; }}")
+    upstreams.append(f"    upstream main {{ server {server('main', main, 8008)}; keepalive 8; }}")
+    lines.append("        location / { proxy_pass http://main; }")
     return _CONF.format(address=address, locations="\n".join(lines), upstreams="\n".join(upstreams))

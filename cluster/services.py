@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 from cluster.processes import Process, answers
@@ -12,7 +11,7 @@ _USER = "999"
 _POSTGRES = "/usr/lib/postgresql/17/bin"
 
 
-def _enter(root: Path, state: Path, files: Sequence[Path] = ()) -> list[str]:
+def _enter(root: Path, state: Path) -> list[str]:
     """Return the bwrap command that enters the services' root; ``state`` alone is writable."""
     bwrap = shutil.which("bwrap")
     assert bwrap, "bwrap is not on PATH; install bubblewrap"
@@ -27,8 +26,6 @@ def _enter(root: Path, state: Path, files: Sequence[Path] = ()) -> list[str]:
     passwd = state / "passwd"
     passwd.write_text(f"service:x:{_USER}:{_USER}::/state:/bin/false\n")
     command += ["--ro-bind", str(passwd), "/etc/passwd"]
-    for file in files:
-        command += ["--ro-bind", str(file), str(file)]
     command += ["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", "/var"]
     return [*command, "--bind", str(state), "/state", "--chdir", "/state", "--"]
 
@@ -84,15 +81,23 @@ def redis(root: Path, folder: Path, address: str) -> Process:
     return process
 
 
-def nginx(root: Path, folder: Path, address: str, configuration: str, tls: Path) -> Process:
-    """Return an nginx with ``configuration``, which names the certificate and key in ``tls``."""
+def nginx(
+    root: Path, folder: Path, address: str, configuration: str, tls: Path, sockets: Path | None
+) -> Process:
+    """Return an nginx with ``configuration``, which names the certificate and key in ``tls``.
+
+    ``sockets`` is the folder that it sees as /sockets.
+    """
     state = folder / "nginx"
     state.mkdir()
     for name in ("tls.crt", "tls.key"):
         shutil.copy(tls / name, state / name)
     (state / "nginx.conf").write_text(configuration)
     command = ["nginx", "-e", "stderr", "-p", "/state", "-c", "/state/nginx.conf"]
-    process = Process("nginx", [*_enter(root, state), *command], folder / "nginx.log")
+    enter = _enter(root, state)
+    if sockets is not None:
+        enter[-1:] = ["--bind", str(sockets), "/sockets", "--"]
+    process = Process("nginx", [*enter, *command], folder / "nginx.log")
     process.start()
     process.wait_until(lambda: answers(address, 8008))
     return process

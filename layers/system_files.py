@@ -39,7 +39,9 @@ _LINKS = {name: f"usr/{name}" for name in MERGED} | {
     "var/run": "/run",
 }
 _FOLDERS = {"root": 0o700, "run/lock": 0o1777, "tmp": 0o1777, "var/tmp": 0o1777}
-_WRITABLE = ("data", "synapse_media", "synapse_runtime")
+# Of /synapse_runtime, any user may be the one who renders: engines give a tmpfs the mode of the
+# folder under it, and root as its owner (runc does, measured).
+_WRITABLE = {"data": 0o755, "synapse_media": 0o755, "synapse_runtime": 0o1777}
 
 
 def add_system(layer: Layer) -> None:
@@ -56,8 +58,8 @@ def add_system(layer: Layer) -> None:
         layer.folder(f"usr/{name}", _SOURCE)
     for path, mode in _FOLDERS.items():
         layer.folder(path, _SOURCE, mode)
-    for path in _WRITABLE:
-        layer.folder(path, _SOURCE, owner="synapse")
+    for path, mode in _WRITABLE.items():
+        layer.folder(path, _SOURCE, mode, owner="synapse")
     _add_authorities(layer)
 
 

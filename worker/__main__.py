@@ -21,6 +21,7 @@ _USAGE = {
     "healthcheck": "[--ready]",
     "wait": "[SECONDS]",
     "doctor": "PLAN",
+    "prometheus": "PLAN",
     "generate": "",
 }
 
@@ -132,6 +133,17 @@ def _doctor(environ: Environ, arguments: Sequence[str]) -> int:
     return 0
 
 
+def _prometheus(environ: Environ, arguments: Sequence[str]) -> int:
+    import json
+
+    from worker.doctor import read_plan, scrape_targets
+    from worker.worker_types import load_table
+
+    main_host = environ.get("SYNAPSE_REPLICATION_HOST") or "main"
+    print(json.dumps(scrape_targets(read_plan(arguments[0], load_table()), main_host), indent=1))
+    return 0
+
+
 def _generate(environ: Environ, _: Sequence[str]) -> int:
     from worker.generate import generate
 
@@ -148,6 +160,7 @@ _VERBS: dict[str, Callable[[Environ, Sequence[str]], int]] = {
     "healthcheck": _healthcheck,
     "wait": _wait_verb,
     "doctor": _doctor,
+    "prometheus": _prometheus,
     "generate": _generate,
 }
 

@@ -1,6 +1,7 @@
 """Reads a homeserver.yaml and a plan of workers, and says what is wrong before anything starts."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -55,3 +56,24 @@ def describe(plan: tuple[PlannedWorker, ...]) -> list[str]:
         reached = f", replication at {worker.host}:{table.ports['replication']}"
         lines.append(f"ok: {worker.name}: {roles}{reached if replicates(worker) else ''}")
     return lines
+
+
+def scrape_targets(plan: tuple[PlannedWorker, ...], main_host: str) -> list[dict[str, Any]]:
+    """Return what Prometheus scrapes, so that it can tell the processes apart.
+
+    The form is that of ``file_sd_configs``; the labels ``job`` and ``index`` are those of the
+    dashboards in Synapse's contrib/grafana.
+    """
+    port = load_table().ports["metrics"]
+    rows = [("main", "main", "", main_host)]
+    for worker in plan:
+        number = re.search("[0-9]+$", worker.name)
+        roles = "+".join(role.name for role in worker.type.roles)
+        rows.append((worker.name, roles, number[0] if number else "", worker.host))
+    return [
+        {
+            "targets": [f"{host}:{port}"],
+            "labels": {"instance": name, "job": job, "index": index or "1"},
+        }
+        for name, job, index, host in rows
+    ]

@@ -11,6 +11,8 @@ import yaml
 from worker.errors import ConfigError
 
 _LARGEST = 10 * 1024 * 1024  # Bytes: far above any homeserver.yaml.
+_MOST_VALUES = 100_000  # In a document, aliases counted as often as they stand there.
+_DEEPEST = 100
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -35,6 +37,25 @@ def _one_line(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error).splitlines()[0]
     return f"line {mark.line + 1}: {problem}" if mark else str(problem)
+
+
+def _refuse_unbounded(path: Path, document: Any) -> None:
+    """Refuse what a few aliases make endless: whoever walks through it would never return."""
+    left = _MOST_VALUES
+    waiting = [(document, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        left -= 1
+        if depth > _DEEPEST:
+            raise ConfigError([f"{path} is nested more than {_DEEPEST} levels deep; flatten it"])
+        if left < 0:
+            raise ConfigError(
+                [f"{path} has more than {_MOST_VALUES} values, aliases expanded; use fewer"]
+            )
+        if isinstance(value, dict):
+            waiting += [(part, depth + 1) for part in value.values()]
+        elif isinstance(value, list):
+            waiting += [(part, depth + 1) for part in value]
 
 
 def read_homeserver(path: Path) -> dict[str, Any]:
@@ -64,6 +85,7 @@ def read_homeserver(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         kind = "empty" if document is None else f"a {type(document).__name__}"
         raise ConfigError([f"{path} is {kind}; it must be a mapping of settings"])
+    _refuse_unbounded(path, document)
     return document
 
 

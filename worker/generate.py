@@ -32,8 +32,10 @@ registration_shared_secret_path: {data}/registration_shared_secret
 macaroon_secret_key_path: {data}/macaroon_secret_key
 form_secret_path: {data}/form_secret
 
+# Whose word is taken for the keys of servers that are down; Synapse would warn of the choice.
 trusted_key_servers:
   - server_name: "matrix.org"
+suppress_key_server_warning: true
 """
 _SECRETS = ("registration_shared_secret", "macaroon_secret_key", "form_secret")
 

@@ -30,7 +30,10 @@ def test_the_table_of_worker_types_is_the_one_table() -> None:
     assert rows == expected
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/choices.md", "docs/troubleshooting.md"])
+PROSE = ["README.md", *(f"docs/{path.name}" for path in (WORKSPACE / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("name", PROSE)
 def test_every_path_in_prose_exists(name: str) -> None:
     """A file that moved must move here too."""
     text = (WORKSPACE / name).read_text()

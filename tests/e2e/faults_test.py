@@ -141,12 +141,17 @@ def recover(homeserver: Homeserver, name: str, load: Load, end: Callable[[], int
 
 @pytest.mark.parametrize("name", [*SYNAPSES, "redis", "postgres"])
 def test_a_killed_process_loses_nothing(
-    homeserver: Homeserver, alice: Person, load: Load, name: str
+    homeserver: Homeserver,
+    alice: Person,
+    load: Load,
+    name: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """kill -9 under load, and start again."""
     seconds = recover(homeserver, name, load, homeserver.processes[name].kill)
     load.end()
-    print(f"killed {name}: messages flow again after {seconds:.1f} s")
+    with capsys.disabled():
+        print(f"\nkilled {name}: messages flow again after {seconds:.1f} s")
     account(load, alice)
 
 
@@ -164,12 +169,13 @@ def test_a_rolling_restart_loses_nothing(homeserver: Homeserver, alice: Person, 
 
 
 def test_main_stopped_before_its_workers_is_survived(
-    homeserver: Homeserver, alice: Person, load: Load
+    homeserver: Homeserver, alice: Person, load: Load, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Against the documented order: workers wait for it and go on."""
     seconds = recover(homeserver, "main", load, homeserver.processes["main"].stop)
     load.end()
-    print(f"main stopped first: messages flow again after {seconds:.1f} s")
+    with capsys.disabled():
+        print(f"\nmain stopped first: messages flow again after {seconds:.1f} s")
     account(load, alice)
 
 

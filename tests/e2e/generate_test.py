@@ -1,5 +1,6 @@
 """An operator's first minute: generate, check, start; as a user that the image does not know."""
 
+import json
 import os
 import stat
 import subprocess
@@ -124,9 +125,9 @@ def test_it_replaces_nothing(image: Image, root: Path, mounts: dict[str, Path]) 
 
 
 def test_what_was_generated_starts(image: Image, root: Path, mounts: dict[str, Path]) -> None:
-    """As a user that is unknown to passwd, from a root that cannot be written."""
+    """As a user that is unknown to passwd, from a root that cannot be written; it logs JSON."""
     log = mounts["/data"].parent / "log"
-    line = command(image, root, mounts, START)
+    line = command(image, root, mounts, START | {"SYNAPSE_LOG_FORMAT": "json"})
     with log.open("wb") as output:
         process = subprocess.Popen(line, stdout=output, stderr=output)
     try:
@@ -145,6 +146,13 @@ def test_what_was_generated_starts(image: Image, root: Path, mounts: dict[str, P
     finally:
         process.terminate()
         process.wait(20)
+    lines = log.read_text().splitlines()
+    assert len(lines) > 5
+    try:
+        logged = [json.loads(line) for line in lines if not line.startswith("warning: ")]
+    except ValueError:
+        pytest.fail("\n".join(lines[:20]))
+    assert {"log", "namespace", "level", "time"} <= logged[0].keys()
     unhealthy = run(image, root, mounts, START, "healthcheck")
     assert (unhealthy.returncode, unhealthy.stderr) == (
         1,

@@ -208,7 +208,7 @@ def test_users_and_writable_folders_are_exact(tmp_path: Path) -> None:
         "data", "synapse_media", "synapse_runtime",
     ]  # fmt: skip
     assert [path for path, entry in entries.items() if entry.mode & 0o1000] == [
-        "run/lock", "tmp", "var/tmp",
+        "run/lock", "synapse_runtime", "tmp", "var/tmp",
     ]  # fmt: skip
 
 

@@ -17,6 +17,10 @@ from worker.worker_types import load_table
 
 TYPES = load_table().types
 GOLDEN = Path(__file__).parent / "golden"
+# Ten lines that stand for ten thousand million values.
+LAUGHS = b"a0: &a0 [x]\n" + b"".join(
+    b"a%d: &a%d [%s]\n" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 10)) for n in range(1, 11)
+)
 KEY = "ed25519 a_test " + "A" * 43 + "\n"
 
 
@@ -162,7 +166,10 @@ def test_all_wrong_variables_are_reported_at_once() -> None:
         (b"a: [1\n", "is not YAML: line "),
         (b"a: !!python/object/apply:os.system [id]\n", "is not YAML: line 1: "),
         (b"a: \x00\n", "is not YAML: "),
-        (b"[" * 5000, "is n"),
+        (b"[" * 5000, "is n"),  # YAML's own parser refuses it, in words of its own.
+        (b"a: &a [*a]\n", "is nested more than 100 levels deep; flatten it"),
+        (b"a: " + b"[" * 200 + b"]" * 200, "is nested more than 100 levels deep; flatten it"),
+        (LAUGHS, "has more than 100000 values, aliases expanded; use fewer"),
         (b"#" * (10 * 1024 * 1024 + 1), "has 10485761 bytes; at most 10485760 are read"),
     ],
 )
@@ -280,7 +287,7 @@ def test_an_unknown_verb_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stat"], {}) == 2
     assert capsys.readouterr().err == (
         "error: 'stat' is not a verb; use one of start, check, print-config, healthcheck, wait, "
-        "doctor, generate\n"
+        "doctor, prometheus, generate\n"
     )
 
 

@@ -1,5 +1,6 @@
 """Plans: what they mean for every process, what contradicts them, and the doctor who says so."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,19 @@ def test_the_doctor_says_everything_at_once(
         f"error: {tmp_path}/signing.key",
         f"error: {tmp_path}/tls.crt",
         f"error: {tmp_path}/tls.key",
+    ]
+
+
+def test_prometheus_can_tell_the_processes_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    """Synapse's own metrics do not say which process they are from."""
+    plan = "pusher:2, a=typing+to_device@10.0.0.7"
+    assert main(["prometheus", plan], {"SYNAPSE_REPLICATION_HOST": "synapse"}) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(row["targets"], *row["labels"].values()) for row in found] == [
+        (["synapse:9000"], "main", "main", "1"),
+        (["pusher1:9000"], "pusher1", "pusher", "1"),
+        (["pusher2:9000"], "pusher2", "pusher", "2"),
+        (["10.0.0.7:9000"], "a", "typing+to_device", "1"),
     ]
 
 
