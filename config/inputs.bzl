@@ -3,6 +3,7 @@
 load("//config/private:debian_packages.bzl", "debian_packages", "debian_root")
 load("//config/private:python_files.bzl", "python_site")
 load("//config/private:synapse_pin.bzl", "synapse_pin")
+load(":synapse_pins.bzl", "SYNAPSE_PINS")
 
 def inputs():
     """Declares every input; each is fetched when something needs it."""
@@ -18,12 +19,13 @@ def inputs():
         name = "services_root",
         lock = "//config/debian:services.lock.json",
     )
-    synapse_pin(
-        name = "pin_element-hq_synapse_master",
-        build_root = "@build_root//:stamp.json",
-        lock = "//config/pins/element-hq_synapse_master:files.lock.json",
-        pin = "//config/pins/element-hq_synapse_master:pin.json",
-    )
+    for folder in SYNAPSE_PINS.values():
+        synapse_pin(
+            name = "pin_" + folder,
+            build_root = "@build_root//:stamp.json",
+            lock = "//config/pins/%s:files.lock.json" % folder,
+            pin = "//config/pins/%s:pin.json" % folder,
+        )
     python_site(
         name = "python_tools",
         lock = "//:requirements.lock.json",

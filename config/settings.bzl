@@ -42,7 +42,7 @@ def pinned_inputs(name, parts, visibility):
             visibility = ["//visibility:private"],
         )
     for alias, target in parts.items():
-        choices = {":" + pin: "@%s//:%s" % (pin, target) for pin in SYNAPSE_PINS.values()}
+        choices = {":" + pin: "@pin_%s//:%s" % (pin, target) for pin in SYNAPSE_PINS.values()}
         native.alias(
             name = alias,
             actual = select(choices | {"//conditions:default": ":%s_unpinned" % name}),

@@ -1,6 +1,9 @@
-"""The table of pins: which (repository, branch) is built from which folder of //config/pins."""
+"""The table of pins: which (repository, branch) is built from which folder of //config/pins.
 
-# (repository, branch) -> external repository that holds its inputs.
+Made by: ./bazelw run pin
+"""
+
+# (repository, branch) -> folder below //config/pins.
 SYNAPSE_PINS = {
-    ("element-hq/synapse", "master"): "pin_element-hq_synapse_master",
+    ("element-hq/synapse", "master"): "element-hq_synapse_master",
 }

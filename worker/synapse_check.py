@@ -9,6 +9,7 @@ from typing import Any
 from worker.documents import SECRET_FILE, documents
 from worker.errors import ConfigError
 from worker.files import write_documents
+from worker.secrets import without_secrets
 from worker.settings import Settings
 
 
@@ -33,14 +34,16 @@ def ask_synapse(homeserver: Mapping[str, Any], settings: Settings) -> str:
             config = HomeServerConfig.load_config("Synapse", arguments)
         except SynapseError as error:
             where = ".".join(getattr(error, "path", None) or []) or "homeserver.yaml"
-            raise _refused(where, error.msg) from None
+            raise _refused(where, error.msg, homeserver) from None
         except (ValidationError, SystemExit, Exception) as error:
             # Synapse meets many a wrong type with whatever its code happens to raise.
-            raise _refused("homeserver.yaml", f"{type(error).__name__}: {error}") from None
+            words = f"{type(error).__name__}: {error}"
+            raise _refused("homeserver.yaml", words, homeserver) from None
     if config is None or (not settings.worker.main and not config.redis.redis_enabled):
         raise ConfigError(["homeserver.yaml: Synapse refuses it: redis is not enabled"])
     return f"ok: {settings.worker.app}: accepted by Synapse {SYNAPSE_VERSION}"
 
 
-def _refused(where: str, words: str) -> ConfigError:
-    return ConfigError([f"{where}: Synapse refuses it: {' '.join(words.split())}"])
+def _refused(where: str, words: str, homeserver: Mapping[str, Any]) -> ConfigError:
+    line = " ".join(without_secrets(words, homeserver).split())
+    return ConfigError([f"{where}: Synapse refuses it: {line}"])

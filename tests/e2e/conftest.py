@@ -104,7 +104,9 @@ def first(
 def second(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homeserver]:
     """Every role."""
     folder = tmp_path_factory.mktemp("hs") / "2"
-    yield from run(Homeserver(2, folder, parts, ROLES, planned=True, settings={}))
+    # Then everyone federates through the sender, which must have a replication listener for it.
+    settings = {"outbound_federation_restricted_to": ["sender"]}
+    yield from run(Homeserver(2, folder, parts, ROLES, planned=True, settings=settings))
 
 
 @pytest.fixture(scope="session")

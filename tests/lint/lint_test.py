@@ -15,20 +15,11 @@ SITE = Path(pytest.__file__).resolve().parents[1]
 
 def sources() -> list[str]:
     """Every Python file of the workspace."""
-    folders = (
-        "build_root",
-        "config",
-        "image",
-        "layers",
-        "synapse_wheel",
-        "tests",
-        "tools",
-        "worker",
-    )
     found = [
         str(path.relative_to(WORKSPACE))
-        for folder in folders
-        for path in sorted((WORKSPACE / folder).rglob("*.py"))
+        for folder in sorted(WORKSPACE.iterdir())
+        if folder.is_dir() and not folder.name.startswith((".", "bazel-"))
+        for path in sorted(folder.rglob("*.py"))
     ]
     assert len(found) > 20
     return found
@@ -57,6 +48,7 @@ def ruff() -> Path:
 def test_ruff_finds_nothing() -> None:
     """One linter, one version."""
     run(ruff(), "check", "--no-cache", *sources())
+    run(ruff(), "format", "--check", "--no-cache", *sources())
 
 
 def test_every_type_is_right() -> None:

@@ -10,7 +10,7 @@ import yaml
 from cluster.site import PLANNED, WORKERS, make_data
 from worker.check import find_problems, find_warnings
 from worker.documents import SECRET_FILE, documents
-from worker.secrets import derived_secret
+from worker.secrets import derived_secret, masked, without_secrets
 from worker.settings import Settings, parse
 
 GOOD: dict[str, Any] = yaml.safe_load(WORKERS)
@@ -249,3 +249,18 @@ def test_what_has_a_better_form_is_said(data: Path) -> None:
     named = settings(data, "synapse.app.synchrotron", SYNAPSE_WORKER_NAME="a")
     (data / "tls.dh").unlink()
     assert find_warnings(GOOD, named) == []
+
+
+def test_secrets_are_found_wherever_they_stand() -> None:
+    """In print-config, and in the errors of others."""
+    document = {
+        "redis": {"password": "hunter2", "password_path": "/run/redis"},
+        "oidc_providers": [{"client_secret": "correct horse", "client_id": "synapse"}],
+        "suppress_key_server_warning": True,
+        "form_secret": 1234,
+    }
+    shown = yaml.safe_dump(masked(document))
+    assert not any(secret in shown for secret in ("hunter2", "correct horse", "1234"))
+    assert all(kept in shown for kept in ("/run/redis", "client_id: synapse", "warning: true"))
+    words = "no 'hunter2' and no correct horse at /run/redis"
+    assert without_secrets(words, document) == "no '(masked)' and no (masked) at /run/redis"
