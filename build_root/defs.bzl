@@ -3,7 +3,7 @@
 BUILD_ROOT_ATTRS = {
     "_build_root": attr.label(
         allow_single_file = True,
-        default = "@build_root//:stamp.json",
+        default = "//config:build_root",
         doc = "Names the root's content; the root lies beside it.",
     ),
     "_enter": attr.label(

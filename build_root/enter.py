@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
-_PYTHON = "/usr/bin/python3.13"
+_PYTHON = "/usr/bin/python3"
 
 # Nothing of the machine may reach an output: fixed locale, clock, time zone and hash seed.
 _ENVIRON = {

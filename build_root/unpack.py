@@ -6,9 +6,12 @@ import sys
 import tarfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 # What `update-alternatives` would link: name in /usr/bin -> program.
-_ALTERNATIVES = {"awk": "mawk", "c++": "g++", "cc": "gcc", "python3": "python3.13"}
+_ALTERNATIVES = {"awk": "mawk", "c++": "g++", "cc": "gcc"}
+# The oldest Pythons that may run this have no filters; each package was checked by its hash.
+_FILTER: Any = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
 _MERGED = ("bin", "lib", "lib64", "sbin")
 
 
@@ -48,7 +51,7 @@ def unpack(deb: Path, root: Path) -> None:
             if entry.islnk() and entry.linkname.lstrip("./").split("/")[0] in _MERGED:
                 entry.linkname = "usr/" + entry.linkname.lstrip("./")
             entry.mode = (entry.mode & 0o777) | 0o200
-            archive.extract(entry, root, set_attrs=True, numeric_owner=False, filter="tar")
+            archive.extract(entry, root, **_FILTER)
 
 
 def main(argv: list[str]) -> int:

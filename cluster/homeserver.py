@@ -73,6 +73,7 @@ class Homeserver:
         settings: Mapping[str, Any],
         data: Mapping[str, str] | None = None,
         sockets: bool = False,
+        redis: bool = True,
     ) -> None:
         """Prepare it in ``folder``, which is made.
 
@@ -85,9 +86,11 @@ class Homeserver:
             settings: added to homeserver.yaml.
             data: more files in /data, by name.
             sockets: whether unix sockets stand for the ports between processes.
+            redis: whether there is one; the oldest Synapse can do without.
         """
         folder.mkdir()
         self._number, self._folder, self._parts = number, folder, parts
+        self._redis = redis
         self.host = f"hs{number}.test"
         self.server_name = f"{self.host}:{PORTS['federation']}"
         self.processes: dict[str, Process] = {}
@@ -144,6 +147,8 @@ class Homeserver:
             "database": {"name": "psycopg2", "args": args | {"cp_min": 1, "cp_max": 5}},
             "redis": {"enabled": True, "host": self.address(_REDIS)},
         }
+        if not self._redis:
+            del document["redis"]
         if not self._plan:
             for worker in self.workers:
                 for role in worker.type.roles:
@@ -214,7 +219,8 @@ class Homeserver:
         """
         root, folder = self._parts.services, self._folder
         self.processes["postgres"] = services.postgres(root, folder, self.address(_POSTGRES))
-        self.processes["redis"] = services.redis(root, folder, self.address(_REDIS))
+        if self._redis:
+            self.processes["redis"] = services.redis(root, folder, self.address(_REDIS))
         for name in ["main", *(worker.name for worker in self.workers)]:
             process = Process(name, self.command(name), folder / f"{name}.log")
             self.processes[name] = process

@@ -5,25 +5,36 @@ load("//config/private:python_files.bzl", "python_site")
 load("//config/private:synapse_pin.bzl", "synapse_pin")
 load(":synapse_pins.bzl", "SYNAPSE_PINS")
 
+# The Debian releases whose Python an image may have.
+_SUITES = ["bookworm", "trixie"]
+
+# What no hand writes in a pin's folder; pin.json has their sha256.
+_LOCKS = ["build_requirements_lock.txt", "files.lock.json", "requirements_lock.txt"]
+
 def inputs():
     """Declares every input; each is fetched when something needs it."""
-    debian_packages(
-        name = "debian_runtime",
-        lock = "//config/debian:runtime.lock.json",
-    )
-    debian_root(
-        name = "build_root",
-        lock = "//config/debian:build.lock.json",
-    )
+    for suite in _SUITES:
+        debian_packages(
+            name = "debian_runtime_" + suite,
+            lock = "//config/debian/%s:runtime.amd64.lock.json" % suite,
+        )
+        debian_root(
+            name = "build_root_" + suite,
+            lock = "//config/debian/%s:build.amd64.lock.json" % suite,
+        )
     debian_root(
         name = "services_root",
-        lock = "//config/debian:services.lock.json",
+        lock = "//config/debian/trixie:services.amd64.lock.json",
     )
-    for folder in SYNAPSE_PINS.values():
+    for pin in SYNAPSE_PINS.values():
+        folder = pin["folder"]
         synapse_pin(
             name = "pin_" + folder,
-            build_root = "@build_root//:stamp.json",
-            lock = "//config/pins/%s:files.lock.json" % folder,
+            build_root = "@build_root_%s//:stamp.json" % pin["suite"],
+            files = "//config/pins/%s:files.lock.json" % folder,
+            folder = folder,
+            locks = ["//config/pins/%s:%s" % (folder, lock) for lock in _LOCKS],
+            patches = ["//config/pins/%s:patches/%s" % (folder, patch) for patch in pin["patches"]],
             pin = "//config/pins/%s:pin.json" % folder,
         )
     python_site(

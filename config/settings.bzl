@@ -23,26 +23,55 @@ _unpinned = rule(
     },
 )
 
+def with_modules(values):
+    """`values` for pins that have Synapse modules, nothing for others.
+
+    Args:
+        values: a list.
+
+    Returns:
+        A select.
+    """
+    return select({
+        "//config:" + pin["folder"]: values
+        for pin in SYNAPSE_PINS.values()
+        if pin["modules"]
+    } | {"//conditions:default": []})
+
+def by_suite(values):
+    """The value for the Debian suite of the chosen pin's image.
+
+    Args:
+        values: a dict from suite to value.
+
+    Returns:
+        A select.
+    """
+    return select({
+        "//config:" + pin["folder"]: values[pin["suite"]]
+        for pin in SYNAPSE_PINS.values()
+    } | {"//conditions:default": values.values()[0]})
+
 def pinned_inputs(name, parts, visibility):
     """Makes an alias for each part of the chosen pin.
 
     Args:
         name: the prefix of the helper targets.
-        parts: the parts, a dict from alias to target of the pin's repository.
+        parts: the parts, a dict from alias to label; {folder} and {suite} are those of the pin.
         visibility: who may read them.
     """
     _unpinned(name = name + "_unpinned", tags = ["manual"], visibility = ["//visibility:private"])
     for (repository, branch), pin in SYNAPSE_PINS.items():
         native.config_setting(
-            name = pin,
+            name = pin["folder"],
             flag_values = {
                 ":synapse_branch": branch,
                 ":synapse_repo": repository,
             },
-            visibility = ["//visibility:private"],
+            visibility = ["//visibility:public"],
         )
     for alias, target in parts.items():
-        choices = {":" + pin: "@pin_%s//:%s" % (pin, target) for pin in SYNAPSE_PINS.values()}
+        choices = {":" + pin["folder"]: target.format(**pin) for pin in SYNAPSE_PINS.values()}
         native.alias(
             name = alias,
             actual = select(choices | {"//conditions:default": ":%s_unpinned" % name}),

@@ -7,9 +7,21 @@ PORTS = {
     "health": 8080,
     "metrics": 9000,
     "replication": 9093,
+    "tcp_replication": 9092,
 }
 
-def _role(doc, resources = [], routes = [], stream = "", duty = "", legacy = "", many = True):
+# What not every Synapse has: the first and the last minor release 1.x with it (0: no bound).
+# Each bound was found by looking into the releases' own sources, or by running them.
+FEATURES = {
+    "health_resource": (78, 0),  # `health` may be named among a listener's resources.
+    "instance_map_main": (84, 0),  # Workers find main there; before, by worker_replication_host.
+    "secret_path": (126, 0),  # worker_replication_secret_path
+    "tcp_replication": (0, 66),  # Workers may hear of events from main's port, without Redis.
+    "unix_sockets": (89, 0),  # For replication; for clients since 1.81.
+    "worker_tls": (72, 0),  # Before, a worker's TLS listener answered in the clear.
+}
+
+def _role(doc, resources = [], routes = [], stream = "", duty = "", legacy = "", many = True, since = 0):
     """One duty that a worker can take off the main process.
 
     Args:
@@ -20,6 +32,7 @@ def _role(doc, resources = [], routes = [], stream = "", duty = "", legacy = "",
         duty: the shared setting that names the worker or workers with this duty.
         legacy: the older shared setting whose `false` gives the duty to the old application.
         many: whether several workers may have it.
+        since: the first minor release 1.x with its stream; 0 for all that are supported.
 
     Returns:
         The row.
@@ -31,6 +44,7 @@ def _role(doc, resources = [], routes = [], stream = "", duty = "", legacy = "",
         "many": many,
         "resources": resources,
         "routes": routes,
+        "since": since,
         "stream": stream,
     }
 
@@ -110,6 +124,7 @@ ROLES = {
             _ALL + "keys/signatures/upload$",
         ],
         stream = "device_lists",
+        since = 135,
     ),
     "event_creator": _role(
         "takes sends, joins and invites",
@@ -196,6 +211,7 @@ ROLES = {
         [_ALL + "pushrules/"],
         stream = "push_rules",
         many = False,
+        since = 105,
     ),
     "pusher": _role(
         "sends push notifications",
@@ -213,6 +229,7 @@ ROLES = {
             "^/_synapse/admin/v1/media/unquarantine/.*$",
         ],
         stream = "quarantined_media_changes",
+        since = 152,
     ),
     "receipts": _role(
         "writes receipts",
@@ -235,6 +252,7 @@ ROLES = {
         ["client"],
         [_CLIENT + "unstable/io.element.msc4306/rooms/.*/thread/.*/subscription$"],
         stream = "thread_subscriptions",
+        since = 135,
     ),
     "to_device": _role(
         "writes to-device messages",

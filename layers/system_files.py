@@ -4,6 +4,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import image_python
 from debian import MERGED
 from layer_error import LayerError
 from tar_writer import Layer
@@ -34,7 +35,7 @@ nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 }
 _LINKS = {name: f"usr/{name}" for name in MERGED} | {
     "etc/localtime": "/usr/share/zoneinfo/Etc/UTC",
-    "usr/bin/python3": "python3.13",
+    "usr/bin/python3": image_python.NAME,
     "var/lock": "/run/lock",
     "var/run": "/run",
 }

@@ -13,11 +13,12 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
+import image_python
 from console_scripts import python_script, scripts_of
 from layer_error import LayerError
 from tar_writer import Layer, checked_path
 
-SITE = "usr/local/lib/python3.13/dist-packages"
+SITE = f"usr/local/lib/{image_python.NAME}/dist-packages"
 BIN = "usr/local/bin"
 _PREFIX = "usr/local"
 _ALGORITHMS = ("sha256", "sha384", "sha512")
@@ -133,5 +134,5 @@ def _place(path: str, name: str, info_folder: str, *, scripts: bool) -> str | No
         case "data":
             return f"{_PREFIX}/{inner}"
         case "headers":
-            return f"{_PREFIX}/include/python3.13/{distribution.partition('-')[0]}/{inner}"
+            return f"{_PREFIX}/include/{image_python.NAME}/{distribution.partition('-')[0]}/{inner}"
     raise LayerError(f"{name}: {path}: {scheme!r} is no scheme of a wheel")

@@ -1,8 +1,273 @@
-"""Pins another repository and branch of Synapse: not written yet, and says so."""
+"""Pins a repository and branch of Synapse, or the Debian packages; moves, lists, checks pins."""
 
+import argparse
+import os
+import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from config.private.source_tree import git_address
+from tools.pinning import changes
+from tools.pinning.checking import check_debian, check_pin
+from tools.pinning.debian import SUITES, lock_debian
+from tools.pinning.errors import PinError
+from tools.pinning.locking import versions
+from tools.pinning.making import Made, Wish, make
+from tools.pinning.pins import (
+    Pin,
+    all_pins,
+    find_pin,
+    folder_name,
+    put_back,
+    pythons,
+    remove_pin,
+    snapshot,
+)
+from tools.pinning.source import normal_repository, pinned_tree
+
+_BASE = os.environ.get("SYNAPSE_GIT_BASE", "")
+_CHECKS = ("//tests/fleet:homeserver_test", "//tests/fleet:generic_worker_test")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="./bazelw run pin --", description=__doc__)
+    parser.add_argument("--repo", help="OWNER/NAME, any address that git takes, or a checkout")
+    parser.add_argument("--branch", help="a branch, a tag or a commit")
+    parser.add_argument("--release", default="", help="take this release of the package index")
+    parser.add_argument("--suite", help="Debian release of the image (default: trixie)")
+    parser.add_argument("--extras", help="Synapse's extras, between commas (default: all)")
+    parser.add_argument("--constraints", type=Path, help="becomes the pin's constraints.in")
+    parser.add_argument("--modules", type=Path, help="becomes the pin's modules.in")
+    parser.add_argument("--patches", type=Path, help="a folder of *.patch, applied in this order")
+    parser.add_argument("--base", default=_BASE, help="where OWNER/NAME lies ($SYNAPSE_GIT_BASE)")
+    parser.add_argument("--no-build", action="store_true", help="neither build nor check it")
+    parser.add_argument("--update", nargs="*", metavar="PIN", help="move pins (default: all)")
+    parser.add_argument("--list", action="store_true", help="show the pins")
+    parser.add_argument("--remove", metavar="PIN", help="forget a pin")
+    parser.add_argument("--check", nargs="*", metavar="PIN", help="fetch every file that pins name")
+    return parser
+
+
+def _debian_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="./bazelw run pin -- debian", description="Locks the Debian packages."
+    )
+    parser.add_argument("--update", action="store_true", help="move every lock")
+    parser.add_argument("--check", action="store_true", help="fetch every package that locks name")
+    parser.add_argument("--suite", choices=SUITES, action="append", help="one suite (default: all)")
+    return parser
+
+
+def _hand_written(options: argparse.Namespace, folder: Path) -> dict[str, bytes]:
+    """Return the hand-written files of a pin: those in its folder, replaced by those given."""
+    found = {}
+    for name in ("constraints.in", "modules.in"):
+        given = getattr(options, name.partition(".")[0])
+        path = Path(os.environ.get("BUILD_WORKING_DIRECTORY", "."), given) if given else None
+        if path is not None and not path.is_file():
+            raise PinError(f"--{name.partition('.')[0]}={given}: there is no such file")
+        path = path or folder / name
+        if path.exists():
+            found[name] = path.read_bytes()
+    patches = folder / "patches"
+    if options.patches:
+        patches = Path(os.environ.get("BUILD_WORKING_DIRECTORY", "."), options.patches)
+        if not list(patches.glob("*.patch")):
+            raise PinError(f"--patches={options.patches}: there is no *.patch in it")
+    found |= {f"patches/{path.name}": path.read_bytes() for path in sorted(patches.glob("*.patch"))}
+    return found
+
+
+def _bazel(workspace: Path, verb: str, flags: Sequence[str], *targets: str) -> None:
+    """Run Bazel as the user would.
+
+    Raises:
+        PinError: when it fails; it has said why on its own.
+    """
+    command = [str(workspace / "bazelw"), verb, *flags, *targets]
+    print(f"running: ./bazelw {' '.join(command[1:])}", flush=True)
+    if subprocess.run(command, cwd=workspace, check=False).returncode:
+        raise PinError(
+            f"the pin does not {verb}: see above; nothing was changed, and --no-build keeps the pin"
+        )
+
+
+def _make_checked(workspace: Path, wish: Wish, *, build: bool) -> Made:
+    """Make a pin, build and check it; when any of it fails, all is as before."""
+    name = folder_name(workspace, wish.repository, wish.branch)
+    before = snapshot(workspace, name)
+    try:
+        made = make(workspace, wish)
+        if build:
+            pin = find_pin(workspace, made.name)
+            _bazel(workspace, "build", pin.flags, "image")
+            _bazel(workspace, "test", pin.flags, *_CHECKS)
+    except BaseException:
+        put_back(workspace, name, before)
+        raise
+    return made
+
+
+def _pin(workspace: Path, options: argparse.Namespace) -> None:
+    if not options.repo or not options.branch:
+        raise PinError("--repo and --branch are both needed; or one of --update --list --check")
+    repository = normal_repository(options.repo)
+    folder = workspace / "config/pins" / folder_name(workspace, repository, options.branch)
+    wish = Wish(
+        repository=repository,
+        branch=options.branch,
+        release=options.release,
+        suite=options.suite or "trixie",
+        extras=tuple((options.extras or "all").split(",")),
+        base=options.base,
+        hand=_hand_written(options, folder),
+    )
+    made = _make_checked(workspace, wish, build=not options.no_build)
+    for line in made.said:
+        print(line)
+    print(f"pinned as config/pins/{made.name}; choose it with:")
+    print(f"  ./bazelw build image --synapse_repo={repository} --synapse_branch={options.branch}")
+
+
+def _newest_release(pin: Pin, release: str) -> str:
+    """Return the release to move to: the one named, or the newest that is no pre-release."""
+    from packaging.utils import InvalidSdistFilename, parse_sdist_filename
+
+    from tools.pinning.locking import project_files
+
+    if release:
+        return release
+    found = []
+    for file in project_files(pin.document["sdist"]["name"]):
+        try:
+            found.append(parse_sdist_filename(file["filename"])[1])
+        except InvalidSdistFilename:
+            continue
+    return str(max(version for version in found if not version.is_prerelease))
+
+
+def _update(workspace: Path, pin: Pin, options: argparse.Namespace) -> None:
+    """Move one pin and print what changed."""
+    old = pin.document
+    old_packages = versions((pin.folder / "requirements_lock.txt").read_text())
+    extras = options.extras.split(",") if options.extras else old["extras"]
+    wish = Wish(
+        repository=pin.repository,
+        branch=pin.branch,
+        release=_newest_release(pin, options.release) if "sdist" in old else "",
+        suite=options.suite or pin.suite,
+        extras=tuple(extras),
+        base=options.base,
+        hand=_hand_written(options, pin.folder),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        options_before: set[str] | None = None
+        try:
+            tree = pinned_tree(pin.name, old, options.base, pin.patches, scratch / "old")
+            options_before = changes.worker_options(tree)
+        except PinError as error:
+            print(f"{pin.name}: the old source is gone: {error}")
+        made = _make_checked(workspace, wish, build=not options.no_build)
+        new = made.document
+        moved = find_pin(workspace, made.name)
+        tree = pinned_tree(pin.name, new, options.base, moved.patches, scratch / "new")
+        print(f"{pin.name}: {old['version']} ({old['revision']}) -> ", end="")
+        print("unchanged" if old["revision"] == new["revision"] else new["version"], end="")
+        print(f" ({new['revision']})")
+        if old["revision"] != new["revision"] and "git" in new and "git" in old:
+            (scratch / "history").mkdir()
+            for line in changes.commits(
+                scratch / "history", pin.repository, options.base, old["revision"], new["revision"]
+            ):
+                print(f"  {line}")
+        log = tree / "CHANGES.md"
+        changelog = log.read_text(encoding="utf-8") if log.exists() else ""
+        between = changes.releases(changelog, old["version"], new["version"])
+        _print("releases between", [", ".join(between)] if between else [])
+        _print("advisories", changes.advisories(changelog, old["version"]))
+        lock = (moved.folder / "requirements_lock.txt").read_text()
+        _print("dependencies", changes.packages(old_packages, versions(lock)))
+        if options_before is not None:
+            after = changes.worker_options(tree)
+            _print("new settings of workers", sorted(after - options_before))
+            _print("removed settings of workers", sorted(options_before - after))
+
+
+def _print(what: str, lines: Sequence[str]) -> None:
+    print(f"  {what}: {'none' if not lines else ''}".rstrip())
+    for line in lines:
+        print(f"    {line}")
+
+
+def _list(workspace: Path) -> None:
+    python = pythons(workspace)
+    for pin in all_pins(workspace):
+        document = pin.document
+        place = "git" if "git" in document else "package index"
+        print(f"{pin.name}: {' '.join(pin.flags)}")
+        print(
+            f"  Synapse {document['version']}, {document['revision']} from {place} "
+            f"({git_address(pin.repository, _BASE)}), {document['build_backend']}, "
+            f"Python {python[pin.suite]} on {pin.suite}, extras {','.join(document['extras'])}"
+        )
+
+
+def _chosen(workspace: Path, names: Sequence[str]) -> list[Pin]:
+    return [find_pin(workspace, name) for name in names] if names else all_pins(workspace)
+
+
+def _report(name: str, looked: int, problems: Sequence[str]) -> bool:
+    for line in problems:
+        print(f"{name}: {line}")
+    print(f"{name}: {looked - len(problems)} of {looked} files are there and have their hash")
+    return not problems
+
+
+def _debian(workspace: Path, argv: Sequence[str]) -> int:
+    options = _debian_parser().parse_args(argv)
+    if options.check:
+        return 0 if _report("debian", *check_debian(workspace)) else 1
+    lock_debian(workspace, options.suite or SUITES, update=options.update)
+    return 0
+
+
+def _run(workspace: Path, argv: Sequence[str]) -> int:
+    if argv[:1] == ["debian"]:
+        return _debian(workspace, argv[1:])
+    options = _parser().parse_args(argv)
+    if options.list:
+        _list(workspace)
+    elif options.remove:
+        pin = find_pin(workspace, options.remove)
+        remove_pin(workspace, pin)
+        print(f"removed {pin.name}")
+    elif options.check is not None:
+        pins = _chosen(workspace, options.check)
+        good = [_report(pin.name, *check_pin(pin, options.base)) for pin in pins]
+        return 0 if all(good) else 1
+    elif options.update is not None:
+        for pin in _chosen(workspace, options.update):
+            _update(workspace, pin, options)
+    else:
+        _pin(workspace, options)
+    return 0
+
+
+def main(argv: Sequence[str]) -> int:
+    """Do what ``argv`` asks; return the exit status."""
+    workspace = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", ".")).resolve()
+    try:
+        return _run(workspace, argv)
+    except PinError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("error: interrupted; nothing was changed", file=sys.stderr)
+        return 130
+
 
 if __name__ == "__main__":
-    sys.exit(
-        "error: pin cannot pin yet; the pairs that are pinned stand in config/synapse_pins.bzl"
-    )
+    sys.exit(main(sys.argv[1:]))

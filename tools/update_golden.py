@@ -4,12 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-import yaml
-
-from cluster.site import WORKERS
-from worker.documents import documents
-from worker.settings import parse
-from worker.worker_types import load_table
+from tools.golden import golden_files
 
 
 def main() -> int:
@@ -18,12 +13,8 @@ def main() -> int:
     digest = Path(os.environ["DIGEST"]).read_text()
     changed = []
     golden = {workspace / "tests/image/digest.txt": digest}
-    homeserver = yaml.safe_load(WORKERS)
-    for app, worker in load_table().types.items():
-        host = {} if worker.main else {"SYNAPSE_REPLICATION_HOST": "main"}
-        settings = parse({"SYNAPSE_WORKER": app, "SYNAPSE_HOSTNAME": "host-1"} | host)
-        text = yaml.safe_dump_all(documents(homeserver, settings).values(), sort_keys=False)
-        golden[workspace / f"tests/worker/golden/{worker.slug}.yaml"] = text
+    for name, text in golden_files():
+        golden[workspace / "tests/worker/golden" / name] = text
     for path, text in golden.items():
         path.parent.mkdir(exist_ok=True)
         if not path.exists() or path.read_text() != text:

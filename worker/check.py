@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from worker.duties import duty_problems
-from worker.listeners import has_tls
+from worker.listeners import has_tls, uses_tcp
 from worker.plan import contradictions
 from worker.settings import Settings
-from worker.worker_types import load_table
 
 _KEY_BYTES = 32
 
@@ -84,12 +83,15 @@ def _redis(homeserver: Mapping[str, Any], problems: list[str]) -> None:
         )
 
 
-def shared_problems(homeserver: Mapping[str, Any], *, workers: bool) -> list[str]:
+def shared_problems(
+    homeserver: Mapping[str, Any], *, workers: bool, redis: bool = True
+) -> list[str]:
     """Return one line for each thing that is wrong with homeserver.yaml whoever reads it.
 
     Args:
         homeserver: its settings.
         workers: whether the homeserver has workers.
+        redis: whether they need Redis.
     """
     problems: list[str] = []
     for name in ("server_name", "report_stats"):
@@ -113,8 +115,9 @@ def shared_problems(homeserver: Mapping[str, Any], *, workers: bool) -> list[str
             "homeserver.yaml: worker_replication_secret and worker_replication_secret_path are "
             "both set; keep the path"
         )
-    if workers:
+    if workers and redis:
         _redis(homeserver, problems)
+    if workers:
         _database(homeserver, problems)
     return problems
 
@@ -122,9 +125,13 @@ def shared_problems(homeserver: Mapping[str, Any], *, workers: bool) -> list[str
 def find_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
     """Return one line for each thing that is wrong; called with the rights that Synapse gets."""
     worker = settings.worker
-    problems = shared_problems(homeserver, workers=not worker.main or bool(settings.plan))
+    problems = shared_problems(
+        homeserver,
+        workers=not worker.main or bool(settings.plan),
+        redis=not uses_tcp(homeserver, settings),
+    )
     if settings.plan is not None:
-        problems += contradictions(homeserver, settings.plan, load_table())
+        problems += contradictions(homeserver, settings.plan, settings.table)
     elif not worker.main:
         problems += duty_problems(homeserver, settings)
     if not homeserver.get("signing_key"):
@@ -162,6 +169,20 @@ def find_warnings(homeserver: Mapping[str, Any], settings: Settings) -> list[str
         )
     if (settings.data / "tls.dh").exists():
         found.append(f"{settings.data / 'tls.dh'} is not used: Synapse takes none since 0.99")
+    table = settings.table
+    tls_lost = settings.federation_tls and "federation" in settings.worker.resources
+    if tls_lost and not settings.worker.main and not table.has("worker_tls"):
+        found.append(
+            f"Synapse {table.version} speaks no TLS on a worker (it came with "
+            f"1.{table.features['worker_tls'][0]}); {settings.worker.slug} serves federation in "
+            f"the clear on port {settings.ports['client']}: let the proxy speak TLS"
+        )
+    if uses_tcp(homeserver, settings) and (settings.worker.main or settings.plan):
+        found.append(
+            "redis is not enabled: workers hear of events from port "
+            f"{settings.ports['tcp_replication']}, whose clients nothing checks; let nobody else "
+            "reach it"
+        )
     if settings.secret_off:
         found.append(
             "SYNAPSE_REPLICATION_SECRET=off: whoever reaches port "

@@ -38,7 +38,9 @@ def examine(
 ) -> tuple[list[str], list[str]]:
     """Return what is wrong with ``homeserver`` for the workers of ``plan``, and warnings."""
     table = load_table()
-    problems = shared_problems(homeserver, workers=bool(plan))
+    problems = shared_problems(
+        homeserver, workers=bool(plan), redis=not table.has("tcp_replication")
+    )
     problems += contradictions(homeserver, plan, table)
     federates = any("federation" in worker.type.resources for worker in plan)
     for name, needed in (("signing.key", True), ("tls.crt", federates), ("tls.key", federates)):

@@ -4,9 +4,11 @@ Rules and versions: docs/workers.md and the configuration manual of the pinned S
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from worker.listeners import has_tls, kinds, listener, location
+from worker.errors import ConfigError
+from worker.listeners import has_tls, kinds, listener, location, uses_tcp
 from worker.plan import shared_settings
 from worker.settings import Settings
 from worker.worker_types import GENERIC
@@ -58,7 +60,7 @@ def instance_map(homeserver: Mapping[str, Any], settings: Settings) -> dict[str,
     for worker in settings.plan or ():
         planned = shared_settings([worker], lambda name, host: location(settings, name, host))
         entries |= planned.get("instance_map", {})
-    if not settings.worker.main:
+    if not settings.worker.main and settings.table.has("instance_map_main"):
         entries["main"] = location(settings, "", settings.replication_host)
     return entries
 
@@ -88,6 +90,8 @@ def shared_document(homeserver: Mapping[str, Any], settings: Settings) -> Docume
     shared = kinds(settings, instances)
     if not settings.worker.main:
         shared = [kind for kind in shared if kind == "federation"]
+    elif uses_tcp(homeserver, settings):
+        shared.append("tcp_replication")
     document["listeners"] = [listener(kind, settings) for kind in shared]
     document["log_config"] = str(settings.runtime / "log.yaml")
     document["media_store_path"] = str(settings.media)
@@ -107,7 +111,24 @@ def shared_document(homeserver: Mapping[str, Any], settings: Settings) -> Docume
         document["worker_replication_secret_path"] = str(settings.replication_secret)
     elif derives_secret(homeserver, settings):
         document["worker_replication_secret_path"] = str(settings.runtime / SECRET_FILE)
+    path = document.get("worker_replication_secret_path")
+    if path and not settings.table.has("secret_path"):
+        del document["worker_replication_secret_path"]
+        document["worker_replication_secret"] = read_secret(str(path), settings)
     return document
+
+
+def read_secret(path: str, settings: Settings) -> str:
+    """Return the replication secret that ``path`` stands for; that of ours is made, not read."""
+    if path == str(settings.runtime / SECRET_FILE):
+        from worker.secrets import derived_secret
+
+        return derived_secret(settings.data / "signing.key")
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise ConfigError([f"{path}: the replication secret cannot be read: {reason}"]) from None
 
 
 def derives_secret(homeserver: Mapping[str, Any], settings: Settings) -> bool:
@@ -131,6 +152,11 @@ def worker_document(homeserver: Mapping[str, Any], settings: Settings) -> Docume
         ],
         "worker_log_config": str(settings.runtime / "log.yaml"),
     }
+    if not settings.table.has("instance_map_main"):
+        document["worker_replication_host"] = settings.replication_host
+        document["worker_replication_http_port"] = settings.ports["replication"]
+        if uses_tcp(homeserver, settings):
+            document["worker_replication_port"] = settings.ports["tcp_replication"]
     if settings.worker.media:
         # homeserver.yaml turns it off for the main process; here it must be on.
         document["enable_media_repo"] = True

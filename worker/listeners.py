@@ -1,5 +1,6 @@
 """Where each process listens, and where the others find it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from worker.plan import PlannedWorker, replicates
@@ -17,7 +18,7 @@ def kinds(settings: Settings, instance_map: object) -> list[str]:
     """
     worker = settings.worker
     found = []
-    plain_federation = "federation" in worker.resources and not settings.federation_tls
+    plain_federation = "federation" in worker.resources and not _tls_wished(settings)
     if "client" in worker.resources or plain_federation:
         found.append("client")
     # A worker for clients and servers alike has the plain port for both.
@@ -35,7 +36,19 @@ def has_tls(settings: Settings) -> bool:
     """Whether this process speaks TLS on the federation port."""
     worker = settings.worker
     serves = "federation" in worker.resources and (worker.main or "client" not in worker.resources)
-    return serves and settings.federation_tls
+    return serves and _tls_wished(settings)
+
+
+def _tls_wished(settings: Settings) -> bool:
+    can = settings.worker.main or settings.table.has("worker_tls")
+    return settings.federation_tls and can
+
+
+def uses_tcp(homeserver: Mapping[str, Any], settings: Settings) -> bool:
+    """Whether workers hear of events from the main process's own port, since there is no Redis."""
+    redis = homeserver.get("redis")
+    enabled = isinstance(redis, dict) and redis.get("enabled") is True
+    return settings.table.has("tcp_replication") and not enabled
 
 
 def _resources(kind: str, settings: Settings) -> list[str]:
@@ -67,6 +80,10 @@ def listener(kind: str, settings: Settings) -> Document:
         document["x_forwarded"] = True
     if kind == "federation":
         document["tls"] = True
+    if kind == "tcp_replication":
+        return document | {"type": "replication"}
+    if kind == "health" and not settings.table.has("health_resource"):
+        return document | {"resources": []}  # Every HTTP listener answers /health.
     return document | {"resources": [{"names": _resources(kind, settings), "compress": False}]}
 
 

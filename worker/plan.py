@@ -54,6 +54,9 @@ def _entry(text: str, table: Table, problems: list[str]) -> list[PlannedWorker]:
             f"SYNAPSE_WORKERS: {text!r} is the main process, which is always there; leave it out"
         )
         return []
+    if table.lacks(kind):
+        problems.append(f"SYNAPSE_WORKERS: {text!r}: {table.lacks(kind)}; leave it out")
+        return []
     count_text = (match["count"] or "1").strip()
     count = int(count_text) if re.fullmatch("[0-9]{1,6}", count_text) else 0
     if not 1 <= count <= _MOST:

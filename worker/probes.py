@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from worker.documents import SECRET_FILE, Document
-from worker.secrets import derived_secret
+from worker.documents import Document, read_secret
+from worker.errors import ConfigError
+from worker.listeners import location
 from worker.settings import Settings
 
 _TIMEOUT = 3  # Seconds for each answer: an orchestrator's probe waits not much longer.
@@ -147,10 +148,8 @@ def _say(connection: socket.socket, *words: str) -> bytes:
 
 def _secret(document: Document, settings: Settings) -> str:
     path = document.get("worker_replication_secret_path")
-    if path == str(settings.runtime / SECRET_FILE):
-        return derived_secret(settings.data / "signing.key")
     if path:
-        return Path(path).read_text(encoding="utf-8").strip()
+        return read_secret(str(path), settings)
     return str(document.get("worker_replication_secret") or "")
 
 
@@ -158,7 +157,8 @@ def main_process(document: Document, settings: Settings) -> str:
     """Return "" when the main process answers replication and takes the secret, or one line."""
     if settings.worker.main:
         return ""
-    where = document["instance_map"]["main"]
+    instances = document.get("instance_map") or {}
+    where = instances.get("main") or location(settings, "", settings.replication_host)
     name = where.get("path") or f"{where['host']} port {where['port']}"
     try:
         secret = _secret(document, settings)
@@ -169,6 +169,8 @@ def main_process(document: Document, settings: Settings) -> str:
         else:
             connection = http.client.HTTPConnection(where["host"], where["port"], timeout=_TIMEOUT)
         status, _ = _get(connection, _ASK_SECRET.format(secrets.token_hex(8)), headers)
+    except ConfigError as error:
+        return error.problems[0]
     except (OSError, http.client.HTTPException) as error:
         return f"the main process at {name} does not answer: {_reason(error)}"
     if status == _UNKNOWN_STREAM:

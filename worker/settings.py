@@ -43,6 +43,7 @@ class Settings:
         bind_addresses: the addresses of every listener.
         wait_seconds: how long to wait for database, Redis and main; 0 for not at all.
         ports: the port of each listener.
+        table: what the Synapse that is run has, and what not.
     """
 
     worker: WorkerType
@@ -68,6 +69,7 @@ class Settings:
     bind_addresses: tuple[str, ...]
     wait_seconds: int
     ports: Mapping[str, int]
+    table: Table
 
 
 class _Environ:
@@ -161,6 +163,8 @@ def _worker(
     kind = table.find(text) if text else None
     if text and kind is None:
         read.wrong("SYNAPSE_WORKER", f"is not a worker type; choose one of {table.choices()}")
+    elif kind is not None and table.lacks(kind):
+        read.wrong("SYNAPSE_WORKER", f"cannot run: {table.lacks(kind)}; leave its role to main")
     elif not text and name in known:
         return known[name].type, name
     elif not text and not (name and known):
@@ -240,14 +244,14 @@ def _secret(read: _Environ) -> tuple[Path | None, bool]:
     return path, switch == "off"
 
 
-def parse(environ: Mapping[str, str]) -> Settings:
-    """Return the checked settings of ``environ``.
+def parse(environ: Mapping[str, str], table: Table | None = None) -> Settings:
+    """Return the checked settings of ``environ``, for the Synapse of ``table`` (that installed).
 
     Raises:
         ConfigError: with every problem at once.
     """
     read = _Environ(environ)
-    table = load_table()
+    table = table or load_table()
     plan: tuple[PlannedWorker, ...] | None = None
     planned = True
     if read.text("SYNAPSE_WORKERS"):
@@ -259,6 +263,12 @@ def parse(environ: Mapping[str, str]) -> Settings:
     worker, name = _worker(read, table, plan) if planned else (None, "")
     secret, secret_off = _secret(read)
     sockets = read.path("SYNAPSE_UNIX_SOCKETS", "/") if read.text("SYNAPSE_UNIX_SOCKETS") else None
+    if sockets is not None and not table.has("unix_sockets"):
+        read.wrong(
+            "SYNAPSE_UNIX_SOCKETS",
+            f"needs Synapse 1.{table.features['unix_sockets'][0]} or newer, and this is "
+            f"{table.version}; unset it",
+        )
     host = ""
     if worker is not None and not worker.main and sockets is None:
         host = _host(read)
@@ -287,6 +297,7 @@ def parse(environ: Mapping[str, str]) -> Settings:
         bind_addresses=read.addresses("SYNAPSE_BIND_ADDRESSES"),
         wait_seconds=read.seconds("SYNAPSE_WAIT_SECONDS"),
         ports=table.ports,
+        table=table,
     )
     if read.problems or worker is None:
         raise ConfigError(read.problems)

@@ -9,6 +9,7 @@ from typing import Any
 from worker.documents import SECRET_FILE, documents
 from worker.errors import ConfigError
 from worker.files import write_documents
+from worker.listeners import uses_tcp
 from worker.secrets import without_secrets
 from worker.settings import Settings
 
@@ -39,7 +40,8 @@ def ask_synapse(homeserver: Mapping[str, Any], settings: Settings) -> str:
             # Synapse meets many a wrong type with whatever its code happens to raise.
             words = f"{type(error).__name__}: {error}"
             raise _refused("homeserver.yaml", words, homeserver) from None
-    if config is None or (not settings.worker.main and not config.redis.redis_enabled):
+    heard = config is not None and (config.redis.redis_enabled or uses_tcp(homeserver, settings))
+    if config is None or (not settings.worker.main and not heard):
         raise ConfigError(["homeserver.yaml: Synapse refuses it: redis is not enabled"])
     return f"ok: {settings.worker.app}: accepted by Synapse {SYNAPSE_VERSION}"
 

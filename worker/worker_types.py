@@ -1,6 +1,8 @@
 """Worker types and roles, as the one table (config/worker_types.bzl) gives them."""
 
 import json
+import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -8,6 +10,7 @@ from pathlib import Path
 
 _TABLE = Path(__file__).with_name("worker_types.json")
 GENERIC = "synapse.app.generic_worker"
+_NEWEST = 1 << 30  # Has every feature that is still there.
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Role:
         duty: the shared setting that names the workers with it, or "".
         legacy: the older shared setting whose ``false`` gives the duty away, or "".
         many: whether several workers may have it.
+        since: the first minor release 1.x with its stream; 0 for all.
     """
 
     name: str
@@ -31,6 +35,7 @@ class Role:
     duty: str
     legacy: str
     many: bool
+    since: int
 
     @property
     def takes_list(self) -> bool:
@@ -90,11 +95,35 @@ class Table:
         ports: the port of each kind of listener.
         roles: by name.
         types: by application.
+        features: first and last minor release 1.x of what not every Synapse has; 0: no bound.
+        version: of the Synapse that is run; "" where none is installed: the newest is meant.
     """
 
     ports: Mapping[str, int]
     roles: Mapping[str, Role]
     types: Mapping[str, WorkerType]
+    features: Mapping[str, tuple[int, int]]
+    version: str = ""
+
+    @property
+    def _minor(self) -> int:
+        match = re.match(r"1\.([0-9]+)", self.version)
+        return int(match[1]) if match else _NEWEST
+
+    def has(self, feature: str) -> bool:
+        """Whether this Synapse has one of the table's features."""
+        first, last = self.features[feature]
+        return first <= self._minor and (not last or self._minor <= last)
+
+    def lacks(self, kind: WorkerType) -> str:
+        """Return "" when this Synapse can run ``kind``, or what it lacks."""
+        for role in kind.roles:
+            if role.since > self._minor:
+                return (
+                    f"Synapse {self.version} has no stream {role.stream} for the role {role.name}, "
+                    f"which came with 1.{role.since}"
+                )
+        return ""
 
     def find(self, text: str) -> WorkerType | None:
         """Return the type that ``text`` means: an application, or role names joined by ``+``."""
@@ -112,6 +141,18 @@ class Table:
         return f"{', '.join(self.types)}, or roles joined by +: {', '.join(self.roles)}"
 
 
+def installed_version() -> str:
+    """Return the version of the Synapse that this Python would import; "" for none.
+
+    The name of its metadata folder says it (PyPA, "Recording installed projects"); reading more
+    would cost as much as the rest of the entrypoint.
+    """
+    for folder in sys.path:
+        for path in Path(folder).glob("matrix_synapse-*.dist-info"):
+            return path.name.removeprefix("matrix_synapse-").removesuffix(".dist-info")
+    return ""
+
+
 @cache
 def load_table(path: Path = _TABLE) -> Table:
     """Return the table."""
@@ -125,6 +166,7 @@ def load_table(path: Path = _TABLE) -> Table:
             duty=row["duty"],
             legacy=row["legacy"],
             many=row["many"],
+            since=row["since"],
         )
         for name, row in document["roles"].items()
     }
@@ -132,4 +174,5 @@ def load_table(path: Path = _TABLE) -> Table:
         app: WorkerType(app, (roles[row["role"]],) if row["role"] else ())
         for app, row in document["types"].items()
     }
-    return Table(document["ports"], roles, types)
+    features = {name: (first, last) for name, (first, last) in document["features"].items()}
+    return Table(document["ports"], roles, types, features, installed_version())

@@ -34,13 +34,14 @@ def _fetch_pages(rctx, index, projects):
     for page in pages:
         page.wait()
 
-def download_files(rctx, files, folder):
+def download_files(rctx, files, folder, remedy):
     """Downloads `files` into `folder`, pages and then files in parallel.
 
     Args:
         rctx: the repository context.
         files: dicts with `name` (normalised project), `filename` and `sha256`.
         folder: where the files go.
+        remedy: the command that moves their lock.
     """
     index = package_index(rctx)
     projects = {file["name"]: None for file in files}
@@ -57,7 +58,7 @@ def download_files(rctx, files, folder):
         if file["filename"] not in addresses:
             fail("%s is not in the package index any more; its lock must move: %s" % (
                 file["filename"],
-                "./bazelw run //tools:lock_python",
+                remedy,
             ))
         url, project = addresses[file["filename"]]
         if "://" not in url:
@@ -94,7 +95,7 @@ py_library(
 
 def _python_site_impl(rctx):
     files = json.decode(rctx.read(rctx.attr.lock))["files"]
-    download_files(rctx, files, "wheels")
+    download_files(rctx, files, "wheels", "./bazelw run //tools:lock_python")
     for file in files:
         # A wheel is a zip file; extract goes by the name's ending.
         rctx.symlink("wheels/" + file["filename"], "wheels/%s.zip" % file["name"])

@@ -6,23 +6,18 @@ load(":python_files.bzl", "download_files")
 _BUILD = """\
 package(default_visibility = ["//visibility:public"])
 
-exports_files(["source.tar.gz", "crates.json", "pin.json"])
+exports_files(["source.tar", "crates.json", "pin.json"])
 
-filegroup(
-    name = "wheels",
-    srcs = glob(["wheels/*.whl"]),
-)
-
-filegroup(
-    name = "sdists",
-    srcs = glob(["sdists/*"], allow_empty = True),
-)
-
-filegroup(
-    name = "build_wheels",
-    srcs = glob(["build_wheels/*.whl"]),
-)
+[
+    filegroup(
+        name = folder,
+        srcs = glob([folder + "/*"], allow_empty = True),
+    )
+    for folder in ["build_wheels", "module_sdists", "modules", "sdists", "wheels"]
+]
 """
+_FOLDERS = ["build_wheels", "module_sdists", "modules", "sdists", "wheels"]
+_ARCHITECTURE = "amd64"
 
 def _authorities(rctx):
     for path in [rctx.os.environ.get("SSL_CERT_FILE", ""), "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"]:
@@ -72,16 +67,41 @@ def _vendor_crates(rctx):
     # Names the content of `vendor`, which lies beside this file: cargo has checked it against this.
     rctx.file("crates.json", json.encode({"Cargo.lock": rctx.read(lock)}))
 
+def _bring_source(rctx, pin, remedy):
+    """Writes `source.tar` and the folder `source`, everything checked against pin.json."""
+    python = rctx.which("python3")
+    if not python:
+        fail("python3 is not on PATH; it brings the source of the pin")
+    command = [python, "-I", rctx.path(rctx.attr._source_tree)]
+    command += ["--name", rctx.attr.folder, "--pin", rctx.path(rctx.attr.pin)]
+    command += ["--base", rctx.os.environ.get("SYNAPSE_GIT_BASE", "")]
+    if "sdist" in pin:
+        sdist = pin["sdist"]
+        download_files(rctx, [sdist], "download", remedy)
+        command += ["--sdist", "download/" + sdist["filename"]]
+    for lock in rctx.attr.locks:
+        command += ["--lock", rctx.path(lock)]
+    for patch in rctx.attr.patches:
+        command += ["--patch", rctx.path(patch)]
+    rctx.report_progress("bringing the source")
+    done = rctx.execute(command, timeout = 1800)
+    if done.return_code:
+        fail("\n" + done.stderr.strip())
+
 def _synapse_pin_impl(rctx):
     text = rctx.read(rctx.attr.pin)
     pin = json.decode(text)
-    lock = json.decode(rctx.read(rctx.attr.lock))
-    source = {"filename": pin["sdist"], "name": pin["project"], "sha256": pin["sha256"]}
-    download_files(rctx, [source], "download")
-    rctx.symlink("download/" + pin["sdist"], "source.tar.gz")
-    for folder in ["wheels", "sdists", "build_wheels"]:
-        download_files(rctx, [file for file in lock["files"] if file["folder"] == folder], folder)
-    rctx.extract("source.tar.gz", output = "source", stripPrefix = pin["sdist"][:-len(".tar.gz")])
+    files = json.decode(rctx.read(rctx.attr.files))["files"]
+    remedy = "./bazelw run pin -- --update " + rctx.attr.folder
+    _bring_source(rctx, pin, remedy)
+    for folder in _FOLDERS:
+        wanted = [
+            file
+            for file in files
+            if file["folder"] == folder and _ARCHITECTURE in file["architectures"]
+        ]
+        if wanted:
+            download_files(rctx, wanted, folder, remedy)
     _vendor_crates(rctx)
     rctx.delete("source")
     rctx.file("pin.json", text)
@@ -92,8 +112,12 @@ synapse_pin = repository_rule(
     doc = "The inputs of one pin.",
     attrs = {
         "build_root": attr.label(mandatory = True, doc = "stamp.json of the root whose cargo vendors."),
-        "lock": attr.label(mandatory = True, doc = "files.lock.json of the pin."),
+        "files": attr.label(mandatory = True, doc = "files.lock.json of the pin."),
+        "folder": attr.string(mandatory = True, doc = "The pin's folder below //config/pins."),
+        "locks": attr.label_list(doc = "What pin.json has the sha256 of."),
+        "patches": attr.label_list(doc = "Applied to the source, in the order of names."),
         "pin": attr.label(mandatory = True, doc = "pin.json of the pin."),
+        "_source_tree": attr.label(default = "//config/private:source_tree.py"),
     },
-    environ = MACHINE_ENVIRON + ["SSL_CERT_FILE", "HOME"],
+    environ = MACHINE_ENVIRON + ["HOME", "SSL_CERT_FILE", "SYNAPSE_GIT_BASE"],
 )

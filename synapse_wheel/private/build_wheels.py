@@ -11,9 +11,12 @@ import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 # One fixed place: paths must not reach the output.
 _BUILD = Path("/tmp/build")
+# Python 3.11.2 of bookworm has no filters yet; what is unpacked here was checked by its hash.
+_FILTER: Any = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
 
 _CARGO_CONFIG = """\
 [source.crates-io]
@@ -86,11 +89,15 @@ def main(argv: list[str]) -> int:
         }
     environ["CFLAGS"] = f"-O2 -g0 -ffile-prefix-map={_BUILD}=/build"
     environ["LDFLAGS"] = "-Wl,--strip-all -Wl,--build-id=none"
+    if options.output_folder:
+        options.output_folder.mkdir(exist_ok=True)
     for sdist in options.sdist:
         source = _BUILD / "source" / sdist.name
         with tarfile.open(sdist) as archive:
-            archive.extractall(source, filter="data")
-        (top,) = source.iterdir()
+            archive.extractall(source, **_FILTER)
+        (unpacked,) = source.iterdir()
+        # One name, so that a commit and a release of the same files give the same bytes.
+        top = unpacked.rename(source / "source")
         out = _BUILD / "wheels" / sdist.name
         pip = [sys.executable, "-m", "pip", "wheel", "--no-index", "--no-deps"]
         pip += ["--no-build-isolation", "--no-cache-dir", "--wheel-dir", str(out), str(top)]
@@ -99,7 +106,6 @@ def main(argv: list[str]) -> int:
         if options.output:
             normalise(wheel, options.output)
         else:
-            options.output_folder.mkdir(exist_ok=True)
             normalise(wheel, options.output_folder / wheel.name)
     return 0
 

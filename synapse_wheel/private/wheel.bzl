@@ -36,7 +36,7 @@ synapse_wheel = rule(
     attrs = _ATTRS | BUILD_ROOT_ATTRS | {
         "crates": attr.label(allow_single_file = True, doc = "crates.json of the pin.", mandatory = True),
         "filename": attr.string(doc = "The wheel's file name.", mandatory = True),
-        "source": attr.label(allow_single_file = True, doc = "The sdist.", mandatory = True),
+        "source": attr.label(allow_single_file = True, doc = "source.tar of the pin.", mandatory = True),
     },
 )
 

@@ -7,7 +7,8 @@ def _unpinned_test_impl(ctx):
     asserts.expect_failure(
         env,
         "--synapse_repo=element-hq/synapse --synapse_branch=no-such-branch is not pinned; " +
-        "pinned are: element-hq/synapse master; pin it with: " +
+        "pinned are: element-hq/synapse master, element-hq/synapse v1.144.0, matrix-org/synapse master, " +
+        "matrix-org/synapse v1.66.0; pin it with: " +
         "./bazelw run pin -- --repo element-hq/synapse --branch no-such-branch",
     )
     return analysistest.end(env)

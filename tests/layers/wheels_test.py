@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import image_python
 import pytest
 from layer_error import LayerError
 from tar_writer import Layer
@@ -49,7 +50,7 @@ def test_data_folders_go_where_the_specification_says(tmp_path: Path) -> None:
     assert {path for path in without if "dist-info" not in path} == {
         f"{SITE}/a.py",
         f"{SITE}/b.py",
-        "usr/local/include/python3.13/one/d.h",
+        f"usr/local/include/{image_python.NAME}/one/d.h",
         "usr/local/share/c",
     }
     assert with_scripts["usr/local/bin/e"] == (0o755, "#!/usr/bin/python3 -I\npass\n")

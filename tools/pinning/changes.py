@@ -1,0 +1,98 @@
+"""What an update of a pin changed, in lines for an administrator."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from packaging.version import InvalidVersion, Version
+
+from config.private.source_tree import SourceError, git, git_address
+
+_ADVISORY = re.compile(r"CVE-\d{4}-\d+|GHSA(?:-[0-9a-z]{4}){3}|ELEMENTSEC-\d{4}-\d+")
+_HEADING = re.compile(r"^#+ Synapse (\S+)", re.MULTILINE)
+# Where Synapse reads what concerns workers.
+_MODULES = ("workers", "redis", "server")
+_OPTION = re.compile(r"""(?:config|redis_config|listener)\.get\(\s*["'](\w+)["']""")
+_WRITERS = re.compile(r"class WriterLocations.*?(?=\n\S)", re.DOTALL)
+_STREAM = re.compile(r"^    (\w+): [Ll]ist\[str\]", re.MULTILINE)
+_MOST = 20  # Commits shown by their subject.
+
+
+def packages(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """Return a line for each package that went up, down, came or left."""
+    lines = []
+    for name in sorted(old.keys() | new.keys()):
+        was, now = old.get(name), new.get(name)
+        if was == now:
+            continue
+        if was is None or now is None:
+            lines.append(f"{name} {'new, ' + now if now else 'gone, was ' + str(was)}")
+            continue
+        try:
+            way = "up" if Version(now) > Version(was) else "down"
+        except InvalidVersion:
+            way = "changed"
+        lines.append(f"{name} {way}, {was} -> {now}")
+    return lines
+
+
+def advisories(changelog: str, old: str) -> list[str]:
+    """Return ``version: identifiers`` for each section of the changelog that is newer than old."""
+    parts = _HEADING.split(changelog)
+    lines = []
+    for version, text in zip(parts[1::2], parts[2::2], strict=True):
+        try:
+            if Version(version) <= Version(old):
+                break
+        except InvalidVersion:
+            continue
+        found = sorted(set(_ADVISORY.findall(text)))
+        if found:
+            lines.append(f"{version}: {', '.join(found)}")
+    return lines
+
+
+def releases(changelog: str, old: str, new: str) -> list[str]:
+    """Return the versions that the changelog has after ``old`` up to ``new``, newest first."""
+    result = []
+    for version in _HEADING.findall(changelog):
+        try:
+            if Version(old) < Version(version) <= Version(new):
+                result.append(version)
+        except InvalidVersion:
+            continue
+    return result
+
+
+def worker_options(tree: Path) -> set[str]:
+    """Return the settings that Synapse reads where it deals with workers, Redis and listeners."""
+    found: set[str] = set()
+    for module in _MODULES:
+        path = tree / f"synapse/config/{module}.py"
+        if path.exists():
+            text = path.read_text(encoding="utf-8")
+            found |= set(_OPTION.findall(text))
+            for block in _WRITERS.findall(text):
+                found |= {f"stream_writers.{name}" for name in _STREAM.findall(block)}
+    return found
+
+
+def commits(scratch: Path, repository: str, base: str, old: str, new: str) -> list[str]:
+    """Return how many commits lie between, and their subjects; says so when history was rewritten.
+
+    Trees and files are left out where the server can leave them out.
+    """
+    address = git_address(repository, base)
+    try:
+        git(scratch, "init", "--quiet", "--bare", ".")
+        git(scratch, "fetch", "--quiet", "--no-tags", "--filter=tree:0", address, new)
+        listed = git(scratch, "log", "--format=%h %s", new, "--not", old).decode().splitlines()
+    except SourceError:
+        try:
+            git(scratch, "cat-file", "-e", new)
+        except SourceError as error:
+            return [f"the commits between cannot be read: {error}"]
+        return [f"commit {old} is not in the history of {new}: the branch was rewritten"]
+    shown = [f"  {line}" for line in listed[:_MOST]]
+    more = [f"  and {len(listed) - _MOST} more"] if len(listed) > _MOST else []
+    return [f"{len(listed)} commits:", *shown, *more]

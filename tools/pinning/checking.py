@@ -1,0 +1,82 @@
+"""Proves that every file a pin names can still be fetched and has its hash."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from tools.pinning.debian import lock_paths, machine_mirrors
+from tools.pinning.errors import PinError
+from tools.pinning.locking import opener
+from tools.pinning.pins import LOCKS, Pin
+from tools.pinning.source import download, pinned_tree
+
+_AT_ONCE = 6
+
+
+def _each(items: Iterable[Any], ask: Callable[[Any], str]) -> list[str]:
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return [line for line in pool.map(ask, items) if line]
+
+
+def _lost(file: dict[str, Any]) -> str:
+    try:
+        download(file)
+    except PinError as error:
+        return str(error)
+    return ""
+
+
+def check_pin(pin: Pin, base: str) -> tuple[int, list[str]]:
+    """Return how many files were looked at, and a line for each that is lost or changed."""
+    document = pin.document
+    problems = []
+    for lock in LOCKS:
+        found = hashlib.sha256((pin.folder / lock).read_bytes()).hexdigest()
+        if found != document["locks"][lock]:
+            problems.append(f"{lock} was edited by hand: its sha256 is {found}")
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            pinned_tree(pin.name, document, base, pin.patches, Path(folder))
+        except PinError as error:
+            problems.append(str(error))
+    files = json.loads((pin.folder / "files.lock.json").read_text())["files"]
+    problems += _each(files, _lost)
+    return len(files) + 1 + len(LOCKS), problems
+
+
+def check_debian(workspace: Path) -> tuple[int, list[str]]:
+    """Return how many packages were asked for, and a line for each that the mirror has lost.
+
+    A package that is there is fetched and its hash compared.
+    """
+    mirrors = machine_mirrors()
+    archive = os.environ.get("DEBIAN_ARCHIVE", "")
+    wanted = {}
+    for suite, architecture, name, path in lock_paths(workspace):
+        for package in json.loads(path.read_text())["packages"]:
+            wanted[package["path"]] = (package, f"{suite} {architecture} {name}")
+
+    def ask(item: tuple[dict[str, Any], str]) -> str:
+        package, lock = item
+        bases = [mirrors[package["archive"]]]
+        if archive:
+            bases.append(archive.replace("{archive}", package["archive"]))
+        said = ""
+        for address in bases:
+            try:
+                with opener().open(f"{address}/{package['path']}", timeout=300) as answer:
+                    found = hashlib.sha256(answer.read()).hexdigest()
+            except OSError as error:
+                said = said or f"{address} has lost it ({error})"
+                continue
+            if found == package["sha256"]:
+                return ""
+            said = f"{address} has it with the sha256 {found}, and not {package['sha256']}"
+        return f"{lock}: {package['name']} {package['version']}: {said}"
+
+    return len(wanted), _each(wanted.values(), ask)

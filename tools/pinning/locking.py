@@ -1,0 +1,299 @@
+"""Resolves Python requirements with uv, and chooses the file that each architecture gets."""
+
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import uv
+from packaging.tags import Tag, compatible_tags, cpython_tags
+from packaging.utils import canonicalize_name, parse_wheel_filename
+
+from tools.pinning.errors import PinError
+
+_ACCEPT = "application/vnd.pypi.simple.v1+json"
+# Debian's architecture -> the machine's name in the tags of wheels.
+MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+File = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Target:
+    """The interpreter that will import the files.
+
+    Attributes:
+        python: such as (3, 13).
+        architecture: as Debian calls it.
+        glibc: the minor version of its glibc 2.x, the newest that a wheel may ask for.
+    """
+
+    python: tuple[int, int]
+    architecture: str
+    glibc: int = 36
+
+    def tags(self) -> list[Tag]:
+        """Return the tags of wheels that this interpreter takes, best first (PEP 425, 600)."""
+        machine = MACHINES[self.architecture]
+        platforms = [f"manylinux_2_{minor}_{machine}" for minor in range(self.glibc, 4, -1)]
+        old = ["manylinux2014", "manylinux2010", "manylinux1", "linux"]
+        platforms += [f"{name}_{machine}" for name in old]
+        abi = f"cp{self.python[0]}{self.python[1]}"
+        return [
+            *cpython_tags(self.python, abis=[abi], platforms=platforms),
+            *compatible_tags(self.python, interpreter=abi, platforms=platforms),
+        ]
+
+
+def index_address() -> str:
+    """Return the address of the index ("simple" API) as pip on this machine knows it."""
+    named = os.environ.get("PIP_INDEX_URL")
+    if named:
+        return named.rstrip("/")
+    for command in (
+        ["-m", "pip", "config", "get", "global.index-url"],
+        ["-c", "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"],
+    ):
+        done = subprocess.run(
+            ["python3", "-I", *command], text=True, capture_output=True, check=False
+        )
+        if done.returncode == 0 and done.stdout.strip():
+            return done.stdout.strip().rstrip("/")
+    raise PinError(
+        "no Python package index is known: install pip for python3, or set PIP_INDEX_URL"
+    )
+
+
+def _uv() -> str:
+    """Return the uv of the locked wheel, or that on PATH."""
+    site = Path(uv.__file__).resolve().parent.parent
+    found = [*site.glob("uv-*.data/scripts/uv"), shutil.which("uv")]
+    for path in found:
+        if path:
+            return str(path)
+    raise PinError("uv is neither among the tools' packages nor on PATH")
+
+
+def compile_lock(
+    sources: Sequence[Path],
+    python: tuple[int, int],
+    *,
+    extras: Sequence[str] = (),
+    constraints: Sequence[Path] = (),
+    preferences: Mapping[str, str] | None = None,
+    leave_out: Sequence[str] = (),
+) -> str:
+    """Let uv resolve ``sources``; return the lock, with the hashes of every file of each release.
+
+    Args:
+        sources: requirements files, or a project's pyproject.toml or setup.py.
+        python: the interpreter that will import it.
+        extras: of the project.
+        constraints: files of constraints.
+        preferences: versions to take where nothing speaks against them, by normalised name.
+        leave_out: packages to resolve and not to write.
+
+    Raises:
+        PinError: with uv's own explanation.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        lock = Path(folder, "lock.txt")
+        if preferences:
+            lock.write_text("".join(f"{name}=={preferences[name]}\n" for name in preferences))
+        command = [_uv(), "pip", "compile", "--quiet", "--generate-hashes", "--no-header"]
+        command += ["--index-url", index_address(), "--no-config", "--output-file", str(lock)]
+        command += ["--python-version", ".".join(map(str, python))]
+        command += ["--python-platform", "x86_64-manylinux_2_36", "--annotation-style", "line"]
+        for extra in extras:
+            command += ["--extra", extra]
+        for path in constraints:
+            command += ["--constraint", str(path)]
+        for name in leave_out:
+            command += ["--no-emit-package", name]
+        environ = {name: value for name, value in os.environ.items() if name[:3] != "UV_"}
+        # Certificates: those of the machine, a proxy's own among them.
+        environ["SSL_CERT_FILE"] = os.environ.get("SSL_CERT_FILE", _authorities())
+        done = subprocess.run(
+            [*command, *map(str, sources)], env=environ, text=True, capture_output=True, check=False
+        )
+        if done.returncode:
+            words = done.stderr.strip() or "uv said nothing"
+            raise PinError(f"the requirements cannot be resolved; uv says:\n{words}")
+        text = lock.read_text()
+    # Paths of this run must not reach the lock.
+    for path in (*sources, *constraints):
+        text = text.replace(str(path), path.name)
+    return text
+
+
+def _authorities() -> str:
+    for path in ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"):
+        if Path(path).exists():
+            return path
+    return ""
+
+
+def locked(text: str) -> Iterator[tuple[str, str, set[str]]]:
+    """Yield (normalised name, version, sha256 of every file) for each entry of a lock."""
+    for line in text.replace("\\\n", " ").splitlines():
+        if "==" not in line or line.lstrip().startswith("#"):
+            continue
+        requirement, *options = line.partition("#")[0].split()
+        name, _, version = requirement.partition(";")[0].partition("==")
+        prefix = "--hash=sha256:"
+        hashes = {option[len(prefix) :] for option in options if option.startswith(prefix)}
+        yield str(canonicalize_name(name)), version, hashes
+
+
+def versions(text: str) -> dict[str, str]:
+    """Return version by normalised name of a lock."""
+    return {name: version for name, version, _ in locked(text)}
+
+
+@cache
+def opener() -> urllib.request.OpenerDirector:
+    """Return what opens addresses; it reads the machine's authorities once, not for each file."""
+    context = ssl.create_default_context()
+    return urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
+
+
+@cache
+def project_files(name: str) -> list[File]:
+    """Return the files that the index has of a project (PEP 691).
+
+    Raises:
+        PinError: when the index does not answer.
+    """
+    address = f"{index_address()}/{name}/"
+    request = urllib.request.Request(address, headers={"Accept": _ACCEPT})
+    try:
+        with opener().open(request, timeout=60) as answer:
+            files: list[File] = json.load(answer)["files"]
+            return files
+    except urllib.error.HTTPError as error:
+        raise PinError(f"{name} is not in the package index: {address} says {error.code}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise PinError(f"{address} does not answer: {reason}") from None
+
+
+@cache
+def _order(target: Target) -> dict[Tag, int]:
+    return {tag: place for place, tag in enumerate(target.tags())}
+
+
+def choose(files: Sequence[File], target: Target) -> File | None:
+    """Return the best wheel for ``target``, the sdist where no wheel fits, or None."""
+    order = _order(target)
+    best: tuple[int, File] | None = None
+    for file in files:
+        if not file["filename"].endswith(".whl"):
+            continue
+        tags = parse_wheel_filename(file["filename"])[3]
+        places = [order[tag] for tag in tags if tag in order]
+        if places and (best is None or min(places) < best[0]):
+            best = (min(places), file)
+    if best:
+        return best[1]
+    return next((file for file in files if file["filename"].endswith(".tar.gz")), None)
+
+
+def without_wheel(text: str, target: Target) -> set[str]:
+    """Return the names of entries whose release has wheels, but none for ``target``."""
+    found = set()
+    for name, _, files in release_files(text):
+        chosen = choose(files, target)
+        some = any(file["filename"].endswith(".whl") for file in files)
+        if some and (chosen is None or not chosen["filename"].endswith(".whl")):
+            found.add(name)
+    return found
+
+
+def release_files(text: str) -> list[tuple[str, str, list[File]]]:
+    """Return (name, version, files of the index whose hash is locked) for each entry of a lock."""
+    entries = list(locked(text))
+    with ThreadPoolExecutor(8) as pool:
+        pages = list(pool.map(project_files, [name for name, _, _ in entries]))
+    result = []
+    for (name, version, hashes), page in zip(entries, pages, strict=True):
+        files = [file for file in page if file["hashes"].get("sha256") in hashes]
+        if not files:
+            raise PinError(f"{name}=={version}: the index has no file with a locked hash")
+        result.append((name, version, files))
+    return result
+
+
+def resolve_with_wheels(
+    sources: Sequence[Path], target: Target, preferences: Mapping[str, str], **options: Any
+) -> str:
+    """Return the lock of ``sources``, at the versions of ``preferences`` where they have wheels.
+
+    A lock of the source may prefer a version from before this Python: it would have to be compiled,
+    and a newer one has a wheel.
+    """
+    while True:
+        text = compile_lock(sources, target.python, preferences=preferences, **options)
+        dropped = without_wheel(text, target) & preferences.keys()
+        if not dropped:
+            return text
+        preferences = {name: preferences[name] for name in preferences.keys() - dropped}
+
+
+def chosen_files(
+    text: str,
+    targets: Sequence[Target],
+    folder: str,
+    sdists: str,
+    only: Sequence[str] | None = None,
+) -> list[File]:
+    """Return the entries of files.lock.json for a lock: one per file, with its architectures.
+
+    Args:
+        text: the lock.
+        targets: one for each architecture.
+        folder: where wheels go.
+        sdists: where sources to compile go.
+        only: names to take, or all.
+    """
+    result: list[File] = []
+    for name, version, files in release_files(text):
+        if only is not None and name not in only:
+            continue
+        found: dict[str, File] = {}
+        for target in targets:
+            file = choose(files, target)
+            if file is None:
+                names = ", ".join(file["filename"] for file in files)
+                raise PinError(
+                    f"{name}=={version} has neither a wheel for {target.architecture} nor a "
+                    f".tar.gz; the index has {names}"
+                )
+            entry = found.setdefault(
+                file["filename"],
+                {
+                    "architectures": [],
+                    "filename": file["filename"],
+                    "folder": folder if file["filename"].endswith(".whl") else sdists,
+                    "name": name,
+                    "sha256": file["hashes"]["sha256"],
+                    "version": version,
+                },
+            )
+            entry["architectures"].append(target.architecture)
+        result += found.values()
+    return result
+
+
+def files_document(files: Sequence[File], command: str) -> str:
+    """Return the text of a lock of chosen files, sorted."""
+    ordered = sorted(files, key=lambda file: (file["folder"], file["name"], file["filename"]))
+    return json.dumps({"//": f"Made by: {command}", "files": ordered}, indent=1) + "\n"

@@ -1,0 +1,188 @@
+"""Finds the source that a wish names: a branch, tag or commit of git, or a release of the index."""
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from config.private.source_tree import (
+    SourceError,
+    apply_patches,
+    checked_git,
+    explain,
+    fetch_commit,
+    git,
+    git_address,
+    git_archive,
+    unpack,
+)
+from tools.pinning.errors import PinError
+from tools.pinning.locking import opener, project_files
+
+_PROJECT = "matrix-synapse"
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A source that was found.
+
+    Attributes:
+        place: the entry of pin.json, ``{"git": {...}}`` or ``{"sdist": {...}}``.
+        revision: the commit, or the release's tag.
+        tree: where it is unpacked, patches applied.
+        said: what was done, for the user.
+    """
+
+    place: dict[str, Any]
+    revision: str
+    tree: Path
+    said: str
+
+
+def _absolute(repository: str) -> str:
+    """Return a path of this machine as a file:// address, so that it means the same everywhere."""
+    path = Path(os.environ.get("BUILD_WORKING_DIRECTORY", "."), repository)
+    local = repository.startswith((".", "/", "~")) and "://" not in repository
+    if not local:
+        return repository
+    path = Path(repository).expanduser() if repository[0] == "~" else path
+    if not path.exists():
+        raise PinError(f"--repo={repository}: there is no such folder; give a checkout")
+    return path.resolve().as_uri()
+
+
+def normal_repository(repository: str) -> str:
+    """Return the name under which a repository is pinned: a slug, or an address.
+
+    Raises:
+        PinError: for a folder that is not there.
+    """
+    return _absolute(repository.removesuffix("/"))
+
+
+def resolve(address: str, branch: str) -> tuple[str, str]:
+    """Return (commit, what it is) of a branch, tag or commit at the git server.
+
+    Raises:
+        PinError: when the server does not answer, or knows no such name.
+    """
+    if _COMMIT.fullmatch(branch):
+        return branch, "commit"
+    names = [f"refs/heads/{branch}", f"refs/tags/{branch}^{{}}", f"refs/tags/{branch}"]
+    try:
+        listed = git(Path("/"), "ls-remote", address, *names)
+        rows = [line.split("\t") for line in listed.decode().splitlines()]
+        found = {name: commit for commit, name in rows}
+        heads: list[str] = []
+        if not found:
+            heads = git(Path("/"), "ls-remote", "--heads", address).decode().splitlines()
+    except SourceError as error:
+        raise PinError(explain(address, str(error))) from None
+    for name, kind in zip(names, ("branch", "tag", "tag"), strict=True):
+        if name in found:
+            return found[name], kind
+    there = sorted(line.split("\t")[1].removeprefix("refs/heads/") for line in heads)
+    shown = ", ".join(there[:8]) + (f" and {len(there) - 8} more" if len(there) > 8 else "")
+    raise PinError(
+        f"{address} has no branch and no tag {branch!r}; its branches are {shown or 'none'}"
+    )
+
+
+def from_git(
+    repository: str, branch: str, base: str, patches: Sequence[Path], scratch: Path
+) -> Found:
+    """Fetch the commit that ``branch`` is now; unpack it below ``scratch``.
+
+    Raises:
+        PinError: naming what cannot be had.
+    """
+    address = git_address(repository, base)
+    commit, kind = resolve(address, branch)
+    try:
+        fetch_commit(scratch / "git", address, commit)
+        tree_id, archive = git_archive(scratch / "git", commit)
+        tree = unpack(BytesIO(archive), scratch / "source")
+        apply_patches(tree, patches)
+    except SourceError as error:
+        raise PinError(str(error)) from None
+    place = {
+        "commit": commit,
+        "repository": repository,
+        "sha256": hashlib.sha256(archive).hexdigest(),
+        "tree": tree_id,
+    }
+    said = f"{kind} {branch} of {address} is commit {commit}" if kind != "commit" else commit
+    return Found({"git": place}, commit, tree, said)
+
+
+def from_release(release: str, patches: Sequence[Path], scratch: Path) -> Found:
+    """Fetch the sdist of a release from the package index; unpack it below ``scratch``.
+
+    Raises:
+        PinError: when the index has no such sdist.
+    """
+    pattern = re.compile(rf"matrix[-_.]synapse-{re.escape(release)}\.tar\.gz")
+    files = [file for file in project_files(_PROJECT) if pattern.fullmatch(file["filename"])]
+    if not files:
+        raise PinError(f"--release={release}: the package index has no {_PROJECT} {release}")
+    place = {
+        "filename": files[0]["filename"],
+        "name": _PROJECT,
+        "sha256": files[0]["hashes"]["sha256"],
+    }
+    data = download(place)
+    try:
+        tree = unpack(BytesIO(data), scratch / "source")
+        apply_patches(tree, patches)
+    except SourceError as error:
+        raise PinError(str(error)) from None
+    return Found({"sdist": place}, f"v{release}", tree, f"release {release} of the package index")
+
+
+def download(file: dict[str, Any]) -> bytes:
+    """Return the bytes of a file of the index (``name``, ``filename``, ``sha256``).
+
+    Raises:
+        PinError: when the index has lost it, or serves other bytes.
+    """
+    for listed in project_files(file["name"]):
+        if listed["filename"] == file["filename"]:
+            # The page's own address is absolute, or relative to the page (PEP 503).
+            address = listed["url"]
+            try:
+                with opener().open(address, timeout=300) as answer:
+                    data: bytes = answer.read()
+            except OSError as error:
+                raise PinError(f"{file['filename']} cannot be fetched: {error}") from None
+            found = hashlib.sha256(data).hexdigest()
+            if found != file["sha256"]:
+                raise PinError(
+                    f"{file['filename']} has the sha256 {found}, and not {file['sha256']}"
+                )
+            return data
+    raise PinError(f"{file['filename']} is not in the package index any more")
+
+
+def pinned_tree(
+    name: str, pin: dict[str, Any], base: str, patches: Sequence[Path], scratch: Path
+) -> Path:
+    """Unpack the source that ``pin`` names below ``scratch``; return its top folder.
+
+    Raises:
+        PinError: naming what cannot be had any more.
+    """
+    try:
+        if "git" in pin:
+            archive = checked_git(name, pin["git"], base)
+        else:
+            archive = download(pin["sdist"])
+        tree = unpack(BytesIO(archive), scratch)
+        apply_patches(tree, patches)
+    except SourceError as error:
+        raise PinError(str(error)) from None
+    return tree
