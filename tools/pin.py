@@ -135,7 +135,7 @@ def _newest_release(pin: Pin, release: str) -> str:
     """Return the release to move to: the one named, or the newest that is no pre-release."""
     from packaging.utils import InvalidSdistFilename, parse_sdist_filename
 
-    from tools.pinning.locking import project_files
+    from tools.pinning.index import project_files
 
     if release:
         return release

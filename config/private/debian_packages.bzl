@@ -14,21 +14,48 @@ def download_packages(rctx, lock, folder):
         The file names, in the lock's order.
     """
     mirrors = debian_mirrors(rctx)
+    archive = rctx.os.environ.get("DEBIAN_ARCHIVE", "")
     rctx.report_progress("fetching %d Debian packages" % len(lock["packages"]))
     names = []
     waiting = []
     for package in lock["packages"]:
         name = package["path"].split("/")[-1]
         names.append(name)
-        waiting.append(rctx.download(
+        bases = [mirrors[package["archive"]]]
+        if archive:
+            bases.append(archive.replace("{archive}", package["archive"]))
+        urls = ["%s/%s" % (base, package["path"]) for base in bases]
+        output = folder + "/" + name
+        waiting.append((package, output, urls, rctx.download(
+            allow_fail = True,
             block = False,
-            output = folder + "/" + name,
+            output = output,
             sha256 = package["sha256"],
-            url = "%s/%s" % (mirrors[package["archive"]], package["path"]),
-        ))
-    for download in waiting:
-        download.wait()
+            url = urls,
+        )))
+    for package, output, urls, download in waiting:
+        if not download.wait().success:
+            _explain(rctx, lock, package, output, urls)
     return names
+
+def _explain(rctx, lock, package, output, urls):
+    """Fails with the reason why a package could not be downloaded."""
+    for url in urls:
+        # Without its hash: a file with other bytes is there.
+        found = rctx.download(allow_fail = True, output = output, url = url)
+        if found.success:
+            fail("%s has the sha256 %s, but the lock names %s; take another mirror, or see why" % (
+                url,
+                found.sha256,
+                package["sha256"],
+            ))
+    fail("%s %s cannot be fetched from %s: the mirror does not answer, or this version has left it; move the lock with: %s; or give an archive of old packages: %s" % (
+        package["name"],
+        package["version"],
+        " or ".join(urls),
+        "./bazelw run pin -- debian --update --suite " + lock["suite"],
+        "--repo_env=DEBIAN_ARCHIVE=ADDRESS",
+    ))
 
 _BUILD = """\
 package(default_visibility = ["//visibility:public"])

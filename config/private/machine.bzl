@@ -61,4 +61,4 @@ def package_index(rctx):
              "--repo_env=PIP_INDEX_URL=ADDRESS")
     return _trimmed(address)
 
-MACHINE_ENVIRON = ["DEBIAN_MIRROR", "DEBIAN_SECURITY_MIRROR", "PIP_INDEX_URL"]
+MACHINE_ENVIRON = ["DEBIAN_ARCHIVE", "DEBIAN_MIRROR", "DEBIAN_SECURITY_MIRROR", "PIP_INDEX_URL"]

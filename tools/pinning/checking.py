@@ -11,7 +11,7 @@ from typing import Any
 
 from tools.pinning.debian import lock_paths, machine_mirrors
 from tools.pinning.errors import PinError
-from tools.pinning.locking import opener
+from tools.pinning.index import opener
 from tools.pinning.pins import LOCKS, Pin
 from tools.pinning.source import download, pinned_tree
 

@@ -2,12 +2,10 @@
 
 import json
 import os
+import re
 import shutil
-import ssl
 import subprocess
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,11 +18,15 @@ from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from tools.pinning.errors import PinError
+from tools.pinning.index import File, authorities, index_address, project_files
+from tools.pinning.sdist_metadata import requires
 
-_ACCEPT = "application/vnd.pypi.simple.v1+json"
 # Debian's architecture -> the machine's name in the tags of wheels.
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
-File = dict[str, Any]
+
+
+# What uv says when a source does not build.
+_FAILED = re.compile(r"Failed to build `([^=`]+)==([^`]+)`")
 
 
 @dataclass(frozen=True)
@@ -52,25 +54,6 @@ class Target:
             *cpython_tags(self.python, abis=[abi], platforms=platforms),
             *compatible_tags(self.python, interpreter=abi, platforms=platforms),
         ]
-
-
-def index_address() -> str:
-    """Return the address of the index ("simple" API) as pip on this machine knows it."""
-    named = os.environ.get("PIP_INDEX_URL")
-    if named:
-        return named.rstrip("/")
-    for command in (
-        ["-m", "pip", "config", "get", "global.index-url"],
-        ["-c", "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"],
-    ):
-        done = subprocess.run(
-            ["python3", "-I", *command], text=True, capture_output=True, check=False
-        )
-        if done.returncode == 0 and done.stdout.strip():
-            return done.stdout.strip().rstrip("/")
-    raise PinError(
-        "no Python package index is known: install pip for python3, or set PIP_INDEX_URL"
-    )
 
 
 def _uv() -> str:
@@ -110,24 +93,16 @@ def compile_lock(
         if preferences:
             lock.write_text("".join(f"{name}=={preferences[name]}\n" for name in preferences))
         command = [_uv(), "pip", "compile", "--quiet", "--generate-hashes", "--no-header"]
-        command += ["--index-url", index_address(), "--no-config", "--output-file", str(lock)]
-        command += ["--python-version", ".".join(map(str, python))]
-        command += ["--python-platform", "x86_64-manylinux_2_36", "--annotation-style", "line"]
+        command += ["--index-url", index_address(), "--output-file", str(lock)]
+        command += ["--python-version", ".".join(map(str, python)), "--annotation-style", "line"]
+        command += ["--python-platform", "x86_64-manylinux_2_36"]
         for extra in extras:
             command += ["--extra", extra]
         for path in constraints:
             command += ["--constraint", str(path)]
         for name in leave_out:
             command += ["--no-emit-package", name]
-        environ = {name: value for name, value in os.environ.items() if name[:3] != "UV_"}
-        # Certificates: those of the machine, a proxy's own among them.
-        environ["SSL_CERT_FILE"] = os.environ.get("SSL_CERT_FILE", _authorities())
-        done = subprocess.run(
-            [*command, *map(str, sources)], env=environ, text=True, capture_output=True, check=False
-        )
-        if done.returncode:
-            words = done.stderr.strip() or "uv said nothing"
-            raise PinError(f"the requirements cannot be resolved; uv says:\n{words}")
+        _run_uv([*command, *map(str, sources)], Path(folder, "uv.toml"))
         text = lock.read_text()
     # Paths of this run must not reach the lock.
     for path in (*sources, *constraints):
@@ -135,11 +110,42 @@ def compile_lock(
     return text
 
 
-def _authorities() -> str:
-    for path in ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"):
-        if Path(path).exists():
-            return path
-    return ""
+def _run_uv(command: Sequence[str], config: Path) -> None:
+    """Run uv; where it cannot build a source only to ask what it requires, read that instead.
+
+    Raises:
+        PinError: with uv's own explanation.
+    """
+    environ = {name: value for name, value in os.environ.items() if name[:3] != "UV_"}
+    environ["SSL_CERT_FILE"] = os.environ.get("SSL_CERT_FILE", authorities())
+    told: dict[str, str] = {}
+    while True:
+        config.write_text("".join(told.values()))
+        done = subprocess.run(
+            [*command, "--config-file", str(config)],
+            env=environ,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode == 0:
+            return
+        failed = _FAILED.search(done.stderr)
+        if failed is None or failed[1] in told or not _tell(told, failed[1], failed[2]):
+            words = done.stderr.strip() or "uv said nothing"
+            raise PinError(f"the requirements cannot be resolved; uv says:\n{words}")
+
+
+def _tell(told: dict[str, str], name: str, version: str) -> bool:
+    """Add what the sdist of a release requires to what uv is told; return False without one."""
+    for file in project_files(name):
+        if file["filename"].endswith(f"-{version}.tar.gz"):
+            told[name] = (
+                f"[[dependency-metadata]]\nname = {json.dumps(name)}\n"
+                f"version = {json.dumps(version)}\nrequires-dist = {json.dumps(requires(file))}\n"
+            )
+            return True
+    return False
 
 
 def locked(text: str) -> Iterator[tuple[str, str, set[str]]]:
@@ -157,33 +163,6 @@ def locked(text: str) -> Iterator[tuple[str, str, set[str]]]:
 def versions(text: str) -> dict[str, str]:
     """Return version by normalised name of a lock."""
     return {name: version for name, version, _ in locked(text)}
-
-
-@cache
-def opener() -> urllib.request.OpenerDirector:
-    """Return what opens addresses; it reads the machine's authorities once, not for each file."""
-    context = ssl.create_default_context()
-    return urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
-
-
-@cache
-def project_files(name: str) -> list[File]:
-    """Return the files that the index has of a project (PEP 691).
-
-    Raises:
-        PinError: when the index does not answer.
-    """
-    address = f"{index_address()}/{name}/"
-    request = urllib.request.Request(address, headers={"Accept": _ACCEPT})
-    try:
-        with opener().open(request, timeout=60) as answer:
-            files: list[File] = json.load(answer)["files"]
-            return files
-    except urllib.error.HTTPError as error:
-        raise PinError(f"{name} is not in the package index: {address} says {error.code}") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise PinError(f"{address} does not answer: {reason}") from None
 
 
 @cache

@@ -14,9 +14,9 @@ from packaging.utils import canonicalize_name
 
 from config.private.source_tree import git_address, unpack
 from tools.pinning.errors import PinError
+from tools.pinning.index import File
 from tools.pinning.locking import (
     MACHINES,
-    File,
     Target,
     chosen_files,
     compile_lock,

@@ -122,7 +122,7 @@ def find_pin(workspace: Path, name: str) -> Pin:
         if name in (pin.name, f"{pin.repository} {pin.branch}", f"{pin.repository}@{pin.branch}"):
             return pin
     names = ", ".join(pin.name for pin in pins)
-    raise PinError(f"{name!r} is not a pin; pinned are {names}")
+    raise PinError(f"{name!r} is not a pin; pinned are {names or 'nothing'}")
 
 
 def folder_name(workspace: Path, repository: str, branch: str) -> str:

@@ -21,7 +21,8 @@ from config.private.source_tree import (
     unpack,
 )
 from tools.pinning.errors import PinError
-from tools.pinning.locking import opener, project_files
+from tools.pinning.index import project_files
+from tools.pinning.sdist_metadata import fetch
 
 _PROJECT = "matrix-synapse"
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -152,13 +153,7 @@ def download(file: dict[str, Any]) -> bytes:
     """
     for listed in project_files(file["name"]):
         if listed["filename"] == file["filename"]:
-            # The page's own address is absolute, or relative to the page (PEP 503).
-            address = listed["url"]
-            try:
-                with opener().open(address, timeout=300) as answer:
-                    data: bytes = answer.read()
-            except OSError as error:
-                raise PinError(f"{file['filename']} cannot be fetched: {error}") from None
+            data = fetch(listed)
             found = hashlib.sha256(data).hexdigest()
             if found != file["sha256"]:
                 raise PinError(

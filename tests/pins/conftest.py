@@ -1,0 +1,32 @@
+"""The index, the git server and the workspace, as fixtures."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from tests.pins.servers import GitServer, Index, Workspace
+
+
+@pytest.fixture(scope="session")
+def index() -> Iterator[Index]:
+    """The package index."""
+    with Index() as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[GitServer]:
+    """The git server."""
+    server = GitServer(tmp_path / "git")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, index: Index) -> Workspace:
+    """An empty workspace."""
+    return Workspace(tmp_path / "workspace", index.address)

@@ -1,0 +1,281 @@
+"""A branch that moves: pinned, built from its commit, updated, rewritten, tampered with."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.pins.servers import HERE, REPOSITORY, TOOL, GitServer, Workspace
+
+RULES = [HERE / path for path in os.environ["RULES"].split()]
+JAVA = Path("/usr/lib/jvm/default-java")
+NAME = "us_synapse_main"
+needs_bazel = pytest.mark.skipif(
+    not shutil.which("bazel"), reason="bazel is not on PATH inside the sandbox"
+)
+_WORKSPACE = """\
+load("//config/private:synapse_pin.bzl", "synapse_pin")
+
+synapse_pin(
+    name = "pin",
+    build_root = "//:BUILD.bazel",
+    files = "//pin:files.lock.json",
+    folder = "us_synapse_main",
+    locks = [
+        "//pin:build_requirements_lock.txt",
+        "//pin:files.lock.json",
+        "//pin:requirements_lock.txt",
+    ],
+    patches = PATCHES,
+    pin = "//pin:pin.json",
+)
+"""
+
+
+def wish(server: GitServer, *more: str) -> list[str]:
+    """Return the arguments that pin the branch main."""
+    constraints = "config/pins/matrix-org_synapse_v1.66.0/constraints.in"
+    return [
+        *("--repo", REPOSITORY, "--branch", "main", "--base", server.base, "--suite", "bookworm"),
+        *("--constraints", str(HERE / constraints), "--extras", "postgres", *more),
+    ]
+
+
+def fetch(workspace: Workspace, server: GitServer) -> tuple[str, str]:
+    """Fetch the pin with real Bazel, from nothing; return (Synapse's version file, words)."""
+    root = workspace.folder.parent / f"nested{time.monotonic_ns()}"
+    (root / "config/private").mkdir(parents=True)
+    for rule in RULES:
+        shutil.copy(rule, root / "config/private")
+    (root / "config/private/BUILD.bazel").touch()
+    (root / "BUILD.bazel").touch()
+    folder = workspace.folder / "config/pins" / NAME
+    shutil.copytree(folder, root / "pin")
+    patches = [f"//pin:patches/{path.name}" for path in folder.glob("patches/*.patch")]
+    (root / "WORKSPACE").write_text(_WORKSPACE.replace("PATCHES", json.dumps(patches)))
+    environ = workspace.environ(SYNAPSE_GIT_BASE=server.base)
+    if JAVA.exists():
+        environ["JAVA_HOME"] = str(JAVA)
+    command = ["bazel", f"--output_user_root={root}/bazel", "--nohome_rc", "--batch", "query"]
+    command += ["--noenable_bzlmod", "--enable_workspace", "--lockfile_mode=off", "--color=no"]
+    command += ["--repository_cache=", "@pin//:all"]
+    done = subprocess.run(
+        command, cwd=root, env=environ, text=True, capture_output=True, check=False, timeout=300
+    )
+    found = list(root.glob("bazel/*/external/pin/source.tar"))
+    if done.returncode or not found:
+        return "", done.stderr
+    with tarfile.open(found[0]) as archive:
+        file = archive.extractfile("synapse/pyproject.toml")
+        assert file is not None
+        return file.read().decode(), done.stderr
+
+
+def version(text: str) -> str:
+    """Return the version line of a pyproject.toml."""
+    return next((line for line in text.splitlines() if line.startswith("version = ")), text)
+
+
+@needs_bazel
+def test_a_branch_that_moves(workspace: Workspace, server: GitServer) -> None:
+    """The build stays until an update, which says what changed."""
+    first = server.git("rev-parse", "HEAD")
+    made = workspace.pin(*wish(server))
+    assert made.returncode == 0, made.stderr
+    address = f"{server.base}/{REPOSITORY}"
+    assert f"branch main of {address} is commit {first}" in made.stdout
+    assert "Synapse 1.66.0 for Python 3.11 on bookworm" in made.stdout
+    assert f'("{REPOSITORY}", "main"): {{' in workspace.table.read_text()
+    document = workspace.document(NAME)
+    assert document["git"]["tree"] == server.git("rev-parse", "HEAD^{tree}")
+    text, said = fetch(workspace, server)
+    assert version(text) == 'version = "1.66.0"', said
+
+    second = server.commit(
+        "Move on",
+        {
+            "pyproject.toml": ('version = "1.66.0"', 'version = "1.66.1"'),
+            "CHANGES.md": (
+                "Synapse 1.66.0",
+                "# Synapse 1.66.1 (2022-09-01)\n\nFixes CVE-2022-31152.\n\n# Synapse 1.66.0",
+            ),
+            "synapse/config/workers.py": (
+                '        self.worker_app = config.get("worker_app")\n',
+                '        self.worker_app = config.get("worker_app")\n'
+                '        self.worker_new = config.get("worker_new")\n',
+            ),
+        },
+    )
+    text, said = fetch(workspace, server)
+    assert version(text) == 'version = "1.66.0"', said
+    updated = workspace.pin("--update", NAME, "--base", server.base)
+    assert updated.returncode == 0, updated.stderr
+    assert f"{NAME}: 1.66.0 ({first}) -> 1.66.1 ({second})" in updated.stdout
+    assert f"1 commits:\n    {second[:7]}" in updated.stdout
+    assert "Move on" in updated.stdout
+    assert "releases between:\n    1.66.1" in updated.stdout
+    assert "advisories:\n    1.66.1: CVE-2022-31152" in updated.stdout
+    assert "new settings of workers:\n    worker_new" in updated.stdout
+    assert "dependencies: none" in updated.stdout
+    text, said = fetch(workspace, server)
+    assert version(text) == 'version = "1.66.1"', said
+
+    # Another hand rewrites the branch, and the server throws the commit away.
+    server.commit("Rewritten", {"README.rst": ("Synapse", "Synapse ")}, "--amend")
+    server.git("reflog", "expire", "--expire=now", "--all", folder=server.bare)
+    server.git("gc", "--quiet", "--prune=now", folder=server.bare)
+    text, said = fetch(workspace, server)
+    assert not text
+    assert (
+        f"error: {NAME}: commit {second} is not at {address} any more; the branch was rewritten; "
+        f"move the pin: ./bazelw run pin -- --update {NAME}" in said
+    )
+    moved = workspace.pin("--update", NAME, "--base", server.base)
+    assert moved.returncode == 0, moved.stderr
+    assert f"{NAME}: the old source is gone: commit {second} is not at" in moved.stdout
+    assert f"commit {second} is not in the history of" in moved.stdout
+
+
+@needs_bazel
+def test_what_was_tampered_with_fails_by_name(workspace: Workspace, server: GitServer) -> None:
+    """A wrong tree, other bytes, and a lock edited by hand."""
+    made = workspace.pin(*wish(server))
+    assert made.returncode == 0, made.stderr
+    folder = workspace.folder / "config/pins" / NAME
+    good = workspace.document(NAME)
+    commit, again = good["git"]["commit"], f"./bazelw run pin -- --update {NAME}"
+
+    def edited(**changes: str) -> str:
+        document = good | {"git": good["git"] | changes}
+        (folder / "pin.json").write_text(json.dumps(document))
+        return fetch(workspace, server)[1]
+
+    tree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+    assert (
+        f"error: {NAME}: pin.json: commit {commit} has the tree {good['git']['tree']}, and not "
+        f"{tree}; make the pin again: {again}" in edited(tree=tree)
+    )
+    assert (
+        f"error: {NAME}: the archive of commit {commit} has the sha256 {good['git']['sha256']}, "
+        f"and not {'0' * 64} as pin.json says" in edited(sha256="0" * 64)
+    )
+    (folder / "pin.json").write_text(json.dumps(good))
+    lock = folder / "requirements_lock.txt"
+    lock.write_text(lock.read_text().replace("==", "== ", 1))
+    said = fetch(workspace, server)[1]
+    assert f"config/pins/{NAME}: requirements_lock.txt was edited by hand: its sha256 is" in said
+    assert f"make the pin again: {again}" in said
+    checked = workspace.pin("--check", NAME, "--base", server.base)
+    assert checked.returncode == 1
+    assert f"{NAME}: requirements_lock.txt was edited by hand" in checked.stdout
+
+
+@needs_bazel
+def test_patches_lie_on_top(workspace: Workspace, server: GitServer, tmp_path: Path) -> None:
+    """In the order of names; one that does not apply is named, and nothing is written."""
+    patches = tmp_path / "patches"
+    patches.mkdir()
+    change = '-version = "1.66.0"\n+version = "1.66.0+ours"\n'
+    head = "--- a/pyproject.toml\n+++ b/pyproject.toml\n@@ -57,1 +57,1 @@\n"
+    lines = (server.checkout / "pyproject.toml").read_text().splitlines()
+    place = lines.index('version = "1.66.0"') + 1
+    head = head.replace("57", str(place))
+    (patches / "1.patch").write_text(head + change)
+    made = workspace.pin(*wish(server, "--patches", str(patches)))
+    assert made.returncode == 0, made.stderr
+    assert "Synapse 1.66.0+ours for Python" in made.stdout
+    text, said = fetch(workspace, server)
+    assert version(text) == 'version = "1.66.0+ours"', said
+    (patches / "2.patch").write_text(head + change)
+    before = workspace.state()
+    refused = workspace.pin(*wish(server, "--patches", str(patches)))
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: 2.patch does not apply: ")
+    assert workspace.state() == before
+
+
+def test_a_tag_a_commit_and_a_checkout_can_be_pinned(
+    workspace: Workspace, server: GitServer
+) -> None:
+    """Each is a commit in the end."""
+    commit = server.git("rev-parse", "HEAD")
+    server.git("tag", "--annotate", "--message=t", "v1.66.0")
+    server.git("push", "--quiet", "origin", "v1.66.0")
+    common = ["--base", server.base, "--suite", "bookworm", "--extras", "postgres"]
+    constraints = HERE / "config/pins/matrix-org_synapse_v1.66.0/constraints.in"
+    common += ["--constraints", str(constraints)]
+    for repository, branch in (
+        (REPOSITORY, "v1.66.0"),
+        (REPOSITORY, commit),
+        (str(server.checkout), "main"),
+    ):
+        made = workspace.pin("--repo", repository, "--branch", branch, *common)
+        assert made.returncode == 0, made.stderr
+    listed = workspace.pin("--list").stdout
+    assert listed.count(f"Synapse 1.66.0, {commit} from git") == 3
+    assert f"--synapse_repo=file://{server.checkout} --synapse_branch=main" in listed
+    names = [line.partition(":")[0] for line in listed.splitlines() if not line.startswith(" ")]
+    removed = workspace.pin("--remove", names[0])
+    assert removed.stdout == f"removed {names[0]}\n"
+    assert names[0] not in workspace.pin("--list").stdout
+    assert not (workspace.folder / "config/pins" / names[0]).exists()
+
+
+def test_the_lock_of_the_source_is_followed(workspace: Workspace, server: GitServer) -> None:
+    """poetry.lock says which version where the index has several."""
+    lock = '[[package]]\nname = "setuptools"\nversion = "80.10.2"\n'
+    (server.checkout / "poetry.lock").write_text(lock)
+    server.commit(
+        "Lock",
+        {"pyproject.toml": ('python = "^3.7.1"\n', 'python = "^3.7.1"\nsetuptools = ">=70"\n')},
+    )
+    made = workspace.pin(*wish(server))
+    assert made.returncode == 0, made.stderr
+    lock = (workspace.folder / "config/pins" / NAME / "requirements_lock.txt").read_text()
+    assert "setuptools==80.10.2 " in lock
+    assert "packages as in its poetry.lock" in made.stdout
+
+
+def test_modules_get_files_of_their_own(
+    workspace: Workspace, server: GitServer, tmp_path: Path
+) -> None:
+    """What Synapse needs anyway stays where it was."""
+    (tmp_path / "modules.in").write_text("setuptools<81\nattrs\n")
+    made = workspace.pin(*wish(server, "--modules", str(tmp_path / "modules.in")))
+    assert made.returncode == 0, made.stderr
+    assert "of its modules: setuptools\n" in made.stdout
+    lock = (workspace.folder / "config/pins" / NAME / "files.lock.json").read_text()
+    folders = {file["name"]: file["folder"] for file in json.loads(lock)["files"]}
+    assert folders["attrs"] == "wheels"
+    modules = [f for f in json.loads(lock)["files"] if f["folder"] == "modules"]
+    assert [(file["name"], file["version"]) for file in modules] == [("setuptools", "80.10.2")]
+    assert '"modules": True' in workspace.table.read_text()
+
+
+def test_ctrl_c_leaves_nothing(workspace: Workspace, server: GitServer) -> None:
+    """Whenever it comes."""
+    before = workspace.state()
+    for seconds in (0.5, 1.5, 3):
+        process = subprocess.Popen(
+            [str(TOOL), *wish(server, "--no-build")],
+            env=workspace.environ(),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        if process.returncode == 0:
+            # It was done before.
+            break
+        assert workspace.state() == before
+        if seconds > 1:
+            assert (process.returncode, said) == (130, "error: interrupted; nothing was changed\n")

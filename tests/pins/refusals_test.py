@@ -1,0 +1,150 @@
+"""What cannot be pinned is refused in one clear text, and nothing is written."""
+
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from tests.pins.servers import HERE, REPOSITORY, GitServer, Workspace
+
+CONSTRAINTS = str(HERE / "config/pins/matrix-org_synapse_v1.66.0/constraints.in")
+
+
+def refused(workspace: Workspace, *arguments: str, **variables: str) -> str:
+    """Return what the tool says, once it has refused and changed nothing."""
+    before = workspace.state()
+    done = workspace.pin(*arguments, **variables)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert workspace.state() == before
+    return done.stderr
+
+
+def wish(server: GitServer, *more: str) -> list[str]:
+    """Return the arguments that pin the branch main."""
+    return ["--repo", REPOSITORY, "--branch", "main", "--base", server.base, *more]
+
+
+def test_an_unknown_repository(workspace: Workspace, server: GitServer) -> None:
+    """Its address is named."""
+    said = refused(workspace, "--repo", "us/nothing", "--branch", "main", "--base", server.base)
+    assert said.startswith(
+        f"error: {server.base}/us/nothing is no git repository that can be read; check its name ("
+    )
+
+
+def test_an_unknown_branch(workspace: Workspace, server: GitServer) -> None:
+    """The branches are named."""
+    said = refused(workspace, "--repo", REPOSITORY, "--branch", "nothing", "--base", server.base)
+    assert said == (
+        f"error: {server.base}/{REPOSITORY} has no branch and no tag 'nothing'; its branches are "
+        "main\n"
+    )
+
+
+class _Closed(BaseHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        """Ask for credentials."""
+        self.send_response(401)
+        self.send_header("WWW-Authenticate", 'Basic realm="git"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+@pytest.fixture
+def closed() -> Iterator[str]:
+    """A server that lets nobody in; yields its address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Closed) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_server_that_asks_for_credentials(workspace: Workspace, closed: str) -> None:
+    """Nothing waits for an answer."""
+    said = refused(workspace, "--repo", "us/synapse", "--branch", "main", "--base", closed)
+    assert said == (
+        f"error: {closed}/us/synapse asks for credentials; give git yours (a credential helper, "
+        "~/.netrc or an SSH key) and try again\n"
+    )
+
+
+def test_no_network(workspace: Workspace, server: GitServer) -> None:
+    """Of the git server, and of the package index."""
+    said = refused(workspace, "--repo", "a/b", "--branch", "main", "--base", "http://127.0.0.1:9")
+    assert said.startswith("error: http://127.0.0.1:9/a/b cannot be read: fatal: unable to access ")
+    said = refused(
+        workspace, *wish(server, "--suite", "bookworm"), PIP_INDEX_URL="http://127.0.0.1:9/simple"
+    )
+    assert said.startswith("error: the requirements cannot be resolved; uv says:\n")
+    assert "127.0.0.1:9" in said
+
+
+def test_a_source_that_is_not_synapse(workspace: Workspace, server: GitServer) -> None:
+    """Its own name is said."""
+    server.commit("Another", {"pyproject.toml": ('name = "matrix-synapse"', 'name = "other"')})
+    assert refused(workspace, *wish(server)) == (
+        f"error: {REPOSITORY} main is not Synapse: its project is called 'other', and it has a "
+        "folder synapse; pin a source of matrix-synapse\n"
+    )
+
+
+def test_a_python_that_the_source_does_not_take(workspace: Workspace, server: GitServer) -> None:
+    """The suite that has a right one is named."""
+    old = "Requires-Python: >=3.7.1,<4.0.0"
+    server.commit("Older", {"PKG-INFO": (old, "Requires-Python: >=3.7.1,<3.12")})
+    assert refused(workspace, *wish(server)) == (
+        "error: Synapse 1.66.0 takes Python >=3.7.1,<3.12, and trixie has Python 3.13; use --suite "
+        "bookworm\n"
+    )
+    server.commit(
+        "Ancient", {"PKG-INFO": ("Requires-Python: >=3.7.1,<3.12", "Requires-Python: <3.8")}
+    )
+    assert "no suite here has a Python for it" in refused(workspace, *wish(server))
+
+
+def test_requirements_that_exclude_each_other(
+    workspace: Workspace, server: GitServer, tmp_path: Path
+) -> None:
+    """uv's own explanation is shown."""
+    (tmp_path / "c.in").write_text("attrs<19\n")
+    said = refused(
+        workspace, *wish(server, "--suite", "bookworm", "--constraints", str(tmp_path / "c.in"))
+    )
+    assert said.startswith("error: the requirements cannot be resolved; uv says:\n")
+    assert "attrs" in said
+    assert "unsatisfiable" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--extras", "none"], "error: --extras: Synapse 1.66.0 has no extra 'none'; it has all, "),
+        (["--suite", "sarge"], "error: --suite=sarge is not a suite; choose one of bookworm, trix"),
+        (["--constraints", "/no"], "error: --constraints=/no: there is no such file\n"),
+        (["--patches", "/no"], "error: --patches=/no: there is no *.patch in it\n"),
+        (["--release", "0.0.1"], "error: "),
+    ],
+)
+def test_a_wrong_option(
+    workspace: Workspace, server: GitServer, arguments: list[str], text: str
+) -> None:
+    """Each names itself, its value and what would be right."""
+    assert refused(workspace, *wish(server, *arguments)).startswith(text)
+
+
+def test_a_wrong_command(workspace: Workspace) -> None:
+    """Half a wish, and pins that are not there."""
+    assert refused(workspace, "--repo", "a/b") == (
+        "error: --repo and --branch are both needed; or one of --update --list --check\n"
+    )
+    assert refused(workspace, "--remove", "none") == (
+        "error: 'none' is not a pin; pinned are nothing\n"
+    )
+    assert refused(workspace, "--repo", "./none", "--branch", "main") == (
+        "error: --repo=./none: there is no such folder; give a checkout\n"
+    )

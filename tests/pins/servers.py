@@ -1,0 +1,196 @@
+"""A workspace to pin in, a git server and a package index, all on loopback.
+
+The index has the files of a real pin; the git server has its source, so Synapse itself is pinned.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tarfile
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+HERE = Path.cwd()
+LOCK = HERE / os.environ["LOCK"]
+TOOL = HERE / os.environ["PIN"]
+SOURCE = HERE / os.environ["SOURCE"]
+REPOSITORY = "us/synapse"
+
+
+class Index(ThreadingHTTPServer):
+    """A package index with the files of a lock: PEP 691 for the tool and uv, PEP 503 for Bazel."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Pages)
+        paths = [HERE / path for path in os.environ["FILES"].split()]
+        self.paths = {path.name: path for path in paths}
+        self.projects: dict[str, dict[str, str]] = {}
+        for file in json.loads(LOCK.read_text())["files"]:
+            self.projects.setdefault(file["name"], {})[file["filename"]] = file["sha256"]
+
+    @property
+    def address(self) -> str:
+        """Its "simple" API."""
+        return f"http://127.0.0.1:{self.server_port}/simple"
+
+
+class _Pages(BaseHTTPRequestHandler):
+    server: Index
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+    def _answer(self, status: int, kind: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def do_HEAD(self) -> None:
+        """Answer as to GET, without the body."""
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        """Answer a page or a file."""
+        parts = self.path.strip("/").split("/")
+        if parts[0] == "files" and parts[1] in self.server.paths:
+            data = self.server.paths[parts[1]].read_bytes()
+            self._answer(200, "application/octet-stream", data)
+        elif parts[0] == "simple" and parts[-1] in self.server.projects:
+            files = self.server.projects[parts[-1]]
+            base = f"http://127.0.0.1:{self.server.server_port}/files"
+            if "json" in self.headers.get("Accept", ""):
+                rows = [
+                    {"filename": name, "url": f"{base}/{name}", "hashes": {"sha256": sha256}}
+                    for name, sha256 in files.items()
+                ]
+                page = {"meta": {"api-version": "1.0"}, "name": parts[-1], "files": rows}
+                kind = "application/vnd.pypi.simple.v1+json"
+                self._answer(200, kind, json.dumps(page).encode())
+            else:
+                lines = [f'<a href="{base}/{name}">{name}</a>' for name in files]
+                self._answer(200, "text/html", "\n".join(lines).encode())
+        else:
+            self._answer(404, "text/plain", b"not here")
+
+
+class GitServer:
+    """A git daemon, and the checkout from which its repository is pushed to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.served = folder / "served"
+        self.bare = self.served / f"{REPOSITORY}.git"
+        self.checkout = folder / "checkout"
+        self.bare.mkdir(parents=True)
+        self.git("init", "--quiet", "--bare", "--initial-branch=main", folder=self.bare)
+        with tarfile.open(SOURCE) as archive:
+            archive.extractall(folder / "unpacked", filter="data")
+        shutil.move(folder / "unpacked/synapse", self.checkout)
+        self.git("init", "--quiet", "--initial-branch=main")
+        self.git("remote", "add", "origin", str(self.bare))
+        self.commit("The first", {})
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        command = ["git", "daemon", "--reuseaddr", "--export-all", "--listen=127.0.0.1"]
+        command += [f"--port={self.port}", f"--base-path={self.served}", str(self.served)]
+        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.1)
+        raise AssertionError("git daemon does not answer")
+
+    @property
+    def base(self) -> str:
+        """Where slugs lie."""
+        return f"git://127.0.0.1:{self.port}"
+
+    def git(self, *arguments: str, folder: Path | None = None) -> str:
+        """Run git in the checkout; return its output."""
+        command = ["git", "-c", "user.name=us", "-c", "user.email=us@example.com", *arguments]
+        done = subprocess.run(
+            command, cwd=folder or self.checkout, text=True, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def commit(self, subject: str, edits: dict[str, tuple[str, str]], *more: str) -> str:
+        """Replace texts in files, commit and push to main; return the commit."""
+        for name, (old, new) in edits.items():
+            path = self.checkout / name
+            text = path.read_text()
+            assert old in text, (name, old)
+            path.write_text(text.replace(old, new, 1))
+        self.git("add", "--all", "--force")
+        self.git("commit", "--quiet", f"--message={subject}", *more)
+        self.git("push", "--quiet", "--force", "origin", "HEAD:main")
+        return self.git("rev-parse", "HEAD")
+
+    def stop(self) -> None:
+        """End the daemon."""
+        self.process.terminate()
+        self.process.wait(10)
+
+
+class Workspace:
+    """A copy of the parts of this repository that the tool reads and writes."""
+
+    def __init__(self, folder: Path, index: str) -> None:
+        self.folder, self._index = folder, index
+        for name in ("build.amd64.lock.json", "runtime.in"):
+            for suite in ("bookworm", "trixie"):
+                path = folder / "config/debian" / suite / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(HERE / "config/debian" / suite / name, path)
+        self.table.write_text('"""No pins."""\n\nSYNAPSE_PINS = {}\n')
+        (folder / "config/pins").mkdir()
+
+    @property
+    def table(self) -> Path:
+        """The table of pins."""
+        return self.folder / "config/synapse_pins.bzl"
+
+    def state(self) -> dict[str, str]:
+        """Return the hash of every file, to show that nothing was changed."""
+        return {
+            str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in self.folder.rglob("*")
+            if path.is_file()
+        }
+
+    def environ(self, **variables: str) -> dict[str, str]:
+        """Return the environment of the tool."""
+        return {
+            "BUILD_WORKSPACE_DIRECTORY": str(self.folder),
+            "BUILD_WORKING_DIRECTORY": str(self.folder),
+            "HOME": str(self.folder.parent),
+            "PATH": os.environ["PATH"],
+            "PIP_INDEX_URL": self._index,
+            **variables,
+        }
+
+    def pin(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run the tool without building."""
+        return subprocess.run(
+            [str(TOOL), *arguments, *([] if "--list" in arguments else ["--no-build"])],
+            env=self.environ(**variables),
+            text=True,
+            capture_output=True,
+            check=False,
+            timeout=300,
+        )
+
+    def document(self, name: str) -> dict[str, Any]:
+        """Return the pin.json of a pin."""
+        text = (self.folder / "config/pins" / name / "pin.json").read_text()
+        document: dict[str, Any] = json.loads(text)
+        return document
