@@ -27,6 +27,12 @@ def server(tmp_path: Path) -> Iterator[GitServer]:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, index: Index) -> Workspace:
+def workspace(tmp_path: Path, index: Index, cache: Path) -> Workspace:
     """An empty workspace."""
-    return Workspace(tmp_path / "workspace", index.address)
+    return Workspace(tmp_path / "workspace", index.address, cache)
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for caches."""
+    return tmp_path_factory.mktemp("cache")

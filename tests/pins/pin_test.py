@@ -43,7 +43,7 @@ def wish(server: GitServer, *more: str) -> list[str]:
     constraints = "config/pins/matrix-org_synapse_v1.66.0/constraints.in"
     return [
         *("--repo", REPOSITORY, "--branch", "main", "--base", server.base, "--suite", "bookworm"),
-        *("--constraints", str(HERE / constraints), "--extras", "postgres", *more),
+        *("--constraints", str(HERE / constraints), "--extras", "redis", *more),
     ]
 
 
@@ -181,18 +181,18 @@ def test_patches_lie_on_top(workspace: Workspace, server: GitServer, tmp_path: P
     """In the order of names; one that does not apply is named, and nothing is written."""
     patches = tmp_path / "patches"
     patches.mkdir()
-    change = '-version = "1.66.0"\n+version = "1.66.0+ours"\n'
-    head = "--- a/pyproject.toml\n+++ b/pyproject.toml\n@@ -57,1 +57,1 @@\n"
-    lines = (server.checkout / "pyproject.toml").read_text().splitlines()
-    place = lines.index('version = "1.66.0"') + 1
-    head = head.replace("57", str(place))
-    (patches / "1.patch").write_text(head + change)
+    manifest = server.checkout / "pyproject.toml"
+    text = manifest.read_text()
+    manifest.write_text(text.replace('version = "1.66.0"', 'version = "1.66.0+ours"'))
+    change = server.git("diff") + "\n"
+    manifest.write_text(text)
+    (patches / "1.patch").write_text(change)
     made = workspace.pin(*wish(server, "--patches", str(patches)))
     assert made.returncode == 0, made.stderr
     assert "Synapse 1.66.0+ours for Python" in made.stdout
     text, said = fetch(workspace, server)
     assert version(text) == 'version = "1.66.0+ours"', said
-    (patches / "2.patch").write_text(head + change)
+    (patches / "2.patch").write_text(change)
     before = workspace.state()
     refused = workspace.pin(*wish(server, "--patches", str(patches)))
     assert refused.returncode == 2

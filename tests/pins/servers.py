@@ -144,8 +144,8 @@ class GitServer:
 class Workspace:
     """A copy of the parts of this repository that the tool reads and writes."""
 
-    def __init__(self, folder: Path, index: str) -> None:
-        self.folder, self._index = folder, index
+    def __init__(self, folder: Path, index: str, cache: Path) -> None:
+        self.folder, self._index, self._cache = folder, index, cache
         for name in ("build.amd64.lock.json", "runtime.in"):
             for suite in ("bookworm", "trixie"):
                 path = folder / "config/debian" / suite / name
@@ -175,6 +175,8 @@ class Workspace:
             "HOME": str(self.folder.parent),
             "PATH": os.environ["PATH"],
             "PIP_INDEX_URL": self._index,
+            # uv's cache, so that it asks the index once for all tests.
+            "XDG_CACHE_HOME": str(self._cache),
             **variables,
         }
 
