@@ -187,11 +187,14 @@ def choose(files: Sequence[File], target: Target) -> File | None:
 
 
 def without_wheel(text: str, target: Target) -> set[str]:
-    """Return the names of entries whose release has wheels, but none for ``target``."""
+    """Return the names of entries whose release has wheels for Linux, but none for ``target``."""
     found = set()
     for name, _, files in release_files(text):
         chosen = choose(files, target)
-        some = any(file["filename"].endswith(".whl") for file in files)
+        # Wheels for other systems say nothing: psycopg2 has some for Windows.
+        some = any(
+            file["filename"].endswith(".whl") and "linux" in file["filename"] for file in files
+        )
         if some and (chosen is None or not chosen["filename"].endswith(".whl")):
             found.add(name)
     return found
