@@ -35,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="./bazelw run pin --", description=__doc__)
     parser.add_argument("--repo", help="OWNER/NAME, any address that git takes, or a checkout")
     parser.add_argument("--branch", help="a branch, a tag or a commit")
-    parser.add_argument("--release", default="", help="take this release of the package index")
+    parser.add_argument("--release", default="", help="a release of the package index, or newest")
     parser.add_argument("--suite", help="Debian release of the image (default: trixie)")
     parser.add_argument("--extras", help="Synapse's extras, between commas (default: all)")
     parser.add_argument("--constraints", type=Path, help="becomes the pin's constraints.in")
@@ -131,23 +131,6 @@ def _pin(workspace: Path, options: argparse.Namespace) -> None:
     print(f"  ./bazelw build image --synapse_repo={repository} --synapse_branch={options.branch}")
 
 
-def _newest_release(pin: Pin, release: str) -> str:
-    """Return the release to move to: the one named, or the newest that is no pre-release."""
-    from packaging.utils import InvalidSdistFilename, parse_sdist_filename
-
-    from tools.pinning.index import project_files
-
-    if release:
-        return release
-    found = []
-    for file in project_files(pin.document["sdist"]["name"]):
-        try:
-            found.append(parse_sdist_filename(file["filename"])[1])
-        except InvalidSdistFilename:
-            continue
-    return str(max(version for version in found if not version.is_prerelease))
-
-
 def _update(workspace: Path, pin: Pin, options: argparse.Namespace) -> None:
     """Move one pin and print what changed."""
     old = pin.document
@@ -156,7 +139,7 @@ def _update(workspace: Path, pin: Pin, options: argparse.Namespace) -> None:
     wish = Wish(
         repository=pin.repository,
         branch=pin.branch,
-        release=_newest_release(pin, options.release) if "sdist" in old else "",
+        release=options.release or old["release"],
         suite=options.suite or pin.suite,
         extras=tuple(extras),
         base=options.base,

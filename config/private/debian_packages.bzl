@@ -2,6 +2,8 @@
 
 load(":machine.bzl", "MACHINE_ENVIRON", "debian_mirrors")
 
+_EXPLAIN = Label("//config/private:explain_download.py")
+
 def download_packages(rctx, lock, folder):
     """Downloads every package of `lock` into `folder`, in parallel.
 
@@ -25,34 +27,28 @@ def download_packages(rctx, lock, folder):
         if archive:
             bases.append(archive.replace("{archive}", package["archive"]))
         urls = ["%s/%s" % (base, package["path"]) for base in bases]
-        output = folder + "/" + name
-        waiting.append((package, output, urls, rctx.download(
+        waiting.append((package, urls, rctx.download(
             allow_fail = True,
             block = False,
-            output = output,
+            output = folder + "/" + name,
             sha256 = package["sha256"],
             url = urls,
         )))
-    for package, output, urls, download in waiting:
+    for package, urls, download in waiting:
         if not download.wait().success:
-            _explain(rctx, lock, package, output, urls)
+            _explain(rctx, lock, package, urls)
     return names
 
-def _explain(rctx, lock, package, output, urls):
-    """Fails with the reason why a package could not be downloaded."""
-    for url in urls:
-        # Without its hash: a file with other bytes is there.
-        found = rctx.download(allow_fail = True, output = output, url = url)
-        if found.success:
-            fail("%s has the sha256 %s, but the lock names %s; take another mirror, or see why" % (
-                url,
-                found.sha256,
-                package["sha256"],
-            ))
-    fail("%s %s cannot be fetched from %s: the mirror does not answer, or this version has left it; move the lock with: %s; or give an archive of old packages: %s" % (
+def _explain(rctx, lock, package, urls):
+    """Fails with the reason why a package could not be downloaded, and the remedy."""
+    python = rctx.which("python3")
+    if not python:
+        fail("python3 is not on PATH; it asks why a download failed")
+    said = rctx.execute([python, "-I", rctx.path(_EXPLAIN), package["sha256"]] + urls, timeout = 300)
+    fail("%s %s cannot be fetched: %s. Move the lock with: %s; or give an archive of old packages: %s" % (
         package["name"],
         package["version"],
-        " or ".join(urls),
+        said.stdout.strip(),
         "./bazelw run pin -- debian --update --suite " + lock["suite"],
         "--repo_env=DEBIAN_ARCHIVE=ADDRESS",
     ))

@@ -98,7 +98,7 @@ def test_a_wrong_package_is_named_with_both_hashes(tmp_path: Path, served: str) 
     assert done.returncode != 0
     found = hashlib.sha256(b"something else").hexdigest()
     wanted = hashlib.sha256(GOOD).hexdigest()
-    said = f"/debian/pool/main/a/a_1_all.deb has the sha256 {found}, but the lock names {wanted}; "
+    said = f"/debian/pool/main/a/a_1_all.deb has the sha256 {found}, but the lock names {wanted}. "
     assert said in done.stderr
 
 
@@ -109,8 +109,9 @@ def test_a_package_that_left_the_mirror_is_named_with_the_remedy(
     (tmp_path / "served/debian").mkdir()
     done = fetch(tmp_path, served, "debs")
     assert done.returncode != 0
-    assert f"a 1 cannot be fetched from {served}/debian/pool/main/a/a_1_all.deb: " in done.stderr
-    assert "move the lock with: ./bazelw run pin -- debian --update --suite trixie" in done.stderr
+    address = f"{served}/debian/pool/main/a/a_1_all.deb"
+    assert f"a 1 cannot be fetched: {address}: " in done.stderr
+    assert "Move the lock with: ./bazelw run pin -- debian --update --suite trixie" in done.stderr
     assert "--repo_env=DEBIAN_ARCHIVE=ADDRESS" in done.stderr
 
 
@@ -157,4 +158,4 @@ def test_no_network_names_the_address(tmp_path: Path, repository: str) -> None:
     done = fetch(tmp_path, "http://127.0.0.1:9", repository)
     assert done.returncode != 0
     assert "http://127.0.0.1:9/" in done.stderr
-    assert "Connection refused" in done.stderr or "does not answer" in done.stderr
+    assert "Connection refused" in done.stderr

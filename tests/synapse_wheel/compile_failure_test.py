@@ -24,7 +24,12 @@ def test_the_compilers_last_lines_are_shown(tmp_path: Path) -> None:
             info.size = len(text)
             archive.addfile(info, io.BytesIO(text.encode()))
     (work / "build_wheels.py").write_bytes((HERE / os.environ["TOOL"]).read_bytes())
-    command = [HERE / os.environ["ENTER"], "--stamp", HERE / os.environ["STAMP"], "--"]
+    command: list[str | Path] = [
+        HERE / os.environ["ENTER"],
+        "--stamp",
+        HERE / os.environ["STAMP"],
+        "--",
+    ]
     command += ["build_wheels.py", "--sdist=broken-1.tar.gz", "--output-folder=wheels"]
     done = subprocess.run(command, cwd=work, text=True, capture_output=True, check=False)
     assert done.returncode == 1

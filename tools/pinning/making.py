@@ -42,7 +42,7 @@ class Wish:
     Attributes:
         repository: a slug or an address.
         branch: a branch, tag or commit.
-        release: a release of the package index, taken in place of git; or "".
+        release: a release of the package index, or ``newest``, taken in place of git; or "".
         suite: the Debian suite of the image.
         extras: of Synapse.
         base: where slugs lie, or "" for their default.
@@ -236,6 +236,7 @@ def make(workspace: Path, wish: Wish) -> Made:
         "locks": {lock: _sha256(locks[lock].encode()) for lock in LOCKS},
         "patches": {path.partition("/")[2]: _sha256(wish.hand[path]) for path in patches},
         "python": ".".join(map(str, python)),
+        "release": wish.release,
         "repository": wish.repository,
         "requires_python": project.requires_python,
         "revision": found.revision,

@@ -9,6 +9,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import InvalidSdistFilename, parse_sdist_filename
+
 from config.private.source_tree import (
     SourceError,
     apply_patches,
@@ -24,6 +26,7 @@ from tools.pinning.errors import PinError
 from tools.pinning.index import project_files
 from tools.pinning.sdist_metadata import fetch
 
+NEWEST = "newest"
 _PROJECT = "matrix-synapse"
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -121,12 +124,28 @@ def from_git(
     return Found({"git": place}, commit, tree, said)
 
 
+def newest_release() -> str:
+    """Return the newest release of the package index that is no pre-release."""
+    found = []
+    for file in project_files(_PROJECT):
+        try:
+            found.append(parse_sdist_filename(file["filename"])[1])
+        except InvalidSdistFilename:
+            continue
+    released = [version for version in found if not version.is_prerelease]
+    if not released:
+        raise PinError(f"the package index has no release of {_PROJECT}")
+    return str(max(released))
+
+
 def from_release(release: str, patches: Sequence[Path], scratch: Path) -> Found:
-    """Fetch the sdist of a release from the package index; unpack it below ``scratch``.
+    """Fetch the sdist of a release, or of the newest, from the package index; unpack it.
 
     Raises:
         PinError: when the index has no such sdist.
     """
+    if release == NEWEST:
+        release = newest_release()
     pattern = re.compile(rf"matrix[-_.]synapse-{re.escape(release)}\.tar\.gz")
     files = [file for file in project_files(_PROJECT) if pattern.fullmatch(file["filename"])]
     if not files:

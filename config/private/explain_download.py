@@ -1,0 +1,29 @@
+"""Says why a download failed: what each address answers, on one line."""
+
+import hashlib
+import sys
+import urllib.error
+import urllib.request
+
+
+def answer(address: str, sha256: str) -> str:
+    """Return what ``address`` has in place of a file with ``sha256``."""
+    try:
+        with urllib.request.urlopen(address, timeout=60) as opened:
+            found = hashlib.sha256(opened.read()).hexdigest()
+    except (urllib.error.URLError, OSError) as error:
+        return f"{address}: {getattr(error, 'reason', error)}"
+    if found == sha256:
+        return f"{address}: it has the right bytes now, try again"
+    return f"{address} has the sha256 {found}, but the lock names {sha256}"
+
+
+def main(argv: list[str]) -> int:
+    """Print the line; return the exit status."""
+    sha256, *addresses = argv
+    print("; ".join(answer(address, sha256) for address in addresses))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
