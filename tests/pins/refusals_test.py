@@ -142,6 +142,11 @@ def test_a_wrong_command(workspace: Workspace) -> None:
     assert refused(workspace, "--repo", "a/b") == (
         "error: --repo and --branch are both needed; or one of --update --list --check\n"
     )
+    secret = "https://us:hunter2@example.com/synapse"
+    assert refused(workspace, "--repo", secret, "--branch", "main") == (
+        "error: --repo has a password in it; leave it out, and give it to git by a credential "
+        "helper or ~/.netrc\n"
+    )
     assert refused(workspace, "--remove", "none") == (
         "error: 'none' is not a pin; pinned are nothing\n"
     )

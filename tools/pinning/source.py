@@ -64,8 +64,14 @@ def normal_repository(repository: str) -> str:
     """Return the name under which a repository is pinned: a slug, or an address.
 
     Raises:
-        PinError: for a folder that is not there.
+        PinError: for a folder that is not there, or an address with a password in it.
     """
+    if re.search(r"://[^/@]*:[^/@]*@", repository):
+        # Never shown: it would stand in pin.json, and in the labels of the image.
+        raise PinError(
+            "--repo has a password in it; leave it out, and give it to git by a credential helper "
+            "or ~/.netrc"
+        )
     return _absolute(repository.removesuffix("/"))
 
 
