@@ -11,8 +11,11 @@ _USER = "999"
 _POSTGRES = "/usr/lib/postgresql/17/bin"
 
 
-def _enter(root: Path, state: Path) -> list[str]:
-    """Return the bwrap command that enters the services' root; ``state`` alone is writable."""
+def enter(root: Path, state: Path) -> list[str]:
+    """Return the bwrap command that enters the services' root.
+
+    ``state`` alone is writable there, as /state; the command to run follows the last word.
+    """
     bwrap = shutil.which("bwrap")
     assert bwrap, "bwrap is not on PATH; install bubblewrap"
     command = [bwrap, "--unshare-user", "--uid", _USER, "--gid", _USER, "--clearenv"]
@@ -24,7 +27,7 @@ def _enter(root: Path, state: Path) -> list[str]:
         if (root / name).is_symlink():
             command += ["--symlink", os.readlink(root / name), f"/{name}"]
     passwd = state / "passwd"
-    passwd.write_text(f"service:x:{_USER}:{_USER}::/state:/bin/false\n")
+    passwd.write_text(f"service:x:{_USER}:{_USER}::/state:/bin/sh\n")
     command += ["--ro-bind", str(passwd), "/etc/passwd"]
     command += ["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", "/var"]
     return [*command, "--bind", str(state), "/state", "--chdir", "/state", "--"]
@@ -34,10 +37,10 @@ def postgres(root: Path, folder: Path, address: str) -> Process:
     """Return a PostgreSQL at ``address`` with the database ``synapse``, which trusts everyone."""
     state = folder / "postgres"
     state.mkdir()
-    enter = _enter(root, state)
+    inside = enter(root, state)
     initdb = ["initdb", "-D", "/state/data", "-U", "synapse", "--auth=trust", "--no-sync"]
     made = subprocess.run(
-        [*enter, *initdb, "--locale=C", "--encoding=UTF8"],
+        [*inside, *initdb, "--locale=C", "--encoding=UTF8"],
         text=True,
         capture_output=True,
         check=False,
@@ -56,13 +59,13 @@ def postgres(root: Path, folder: Path, address: str) -> Process:
     command = ["postgres", "-D", "/state/data"]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
-    process = Process("postgres", [*enter, *command], folder / "postgres.log")
+    process = Process("postgres", [*inside, *command], folder / "postgres.log")
     process.start()
     query = ["psql", "-h", address, "-U", "synapse", "-d", "postgres", "-Atc"]
 
     def made_database() -> bool:
         create = "CREATE DATABASE synapse TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
-        done = subprocess.run([*enter, *query, create], capture_output=True, check=False)
+        done = subprocess.run([*inside, *query, create], capture_output=True, check=False)
         return done.returncode == 0
 
     process.wait_until(made_database)
@@ -75,7 +78,7 @@ def redis(root: Path, folder: Path, address: str) -> Process:
     state.mkdir()
     command = ["redis-server", "--bind", address, "--port", "6379", "--save", ""]
     command += ["--dir", "/state", "--protected-mode", "no"]
-    process = Process("redis", [*_enter(root, state), *command], folder / "redis.log")
+    process = Process("redis", [*enter(root, state), *command], folder / "redis.log")
     process.start()
     process.wait_until(lambda: answers(address, 6379))
     return process
@@ -94,10 +97,10 @@ def nginx(
         shutil.copy(tls / name, state / name)
     (state / "nginx.conf").write_text(configuration)
     command = ["nginx", "-e", "stderr", "-p", "/state", "-c", "/state/nginx.conf"]
-    enter = _enter(root, state)
+    inside = enter(root, state)
     if sockets is not None:
-        enter[-1:] = ["--bind", str(sockets), "/sockets", "--"]
-    process = Process("nginx", [*enter, *command], folder / "nginx.log")
+        inside[-1:] = ["--bind", str(sockets), "/sockets", "--"]
+    process = Process("nginx", [*inside, *command], folder / "nginx.log")
     process.start()
     process.wait_until(lambda: answers(address, 8008))
     return process

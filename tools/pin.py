@@ -2,10 +2,12 @@
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from config.private.source_tree import git_address
@@ -89,9 +91,16 @@ def _bazel(workspace: Path, verb: str, flags: Sequence[str], *targets: str) -> N
     command = [str(workspace / "bazelw"), verb, *flags, *targets]
     print(f"running: ./bazelw {' '.join(command[1:])}", flush=True)
     if subprocess.run(command, cwd=workspace, check=False).returncode:
-        raise PinError(
-            f"the pin does not {verb}: see above; nothing was changed, and --no-build keeps the pin"
-        )
+        raise PinError(f"./bazelw {verb} {' '.join(targets)} failed: see above")
+
+
+def _build_root(workspace: Path, suite: str) -> Path:
+    """Return the unpacked build root of ``suite``; Bazel fetches what is not there yet."""
+    name = f"build_root_{suite}"
+    _bazel(workspace, "build", [], f"@{name}//:stamp.json")
+    command = [str(workspace / "bazelw"), "info", "output_base"]
+    done = subprocess.run(command, cwd=workspace, text=True, stdout=subprocess.PIPE, check=True)
+    return Path(done.stdout.strip(), "external", name, "root")
 
 
 def _make_checked(workspace: Path, wish: Wish, *, build: bool) -> Made:
@@ -100,10 +109,17 @@ def _make_checked(workspace: Path, wish: Wish, *, build: bool) -> Made:
     before = snapshot(workspace, name)
     try:
         made = make(workspace, wish)
+        for line in made.said:
+            print(line, flush=True)
         if build:
             pin = find_pin(workspace, made.name)
-            _bazel(workspace, "build", pin.flags, "image")
-            _bazel(workspace, "test", pin.flags, *_CHECKS)
+            try:
+                _bazel(workspace, "build", pin.flags, "image")
+                _bazel(workspace, "test", pin.flags, *_CHECKS)
+            except PinError as error:
+                raise PinError(
+                    f"{error}; nothing was changed, and --no-build keeps the pin"
+                ) from None
     except BaseException:
         put_back(workspace, name, before)
         raise
@@ -125,8 +141,6 @@ def _pin(workspace: Path, options: argparse.Namespace) -> None:
         hand=_hand_written(options, folder),
     )
     made = _make_checked(workspace, wish, build=not options.no_build)
-    for line in made.said:
-        print(line)
     print(f"pinned as config/pins/{made.name}; choose it with:")
     print(f"  ./bazelw build image --synapse_repo={repository} --synapse_branch={options.branch}")
 
@@ -229,7 +243,8 @@ def _run(workspace: Path, argv: Sequence[str]) -> int:
         print(f"removed {pin.name}")
     elif options.check is not None:
         pins = _chosen(workspace, options.check)
-        good = [_report(pin.name, *check_pin(pin, options.base)) for pin in pins]
+        root = partial(_build_root, workspace)
+        good = [_report(pin.name, *check_pin(pin, options.base, root)) for pin in pins]
         return 0 if all(good) else 1
     elif options.update is not None:
         for pin in _chosen(workspace, options.update):
@@ -242,6 +257,9 @@ def _run(workspace: Path, argv: Sequence[str]) -> int:
 def main(argv: Sequence[str]) -> int:
     """Do what ``argv`` asks; return the exit status."""
     workspace = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", ".")).resolve()
+    # A closed terminal or a stopped job leaves as little behind as Ctrl-C.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     try:
         return _run(workspace, argv)
     except PinError as error:

@@ -73,9 +73,19 @@ def git(folder: Path, *arguments: str) -> bytes:
     except FileNotFoundError:
         raise SourceError("git is not on PATH; install git") from None
     if done.returncode:
-        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["git said nothing"]
-        raise SourceError(next((line for line in lines if line.startswith("fatal:")), lines[-1]))
+        raise SourceError(_reason(done.stderr.decode(errors="replace")))
     return done.stdout
+
+
+def _reason(stderr: str) -> str:
+    """Return the one line of git's words that says why."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()] or ["git said nothing"]
+    for place, line in enumerate(lines):
+        if line.startswith("fatal:"):
+            # Of a connection that ended git knows no more than that; ssh has said why before.
+            ended = "could not read from remote repository" in line.lower()
+            return lines[place - 1] if ended and place else line
+    return lines[-1]
 
 
 def explain(address: str, words: str) -> str:
@@ -85,6 +95,11 @@ def explain(address: str, words: str) -> str:
         return (
             f"{address} asks for credentials; give git yours (a credential helper, ~/.netrc or an "
             "SSH key) and try again"
+        )
+    if "host key verification failed" in low:
+        return (
+            f"{address}: ssh does not know the host's key; connect once by hand, or put the key "
+            "into ~/.ssh/known_hosts, and try again"
         )
     if any(part in low for part in _ABSENT) and "remote ref" not in low:
         return f"{address} is no git repository that can be read; check its name ({words})"

@@ -19,60 +19,31 @@ exports_files(["source.tar", "crates.json", "pin.json"])
 _FOLDERS = ["build_wheels", "module_sdists", "modules", "sdists", "wheels"]
 _ARCHITECTURE = "amd64"
 
-def _authorities(rctx):
-    for path in [rctx.os.environ.get("SSL_CERT_FILE", ""), "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"]:
-        if path and rctx.path(path).exists:
-            return path
-    fail("no bundle of certificate authorities; give one: --repo_env=SSL_CERT_FILE=PATH")
+def _python(rctx):
+    python = rctx.which("python3")
+    if not python:
+        fail("python3 is not on PATH; it brings the source of the pin")
+    return [python, "-I"]
 
 def _vendor_crates(rctx):
-    """Vendors what the source's Cargo.lock names, with the pinned cargo; cargo checks each hash."""
+    """Vendors what the source's Cargo.lock names into `vendor`; cargo checks each hash."""
     lock = "source/Cargo.lock"
     if not rctx.path(lock).exists:
         rctx.file("crates.json", "{}\n")
         return
-    root = str(rctx.path(rctx.attr.build_root).dirname) + "/root"
-    libraries = root + "/usr/lib/x86_64-linux-gnu"
-
-    # A home of our own, so that nothing is written into the user's; its configuration is read.
-    rctx.file("cargo_home/.keep", "")
-    for name in ["config.toml", "config"]:
-        config = rctx.path("%s/.cargo/%s" % (rctx.os.environ.get("HOME", "/"), name))
-        if config.exists:
-            rctx.symlink(config, "cargo_home/" + name)
+    command = _python(rctx) + [rctx.path(rctx.attr._vendor_crates), "--source", "source"]
+    command += ["--root", "%s/root" % rctx.path(rctx.attr.build_root).dirname, "--target", "vendor"]
     rctx.report_progress("vendoring crates")
-    done = rctx.execute(
-        [
-            libraries + "/ld-linux-x86-64.so.2",
-            "--library-path",
-            libraries,
-            root + "/usr/bin/cargo",
-            "vendor",
-            "--locked",
-            "--quiet",
-            "--versioned-dirs",
-            "../vendor",
-        ],
-        environment = {
-            "CARGO_HOME": str(rctx.path("cargo_home")),
-            "CARGO_HTTP_CAINFO": _authorities(rctx),
-        },
-        timeout = 1800,
-        working_directory = "source",
-    )
+    done = rctx.execute(command, timeout = 1800)
     if done.return_code:
-        fail("cargo vendor: " + done.stderr.strip())
-    rctx.delete("cargo_home")
+        fail("\nerror: %s: %s" % (rctx.attr.folder, done.stderr.strip().removeprefix("error: ")))
 
     # Names the content of `vendor`, which lies beside this file: cargo has checked it against this.
     rctx.file("crates.json", json.encode({"Cargo.lock": rctx.read(lock)}))
 
 def _bring_source(rctx, pin, remedy):
     """Writes `source.tar` and the folder `source`, everything checked against pin.json."""
-    python = rctx.which("python3")
-    if not python:
-        fail("python3 is not on PATH; it brings the source of the pin")
-    command = [python, "-I", rctx.path(rctx.attr._source_tree)]
+    command = _python(rctx) + [rctx.path(rctx.attr._source_tree)]
     command += ["--name", rctx.attr.folder, "--pin", rctx.path(rctx.attr.pin)]
     command += ["--base", rctx.os.environ.get("SYNAPSE_GIT_BASE", "")]
     if "sdist" in pin:
@@ -118,6 +89,7 @@ synapse_pin = repository_rule(
         "patches": attr.label_list(doc = "Applied to the source, in the order of names."),
         "pin": attr.label(mandatory = True, doc = "pin.json of the pin."),
         "_source_tree": attr.label(default = "//config/private:source_tree.py"),
+        "_vendor_crates": attr.label(default = "//config/private:vendor_crates.py"),
     },
     environ = MACHINE_ENVIRON + ["HOME", "SSL_CERT_FILE", "SYNAPSE_GIT_BASE"],
 )

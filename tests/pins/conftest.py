@@ -6,7 +6,8 @@ from threading import Thread
 
 import pytest
 
-from tests.pins.servers import GitServer, Index, Workspace
+from tests.pins.servers import GitServer, Index
+from tests.pins.workspace import Workspace
 
 
 @pytest.fixture(scope="session")

@@ -2,84 +2,13 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
-import tarfile
 import time
 from pathlib import Path
 
-import pytest
-
-from tests.pins.servers import HERE, REPOSITORY, TOOL, GitServer, Workspace
-
-RULES = [HERE / path for path in os.environ["RULES"].split()]
-JAVA = Path("/usr/lib/jvm/default-java")
-NAME = "us_synapse_main"
-needs_bazel = pytest.mark.skipif(
-    not shutil.which("bazel"), reason="bazel is not on PATH inside the sandbox"
-)
-_WORKSPACE = """\
-load("//config/private:synapse_pin.bzl", "synapse_pin")
-
-synapse_pin(
-    name = "pin",
-    build_root = "//:BUILD.bazel",
-    files = "//pin:files.lock.json",
-    folder = "us_synapse_main",
-    locks = [
-        "//pin:build_requirements_lock.txt",
-        "//pin:files.lock.json",
-        "//pin:requirements_lock.txt",
-    ],
-    patches = PATCHES,
-    pin = "//pin:pin.json",
-)
-"""
-
-
-def wish(server: GitServer, *more: str) -> list[str]:
-    """Return the arguments that pin the branch main."""
-    constraints = "config/pins/matrix-org_synapse_v1.66.0/constraints.in"
-    return [
-        *("--repo", REPOSITORY, "--branch", "main", "--base", server.base, "--suite", "bookworm"),
-        *("--constraints", str(HERE / constraints), "--extras", "redis", *more),
-    ]
-
-
-def fetch(workspace: Workspace, server: GitServer) -> tuple[str, str]:
-    """Fetch the pin with real Bazel, from nothing; return (Synapse's version file, words)."""
-    root = workspace.folder.parent / f"nested{time.monotonic_ns()}"
-    (root / "config/private").mkdir(parents=True)
-    for rule in RULES:
-        shutil.copy(rule, root / "config/private")
-    (root / "config/private/BUILD.bazel").touch()
-    (root / "BUILD.bazel").touch()
-    folder = workspace.folder / "config/pins" / NAME
-    shutil.copytree(folder, root / "pin")
-    patches = [f"//pin:patches/{path.name}" for path in folder.glob("patches/*.patch")]
-    (root / "WORKSPACE").write_text(_WORKSPACE.replace("PATCHES", json.dumps(patches)))
-    environ = workspace.environ(SYNAPSE_GIT_BASE=server.base)
-    if JAVA.exists():
-        environ["JAVA_HOME"] = str(JAVA)
-    command = ["bazel", f"--output_user_root={root}/bazel", "--nohome_rc", "--batch", "query"]
-    command += ["--noenable_bzlmod", "--enable_workspace", "--lockfile_mode=off", "--color=no"]
-    command += ["--repository_cache=", "@pin//:all"]
-    done = subprocess.run(
-        command, cwd=root, env=environ, text=True, capture_output=True, check=False, timeout=300
-    )
-    found = list(root.glob("bazel/*/external/pin/source.tar"))
-    if done.returncode or not found:
-        return "", done.stderr
-    with tarfile.open(found[0]) as archive:
-        file = archive.extractfile("synapse/pyproject.toml")
-        assert file is not None
-        return file.read().decode(), done.stderr
-
-
-def version(text: str) -> str:
-    """Return the version line of a pyproject.toml."""
-    return next((line for line in text.splitlines() if line.startswith("version = ")), text)
+from tests.pins.servers import HERE, REPOSITORY, GitServer
+from tests.pins.workspace import NAME, TOOL, Workspace, fetch, needs_bazel, version, wish
 
 
 @needs_bazel

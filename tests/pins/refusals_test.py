@@ -7,18 +7,10 @@ from threading import Thread
 
 import pytest
 
-from tests.pins.servers import HERE, REPOSITORY, GitServer, Workspace
+from tests.pins.servers import HERE, REPOSITORY, GitServer
+from tests.pins.workspace import Workspace, refused
 
 CONSTRAINTS = str(HERE / "config/pins/matrix-org_synapse_v1.66.0/constraints.in")
-
-
-def refused(workspace: Workspace, *arguments: str, **variables: str) -> str:
-    """Return what the tool says, once it has refused and changed nothing."""
-    before = workspace.state()
-    done = workspace.pin(*arguments, **variables)
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert workspace.state() == before
-    return done.stderr
 
 
 def wish(server: GitServer, *more: str) -> list[str]:

@@ -1,9 +1,8 @@
-"""A workspace to pin in, a git server and a package index, all on loopback.
+"""A git server and a package index on loopback.
 
 The index has the files of a real pin; the git server has its source, so Synapse itself is pinned.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -17,7 +16,6 @@ from typing import Any
 
 HERE = Path.cwd()
 LOCK = HERE / os.environ["LOCK"]
-TOOL = HERE / os.environ["PIN"]
 SOURCE = HERE / os.environ["SOURCE"]
 REPOSITORY = "us/synapse"
 
@@ -139,60 +137,3 @@ class GitServer:
         """End the daemon."""
         self.process.terminate()
         self.process.wait(10)
-
-
-class Workspace:
-    """A copy of the parts of this repository that the tool reads and writes."""
-
-    def __init__(self, folder: Path, index: str, cache: Path) -> None:
-        self.folder, self._index, self._cache = folder, index, cache
-        for name in ("build.amd64.lock.json", "runtime.in"):
-            for suite in ("bookworm", "trixie"):
-                path = folder / "config/debian" / suite / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(HERE / "config/debian" / suite / name, path)
-        self.table.write_text('"""No pins."""\n\nSYNAPSE_PINS = {}\n')
-        (folder / "config/pins").mkdir()
-
-    @property
-    def table(self) -> Path:
-        """The table of pins."""
-        return self.folder / "config/synapse_pins.bzl"
-
-    def state(self) -> dict[str, str]:
-        """Return the hash of every file, to show that nothing was changed."""
-        return {
-            str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in self.folder.rglob("*")
-            if path.is_file()
-        }
-
-    def environ(self, **variables: str) -> dict[str, str]:
-        """Return the environment of the tool."""
-        return {
-            "BUILD_WORKSPACE_DIRECTORY": str(self.folder),
-            "BUILD_WORKING_DIRECTORY": str(self.folder),
-            "HOME": str(self.folder.parent),
-            "PATH": os.environ["PATH"],
-            "PIP_INDEX_URL": self._index,
-            # uv's cache, so that it asks the index once for all tests.
-            "XDG_CACHE_HOME": str(self._cache),
-            **variables,
-        }
-
-    def pin(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run the tool without building."""
-        return subprocess.run(
-            [str(TOOL), *arguments, *([] if "--list" in arguments else ["--no-build"])],
-            env=self.environ(**variables),
-            text=True,
-            capture_output=True,
-            check=False,
-            timeout=300,
-        )
-
-    def document(self, name: str) -> dict[str, Any]:
-        """Return the pin.json of a pin."""
-        text = (self.folder / "config/pins" / name / "pin.json").read_text()
-        document: dict[str, Any] = json.loads(text)
-        return document

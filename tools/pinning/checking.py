@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from config.private.vendor_crates import CratesError, vendor
 from tools.pinning.debian import lock_paths, machine_mirrors
 from tools.pinning.errors import PinError
 from tools.pinning.index import opener
@@ -31,9 +32,25 @@ def _lost(file: dict[str, Any]) -> str:
     return ""
 
 
-def check_pin(pin: Pin, base: str) -> tuple[int, list[str]]:
-    """Return how many files were looked at, and a line for each that is lost or changed."""
+def _check_crates(tree: Path, root: Path, target: Path) -> list[str]:
+    try:
+        vendor(root, tree, target)
+    except CratesError as error:
+        return [str(error)]
+    return []
+
+
+def check_pin(pin: Pin, base: str, build_root: Callable[[str], Path]) -> tuple[int, list[str]]:
+    """Return how many files were looked at, and a line for each that is lost or changed.
+
+    Args:
+        pin: the pin.
+        base: where slugs lie.
+        build_root: returns the unpacked build root of a suite, whose cargo fetches the crates.
+    """
     document = pin.document
+    files = json.loads((pin.folder / "files.lock.json").read_text())["files"]
+    looked = len(files) + 1 + len(LOCKS)
     problems = []
     for lock in LOCKS:
         found = hashlib.sha256((pin.folder / lock).read_bytes()).hexdigest()
@@ -41,12 +58,17 @@ def check_pin(pin: Pin, base: str) -> tuple[int, list[str]]:
             problems.append(f"{lock} was edited by hand: its sha256 is {found}")
     with tempfile.TemporaryDirectory() as folder:
         try:
-            pinned_tree(pin.name, document, base, pin.patches, Path(folder))
+            tree = pinned_tree(pin.name, document, base, pin.patches, Path(folder, "source"))
         except PinError as error:
             problems.append(str(error))
-    files = json.loads((pin.folder / "files.lock.json").read_text())["files"]
+        else:
+            if document["crates"]:
+                lost = _check_crates(tree, build_root(pin.suite), Path(folder, "vendor"))
+                # cargo stops at the first that it cannot have: the others are not known.
+                looked += len(lost) or document["crates"]
+                problems += lost
     problems += _each(files, _lost)
-    return len(files) + 1 + len(LOCKS), problems
+    return looked, problems
 
 
 def check_debian(workspace: Path) -> tuple[int, list[str]]:

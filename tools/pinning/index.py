@@ -7,7 +7,6 @@ import subprocess
 import urllib.error
 import urllib.request
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from tools.pinning.errors import PinError
@@ -61,11 +60,3 @@ def project_files(name: str) -> list[File]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise PinError(f"{address} does not answer: {reason}") from None
-
-
-def authorities() -> str:
-    """Return the machine's bundle of certificate authorities, a proxy's own among them."""
-    for path in ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"):
-        if Path(path).exists():
-            return path
-    return ""

@@ -17,8 +17,9 @@ import uv
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
+from config.private.vendor_crates import CratesError, authorities
 from tools.pinning.errors import PinError
-from tools.pinning.index import File, authorities, index_address, project_files
+from tools.pinning.index import File, index_address, project_files
 from tools.pinning.sdist_metadata import requires
 
 # Debian's architecture -> the machine's name in the tags of wheels.
@@ -117,7 +118,10 @@ def _run_uv(command: Sequence[str], config: Path) -> None:
         PinError: with uv's own explanation.
     """
     environ = {name: value for name, value in os.environ.items() if name[:3] != "UV_"}
-    environ["SSL_CERT_FILE"] = os.environ.get("SSL_CERT_FILE", authorities())
+    try:
+        environ["SSL_CERT_FILE"] = authorities(os.environ)
+    except CratesError as error:
+        raise PinError(str(error)) from None
     told: dict[str, str] = {}
     while True:
         config.write_text("".join(told.values()))

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import shutil
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -199,7 +200,9 @@ def snapshot(workspace: Path, name: str) -> dict[Path, bytes]:
 
 
 def put_back(workspace: Path, name: str, files: Mapping[Path, bytes]) -> None:
-    """Put back what `snapshot` returned."""
+    """Put back what `snapshot` returned; who presses Ctrl-C again waits for it."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     folder = workspace / "config/pins" / name
     shutil.rmtree(folder, ignore_errors=True)
     for path, data in files.items():

@@ -1,0 +1,154 @@
+"""A workspace to pin in, and what the tests do there: pin, be refused, fetch with real Bazel."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pins.servers import HERE, REPOSITORY, GitServer
+
+TOOL = HERE / os.environ["PIN"]
+RULES = [HERE / path for path in os.environ["RULES"].split()]
+JAVA = Path("/usr/lib/jvm/default-java")
+NAME = "us_synapse_main"
+needs_bazel = pytest.mark.skipif(
+    not shutil.which("bazel"), reason="bazel is not on PATH inside the sandbox"
+)
+_WORKSPACE = """\
+load("//config/private:synapse_pin.bzl", "synapse_pin")
+
+synapse_pin(
+    name = "pin",
+    build_root = "//:BUILD.bazel",
+    files = "//pin:files.lock.json",
+    folder = "%s",
+    locks = [
+        "//pin:build_requirements_lock.txt",
+        "//pin:files.lock.json",
+        "//pin:requirements_lock.txt",
+    ],
+    patches = %s,
+    pin = "//pin:pin.json",
+)
+"""
+
+
+class Workspace:
+    """A copy of the parts of this repository that the tool reads and writes."""
+
+    def __init__(self, folder: Path, index: str, cache: Path) -> None:
+        self.folder, self._index, self.cache = folder, index, cache
+        for name in ("build.amd64.lock.json", "runtime.in"):
+            for suite in ("bookworm", "trixie"):
+                path = folder / "config/debian" / suite / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(HERE / "config/debian" / suite / name, path)
+        self.table.write_text('"""No pins."""\n\nSYNAPSE_PINS = {}\n')
+        (folder / "config/pins").mkdir()
+
+    @property
+    def table(self) -> Path:
+        """The table of pins."""
+        return self.folder / "config/synapse_pins.bzl"
+
+    def state(self) -> dict[str, str]:
+        """Return the hash of every file, to show that nothing was changed."""
+        return {
+            str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in self.folder.rglob("*")
+            if path.is_file()
+        }
+
+    def environ(self, **variables: str) -> dict[str, str]:
+        """Return the environment of the tool."""
+        return {
+            "BUILD_WORKSPACE_DIRECTORY": str(self.folder),
+            "BUILD_WORKING_DIRECTORY": str(self.folder),
+            "HOME": str(self.folder.parent),
+            "PATH": os.environ["PATH"],
+            "PIP_INDEX_URL": self._index,
+            # uv's cache, so that it asks the index once for all tests.
+            "XDG_CACHE_HOME": str(self.cache),
+            **variables,
+        }
+
+    def pin(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run the tool without building."""
+        return subprocess.run(
+            [str(TOOL), *arguments, *([] if "--list" in arguments else ["--no-build"])],
+            env=self.environ(**variables),
+            text=True,
+            capture_output=True,
+            check=False,
+            timeout=300,
+        )
+
+    def document(self, name: str) -> dict[str, Any]:
+        """Return the pin.json of a pin."""
+        text = (self.folder / "config/pins" / name / "pin.json").read_text()
+        document: dict[str, Any] = json.loads(text)
+        return document
+
+
+def wish(server: GitServer, *more: str) -> list[str]:
+    """Return the arguments that pin the branch main."""
+    constraints = "config/pins/matrix-org_synapse_v1.66.0/constraints.in"
+    return [
+        *("--repo", REPOSITORY, "--branch", "main", "--base", server.base, "--suite", "bookworm"),
+        *("--constraints", str(HERE / constraints), "--extras", "redis", *more),
+    ]
+
+
+def fetch(
+    workspace: Workspace, server: GitServer, name: str = NAME, **variables: str
+) -> tuple[str, str]:
+    """Fetch the pin ``name`` with real Bazel, from nothing; return (pyproject.toml, words)."""
+    root = workspace.folder.parent / f"nested{time.monotonic_ns()}"
+    (root / "config/private").mkdir(parents=True)
+    for rule in RULES:
+        shutil.copy(rule, root / "config/private")
+    (root / "config/private/BUILD.bazel").touch()
+    (root / "BUILD.bazel").touch()
+    folder = workspace.folder / "config/pins" / name
+    shutil.copytree(folder, root / "pin")
+    patches = [f"//pin:patches/{path.name}" for path in folder.glob("patches/*.patch")]
+    (root / "WORKSPACE").write_text(_WORKSPACE % (name, json.dumps(patches)))
+    environ = workspace.environ(SYNAPSE_GIT_BASE=server.base, **variables)
+    if JAVA.exists():
+        environ["JAVA_HOME"] = str(JAVA)
+    # Bazel unpacks itself once for all; what it fetches is new each time.
+    command = ["bazel", f"--output_user_root={workspace.cache}", f"--output_base={root}/output"]
+    command += ["--nohome_rc", "--batch", "query"]
+    command += ["--noenable_bzlmod", "--enable_workspace", "--lockfile_mode=off", "--color=no"]
+    command += ["--repository_cache=", "@pin//:all"]
+    done = subprocess.run(
+        command, cwd=root, env=environ, text=True, capture_output=True, check=False, timeout=300
+    )
+    source = root / "output/external/pin/source.tar"
+    if done.returncode or not source.exists():
+        return "", done.stderr
+    with tarfile.open(source) as archive:
+        file = archive.extractfile("synapse/pyproject.toml")
+        assert file is not None
+        return file.read().decode(), done.stderr
+
+
+def version(text: str) -> str:
+    """Return the version line of a pyproject.toml."""
+    return next((line for line in text.splitlines() if line.startswith("version = ")), text)
+
+
+def refused(workspace: Workspace, *arguments: str, **variables: str) -> str:
+    """Return what the tool says, once it has refused and changed nothing."""
+    before = workspace.state()
+    done = workspace.pin(*arguments, **variables)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert workspace.state() == before
+    return done.stderr
