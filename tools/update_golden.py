@@ -1,18 +1,31 @@
-"""Updates every golden file: the image's digest and what each worker type renders."""
+"""Updates every golden file: the digests of images and what each worker type renders.
 
+The digests are those of the chosen pin, and of the pins of older eras that the tests build.
+"""
+
+import json
 import os
 import sys
 from pathlib import Path
 
+from tests.image.digests import GOLDEN, pin_name
 from tools.golden import golden_files
+
+
+def digests() -> str:
+    """Return the text of digests.json, with the digests that were built now."""
+    found = json.loads(GOLDEN.read_text())
+    words = os.environ["IMAGES"].split()
+    for pin, digest in zip(words[::2], words[1::2], strict=True):
+        found[pin_name(Path(pin))] = Path(digest).read_text().strip()
+    return json.dumps(found, indent=1, sort_keys=True) + "\n"
 
 
 def main() -> int:
     """Write the files into the workspace; return the exit status."""
     workspace = Path(os.environ["BUILD_WORKSPACE_DIRECTORY"])
-    digest = Path(os.environ["DIGEST"]).read_text()
     changed = []
-    golden = {workspace / "tests/image/digest.txt": digest}
+    golden = {workspace / "tests/image/digests.json": digests()}
     for name, text in golden_files():
         golden[workspace / "tests/worker/golden" / name] = text
     for path, text in golden.items():

@@ -1,14 +1,15 @@
 """A pair that has no pin stops the analysis with one clear message."""
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
+load("//config:synapse_pins.bzl", "SYNAPSE_PINS")
 
 def _unpinned_test_impl(ctx):
     env = analysistest.begin(ctx)
     asserts.expect_failure(
         env,
         "--synapse_repo=element-hq/synapse --synapse_branch=no-such-branch is not pinned; " +
-        "pinned are: element-hq/synapse master, element-hq/synapse v1.144.0, matrix-org/synapse master, " +
-        "matrix-org/synapse v1.66.0; pin it with: " +
+        "pinned are: " + ", ".join(["%s %s" % pair for pair in sorted(SYNAPSE_PINS)]) +
+        "; pin it with: " +
         "./bazelw run pin -- --repo element-hq/synapse --branch no-such-branch",
     )
     return analysistest.end(env)

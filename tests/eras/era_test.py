@@ -16,9 +16,11 @@ from cluster.homeserver import Homeserver, Parts
 from cluster.image import Image, entrypoint, read_image, unpack
 from cluster.site import WORKERS, make_authority, make_data
 from tests.fleet.structure import ABSENT, command_tests, files_here, run_inside
+from tests.image.digests import check_digest
 from worker.worker_types import WorkerType, load_table
 
-PIN = json.loads(Path(os.environ["PIN"]).read_text())
+PIN_JSON = Path(os.environ["PIN"])
+PIN = json.loads(PIN_JSON.read_text())
 TABLE = replace(load_table(), version=PIN["version"])
 # Without Redis, as only the oldest can.
 TCP = TABLE.has("tcp_replication")
@@ -34,6 +36,11 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
     services = Path(os.environ["SERVICES"]).resolve().parent / "root"
     yield Parts(image, folder / "root", services, make_authority(folder / "authority"))
     subprocess.run(["rm", "-rf", folder / "root"], check=True)
+
+
+def test_the_image_has_the_digest_in_git() -> None:
+    """As that of the default pin."""
+    check_digest(PIN_JSON, Path(os.environ["DIGEST"]))
 
 
 def metadata(image: Image, app: str) -> tuple[dict[str, Any], str]:

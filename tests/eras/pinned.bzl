@@ -1,5 +1,19 @@
 """Targets of a certain pin, chosen as users choose it: by the two build settings alone."""
 
+load("//config:synapse_pins.bzl", "SYNAPSE_PINS")
+
+# Pins made from sources that anyone can fetch; whoever adds pins tests those by the build settings,
+# and whoever removes one of these has its tests no more.
+ERAS = [
+    pair
+    for pair in [
+        ("element-hq/synapse", "v1.144.0"),
+        ("matrix-org/synapse", "master"),
+        ("matrix-org/synapse", "v1.66.0"),
+    ]
+    if pair in SYNAPSE_PINS
+]
+
 def _choose_impl(settings, attr):
     return {
         "//config:synapse_branch": attr.branch,
