@@ -129,7 +129,8 @@ def test_an_empty_home_gets_a_root_and_the_next_run_uses_it(tmp_path: Path, mirr
     assert "bazelw: unpacking 1 packages" in first.stderr
     assert left(env) == ["bazel-root", "lock"]
     second = bazelw(env, "build", "image")
-    assert " build --config=debian --repo_env=DEBIAN_MIRROR=http:" in second.stdout
+    actions = f"{env['HOME']}/.cache/synapse-worker-image/actions"
+    assert f" build --config=debian --disk_cache={actions} --repo_env=DEBIAN" in second.stdout
     assert "unpacking" not in second.stderr
 
 
