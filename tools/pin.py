@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -89,7 +90,7 @@ def _bazel(workspace: Path, verb: str, flags: Sequence[str], *targets: str) -> N
         PinError: when it fails; it has said why on its own.
     """
     command = [str(workspace / "bazelw"), verb, *flags, *targets]
-    print(f"running: ./bazelw {' '.join(command[1:])}", flush=True)
+    print(f"running: ./bazelw {shlex.join(command[1:])}", flush=True)
     if subprocess.run(command, cwd=workspace, check=False).returncode:
         raise PinError(f"./bazelw {verb} {' '.join(targets)} failed: see above")
 
@@ -103,6 +104,11 @@ def _build_root(workspace: Path, suite: str) -> Path:
     return Path(done.stdout.strip(), "external", name, "root")
 
 
+def _flags(pin: Pin, base: str) -> list[str]:
+    """Return the flags with which Bazel builds ``pin``, from where it was made."""
+    return [*pin.flags, *([f"--repo_env=SYNAPSE_GIT_BASE={base}"] if base else [])]
+
+
 def _make_checked(workspace: Path, wish: Wish, *, build: bool) -> Made:
     """Make a pin, build and check it; when any of it fails, all is as before."""
     name = folder_name(workspace, wish.repository, wish.branch)
@@ -112,10 +118,10 @@ def _make_checked(workspace: Path, wish: Wish, *, build: bool) -> Made:
         for line in made.said:
             print(line, flush=True)
         if build:
-            pin = find_pin(workspace, made.name)
+            flags = _flags(find_pin(workspace, made.name), wish.base)
             try:
-                _bazel(workspace, "build", pin.flags, "image")
-                _bazel(workspace, "test", pin.flags, *_CHECKS)
+                _bazel(workspace, "build", flags, "image")
+                _bazel(workspace, "test", flags, *_CHECKS)
             except PinError as error:
                 raise PinError(
                     f"{error}; nothing was changed, and --no-build keeps the pin"
@@ -142,7 +148,8 @@ def _pin(workspace: Path, options: argparse.Namespace) -> None:
     )
     made = _make_checked(workspace, wish, build=not options.no_build)
     print(f"pinned as config/pins/{made.name}; choose it with:")
-    print(f"  ./bazelw build image --synapse_repo={repository} --synapse_branch={options.branch}")
+    flags = _flags(find_pin(workspace, made.name), wish.base)
+    print(f"  ./bazelw build image {shlex.join(flags)}")
 
 
 def _update(workspace: Path, pin: Pin, options: argparse.Namespace) -> None:

@@ -20,6 +20,9 @@ def test_a_branch_that_moves(workspace: Workspace, server: GitServer) -> None:
     address = f"{server.base}/{REPOSITORY}"
     assert f"branch main of {address} is commit {first}" in made.stdout
     assert "Synapse 1.66.0 for Python 3.11 on bookworm" in made.stdout
+    chosen = f"--synapse_repo={REPOSITORY} --synapse_branch=main"
+    base = f"--repo_env=SYNAPSE_GIT_BASE={server.base}"
+    assert f"./bazelw build image {chosen} {base}\n" in made.stdout
     assert f'("{REPOSITORY}", "main"): {{' in workspace.table.read_text()
     document = workspace.document(NAME)
     assert document["git"]["tree"] == server.git("rev-parse", "HEAD^{tree}")
