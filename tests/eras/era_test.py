@@ -15,12 +15,13 @@ import pytest
 from cluster.homeserver import Homeserver, Parts
 from cluster.image import Image, entrypoint, read_image, unpack
 from cluster.site import WORKERS, make_authority, make_data
-from tests.fleet.structure import ABSENT, command_tests, files_here, run_inside
+from tests.fleet.structure import ABSENT, command_tests, files_here, imported, run_inside
 from tests.image.digests import check_digest
 from worker.worker_types import WorkerType, load_table
 
 PIN_JSON = Path(os.environ["PIN"])
 PIN = json.loads(PIN_JSON.read_text())
+MODULES = imported(Path(os.environ["LOCK"]))
 TABLE = replace(load_table(), version=PIN["version"])
 # Without Redis, as only the oldest can.
 TCP = TABLE.has("tcp_replication")
@@ -73,7 +74,7 @@ def test_structure(parts: Parts, worker: WorkerType, tmp_path: Path) -> None:
         mounts["/" + name] = tmp_path / name
         mounts["/" + name].mkdir()
     # Every module of Synapse is imported once: all types share the layers.
-    commands = command_tests(parts.image, worker, ["yaml", "psycopg2"] if worker.main else [])
+    commands = command_tests(parts.image, worker, MODULES if worker.main else [])
     files = [
         {"name": path, "path": path, "shouldExist": True} for path in files_here(PIN["python"])
     ]

@@ -1,5 +1,6 @@
 """container-structure-test as a library: where it is, and how it runs inside an unpacked image."""
 
+import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,27 @@ ABSENT = [
     "/usr/bin/mount",
     "/usr/bin/awk",
 ]
+# What Synapse imports only when it is used, by the distribution that brings it: extras differ.
+_IMPORTED = {
+    "authlib": "authlib",
+    "beautifulsoup4": "bs4",
+    "hiredis": "hiredis",
+    "jaeger-client": "jaeger_client",
+    "ldap3": "ldap3",
+    "opentracing": "opentracing",
+    "psycopg2": "psycopg2",
+    "pympler": "pympler",
+    "pysaml2": "saml2",
+    "pyyaml": "yaml",
+    "sentry-sdk": "sentry_sdk",
+    "txredisapi": "txredisapi",
+}
+
+
+def imported(lock: Path) -> list[str]:
+    """Return those modules of a pin's files.lock.json that Synapse imports when they are used."""
+    names = {file["name"] for file in json.loads(lock.read_text())["files"]}
+    return [module for name, module in _IMPORTED.items() if name in names]
 
 
 def files_here(python: str) -> list[str]:

@@ -16,16 +16,13 @@ import yaml
 
 from cluster.image import Image, entrypoint, read_image, unpack
 from cluster.site import WORKERS, make_data
-from tests.fleet.structure import ABSENT, command_tests, files_here, run_inside, tool
+from tests.fleet.structure import ABSENT, command_tests, files_here, imported, run_inside, tool
 from worker.worker_types import WorkerType, load_table
 
 APPLICATION = os.environ["APPLICATION"]
 PORTS = load_table().ports
 WORKER: WorkerType = load_table().types[APPLICATION]
-MODULES = (
-    "yaml psycopg2 hiredis bs4 saml2 authlib sentry_sdk jaeger_client opentracing pympler ldap3 "
-    "txredisapi"
-).split()
+PIN = json.loads(Path(os.environ["PIN"]).read_text())
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +60,13 @@ def judge(tmp_path: Path, tests: dict[str, Any], *arguments: str) -> None:
 def test_metadata_and_files(image: Image, tmp_path: Path) -> None:
     """What an engine reads of the image is what the table and the documentation say."""
     ports = [str(PORTS[name]) for name in ("client", "federation", "metrics")]
-    pin = json.loads(Path(os.environ["PIN"]).read_text())
     prefix = "org.opencontainers.image."
     labels = {
         "title": "synapse-worker",
-        "version": pin["version"],
-        "source": pin["source"],
-        "revision": pin["revision"],
-        "licenses": pin["licenses"],
+        "version": PIN["version"],
+        "source": PIN["source"],
+        "revision": PIN["revision"],
+        "licenses": PIN["licenses"],
     }
     # The tar driver unpacks the whole image for each test (4 s), so the many files are looked at
     # by the host driver below, inside the image.
@@ -108,8 +104,9 @@ def test_commands_inside_the_image(image: Image, root: Path, tmp_path: Path) -> 
     for name in ("synapse_media", "synapse_runtime"):
         mounts["/" + name] = tmp_path / name
         mounts["/" + name].mkdir()
-    commands = command_tests(image, WORKER, MODULES)
-    files = [{"name": path, "path": path, "shouldExist": True} for path in files_here("3.13")]
+    commands = command_tests(image, WORKER, imported(Path(os.environ["LOCK"])))
+    here = files_here(PIN["python"])
+    files = [{"name": path, "path": path, "shouldExist": True} for path in here]
     files += [{"name": path, "path": path, "shouldExist": False} for path in ABSENT]
     document = {"commandTests": commands, "fileExistenceTests": files}
     said = run_inside(image, root, mounts, tmp_path / "inside", document)
