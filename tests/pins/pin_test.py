@@ -26,6 +26,8 @@ def test_a_branch_that_moves(workspace: Workspace, server: GitServer) -> None:
     assert f'("{REPOSITORY}", "main"): {{' in workspace.table.read_text()
     document = workspace.document(NAME)
     assert document["git"]["tree"] == server.git("rev-parse", "HEAD^{tree}")
+    # The image names it as where its source lies.
+    assert document["source"] == address
     text, said = fetch(workspace, server)
     assert version(text) == 'version = "1.66.0"', said
 
@@ -49,7 +51,7 @@ def test_a_branch_that_moves(workspace: Workspace, server: GitServer) -> None:
     updated = workspace.pin("--update", NAME, "--base", server.base)
     assert updated.returncode == 0, updated.stderr
     assert f"{NAME}: 1.66.0 ({first}) -> 1.66.1 ({second})" in updated.stdout
-    assert f"1 commits:\n    {second[:7]}" in updated.stdout
+    assert f"1 commit:\n    {second[:7]}" in updated.stdout
     assert "Move on" in updated.stdout
     assert "releases between:\n    1.66.1" in updated.stdout
     assert "advisories:\n    1.66.1: CVE-2022-31152" in updated.stdout

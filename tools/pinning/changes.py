@@ -95,4 +95,4 @@ def commits(scratch: Path, repository: str, base: str, old: str, new: str) -> li
         return [f"commit {old} is not in the history of {new}: the branch was rewritten"]
     shown = [f"  {line}" for line in listed[:_MOST]]
     more = [f"  and {len(listed) - _MOST} more"] if len(listed) > _MOST else []
-    return [f"{len(listed)} commits:", *shown, *more]
+    return [f"{len(listed)} commit{'s' if len(listed) != 1 else ''}:", *shown, *more]

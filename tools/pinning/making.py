@@ -31,8 +31,8 @@ from tools.pinning.source import Found, download, from_git, from_release
 COMMAND = "./bazelw run pin"
 _BUILD = 'exports_files(glob(["**"]), visibility = ["//visibility:public"])\n'
 _SYNAPSE = "matrix-synapse"
-# Of each project that upstream owns, where its source lies: the AGPL asks that it be named.
-_SLUG_HOME = "https://github.com"
+# Repositories whose home is known: a mirror may serve them, and the image still names the home.
+_UPSTREAM = ("element-hq/synapse", "matrix-org/synapse")
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,8 @@ def make(workspace: Path, wish: Wish) -> Made:
         "repository": wish.repository,
         "requires_python": project.requires_python,
         "revision": found.revision,
-        "source": git_address(wish.repository, _SLUG_HOME),
+        # The AGPL asks that the image names where its source lies.
+        "source": git_address(wish.repository, "" if wish.repository in _UPSTREAM else wish.base),
         "suite": wish.suite,
         "version": project.version,
         **found.place,
