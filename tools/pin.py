@@ -200,6 +200,22 @@ def _update(workspace: Path, pin: Pin, options: argparse.Namespace) -> None:
             _print("removed settings of workers", sorted(options_before - after))
 
 
+def _update_each(workspace: Path, options: argparse.Namespace) -> int:
+    """Move every pin that ``options`` names; one that cannot be moved does not hold up the others.
+
+    Returns:
+        The exit status.
+    """
+    status = 0
+    for pin in _chosen(workspace, options.update):
+        try:
+            _update(workspace, pin, options)
+        except PinError as error:
+            print(f"error: {pin.name} stays as it was: {error}", file=sys.stderr)
+            status = 2
+    return status
+
+
 def _print(what: str, lines: Sequence[str]) -> None:
     print(f"  {what}: {'none' if not lines else ''}".rstrip())
     for line in lines:
@@ -254,8 +270,7 @@ def _run(workspace: Path, argv: Sequence[str]) -> int:
         good = [_report(pin.name, *check_pin(pin, options.base, root)) for pin in pins]
         return 0 if all(good) else 1
     elif options.update is not None:
-        for pin in _chosen(workspace, options.update):
-            _update(workspace, pin, options)
+        return _update_each(workspace, options)
     else:
         _pin(workspace, options)
     return 0

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -159,6 +160,25 @@ def test_a_tag_a_commit_and_a_checkout_can_be_pinned(
     assert removed.stdout == f"removed {names[0]}\n"
     assert names[0] not in workspace.pin("--list").stdout
     assert not (workspace.folder / "config/pins" / names[0]).exists()
+
+
+def test_a_pin_that_cannot_move_does_not_hold_up_the_others(
+    workspace: Workspace, server: GitServer, tmp_path: Path
+) -> None:
+    """Its source is gone; the others move, and the status tells."""
+    lost = tmp_path / "lost"
+    server.git("clone", "--quiet", str(server.bare), str(lost), folder=tmp_path)
+    for more in ([], ["--repo", str(lost)]):
+        made = workspace.pin(*wish(server, *more))
+        assert made.returncode == 0, made.stderr
+    shutil.rmtree(lost)
+    commit = server.commit("Move on", {"README.rst": ("Synapse", "Synapse ")})
+    done = workspace.pin("--update", "--base", server.base)
+    assert done.returncode == 2
+    assert f"{NAME}: 1.66.0 (" in done.stdout
+    assert workspace.document(NAME)["git"]["commit"] == commit
+    (name,) = {path.name for path in (workspace.folder / "config/pins").iterdir()} - {NAME}
+    assert f"error: {name} stays as it was: file://{lost} is no git repository" in done.stderr
 
 
 def test_the_lock_of_the_source_is_followed(workspace: Workspace, server: GitServer) -> None:

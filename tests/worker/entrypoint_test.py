@@ -11,17 +11,13 @@ from tools.golden import golden_files
 from worker.__main__ import main
 from worker.documents import documents, dropped
 from worker.errors import ConfigError
-from worker.files import read_homeserver, write_documents
+from worker.files import write_documents
 from worker.launch import synapse_command, synapse_environ
 from worker.settings import Settings, parse
 from worker.worker_types import load_table
 
 TYPES = load_table().types
 GOLDEN = Path(__file__).parent / "golden"
-# Ten lines that stand for ten thousand million values.
-LAUGHS = b"a0: &a0 [x]\n" + b"".join(
-    b"a%d: &a%d [%s]\n" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 10)) for n in range(1, 11)
-)
 KEY = "ed25519 a_test " + "A" * 43 + "\n"
 
 
@@ -153,51 +149,6 @@ def test_all_wrong_variables_are_reported_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         settings(SYNAPSE_WORKER="x", UID="x", GID="x", SYNAPSE_LOG_LEVEL="x")
     assert len(caught.value.problems) == 4
-
-
-@pytest.mark.parametrize(
-    ("data", "problem"),
-    [
-        (b"", "is empty; it must be a mapping of settings"),
-        (b"- a\n", "is a list; it must be a mapping of settings"),
-        (b"text", "is a str; it must be a mapping of settings"),
-        (b"a: 1\na: 2\n", "is not YAML: line 2: a stands there twice"),
-        (b"a: \xff\n", "is not UTF-8: byte 3 is wrong"),
-        (b"a:\n\t- b\n", "is not YAML: line 2: "),
-        (b"a: [1\n", "is not YAML: line "),
-        (b"a: !!python/object/apply:os.system [id]\n", "is not YAML: line 1: "),
-        (b"a: \x00\n", "is not YAML: "),
-        (b"[" * 5000, "is n"),  # YAML's own parser refuses it, in words of its own.
-        (b"a: &a [*a]\n", "is nested more than 100 levels deep; flatten it"),
-        (b"a: " + b"[" * 200 + b"]" * 200, "is nested more than 100 levels deep; flatten it"),
-        (LAUGHS, "has more than 100000 values, aliases expanded; use fewer"),
-        (b"#" * (10 * 1024 * 1024 + 1), "has 10485761 bytes; at most 10485760 are read"),
-    ],
-)
-def test_an_unusable_homeserver_yaml_gives_one_line(
-    tmp_path: Path, data: bytes, problem: str
-) -> None:
-    """Synapse itself answers with up to 58 lines of traceback, or starts on half of the file."""
-    path = tmp_path / "homeserver.yaml"
-    path.write_bytes(data)
-    with pytest.raises(ConfigError) as caught:
-        read_homeserver(path)
-    (line,) = caught.value.problems
-    assert line.startswith(f"{path} {problem}")
-    assert "\n" not in line
-
-
-def test_a_missing_homeserver_yaml_is_named(tmp_path: Path) -> None:
-    """The commonest first mistake: a volume that is not mounted."""
-    path = tmp_path / "homeserver.yaml"
-    with pytest.raises(ConfigError, match=r"is missing; mount a homeserver\.yaml there"):
-        read_homeserver(path)
-
-
-def test_a_folder_in_place_of_homeserver_yaml_is_named(tmp_path: Path) -> None:
-    """Docker makes a folder when the file to mount does not exist."""
-    with pytest.raises(ConfigError, match="is a folder; mount a file there"):
-        read_homeserver(tmp_path)
 
 
 def run(tmp_path: Path, homeserver: dict[str, Any], **variables: str) -> tuple[int, list[Path]]:
