@@ -46,12 +46,14 @@ def test_upstreams_own_tests_pass(tmp_path: Path) -> None:
     # The tests make certificates with a program that the image leaves out.
     (work / "openssl").write_bytes((place / "usr/bin/openssl").read_bytes())
     (work / "openssl").chmod(0o755)
+    # As container engines do.
+    (work / "hosts").write_text("127.0.0.1 localhost\n")
     environ["PATH"] = "/tmp/work:/usr/local/bin:/usr/bin"
     # Upstream skips what shards writers without PostgreSQL.
     database = services.postgres(place, tmp_path, _ADDRESS)
     environ |= {"SYNAPSE_POSTGRES": "1", "SYNAPSE_POSTGRES_HOST": _ADDRESS}
     environ["SYNAPSE_POSTGRES_USER"] = "synapse"
-    command = enter(image, root, mounts, environ)
+    command = enter(image, root, mounts, environ, {"/etc/hosts": work / "hosts"})
     command[command.index("--chdir") + 1] = "/tmp/work"
     command += [entrypoint(image)[0], "-c", _TRIAL, f"-j{os.cpu_count()}", *MODULES]
     try:
