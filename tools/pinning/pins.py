@@ -16,6 +16,7 @@ from tools.pinning.files import write_atomically
 
 LOCKS = ("build_requirements_lock.txt", "files.lock.json", "requirements_lock.txt")
 DEFAULT = ("element-hq/synapse", "master")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PYTHON = re.compile(r"python(3\.\d+)-minimal")
 _TABLE = '''\
 """The table of pins: which (repository, branch) is built from which folder of //config/pins.
@@ -201,10 +202,13 @@ def snapshot(workspace: Path, name: str) -> dict[Path, bytes]:
 
 def put_back(workspace: Path, name: str, files: Mapping[Path, bytes]) -> None:
     """Put back what `snapshot` returned; who presses Ctrl-C again waits for it."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    folder = workspace / "config/pins" / name
-    shutil.rmtree(folder, ignore_errors=True)
-    for path, data in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
+    try:
+        folder = workspace / "config/pins" / name
+        shutil.rmtree(folder, ignore_errors=True)
+        for path, data in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
