@@ -1,17 +1,11 @@
 """A branch that moves: pinned, built from its commit, updated, rewritten, tampered with."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import time
 from pathlib import Path
 
-import pytest
-
 from tests.pins.servers import HERE, REPOSITORY, GitServer
-from tests.pins.workspace import NAME, TOOL, Workspace, fetch, needs_bazel, version, wish
+from tests.pins.workspace import NAME, Workspace, fetch, needs_bazel, version, wish
 
 
 @needs_bazel
@@ -212,73 +206,3 @@ def test_modules_get_files_of_their_own(
     modules = [f for f in json.loads(lock)["files"] if f["folder"] == "modules"]
     assert [(file["name"], file["version"]) for file in modules] == [("setuptools", "80.10.2")]
     assert '"modules": True' in workspace.table.read_text()
-
-
-def test_ctrl_c_leaves_nothing(workspace: Workspace, server: GitServer) -> None:
-    """Whenever it comes."""
-    before = workspace.state()
-    for seconds in (0.5, 1.5, 3):
-        process = subprocess.Popen(
-            [str(TOOL), *wish(server, "--no-build")],
-            env=workspace.environ(),
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        time.sleep(seconds)
-        os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-        if process.returncode == 0:
-            # It was done before.
-            break
-        assert workspace.state() == before
-        if seconds > 1:
-            assert (process.returncode, said) == (130, "error: interrupted; nothing was changed\n")
-
-
-def pin_and_build(workspace: Workspace, server: GitServer, script: str) -> subprocess.Popen[str]:
-    """Pin main and build it; ``script`` stands for bazelw, which has nothing to build here."""
-    bazelw = workspace.folder / "bazelw"
-    bazelw.write_text(f"#!/bin/sh\n{script}\n")
-    bazelw.chmod(0o755)
-    return subprocess.Popen(
-        [str(TOOL), *wish(server)],
-        env=workspace.environ(),
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-
-
-def test_a_pin_that_does_not_build_is_not_kept(workspace: Workspace, server: GitServer) -> None:
-    """Bazel has said why on its own."""
-    process = pin_and_build(workspace, server, "exit 1")
-    _, said = process.communicate(timeout=120)
-    assert (process.returncode, said) == (
-        2,
-        "error: ./bazelw build image failed: see above; nothing was changed, and --no-build keeps "
-        "the pin\n",
-    )
-    assert not list((workspace.folder / "config/pins").iterdir())
-    assert REPOSITORY not in workspace.table.read_text()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_build_that_is_cut_off_leaves_nothing(
-    workspace: Workspace, server: GitServer, number: signal.Signals, tmp_path: Path
-) -> None:
-    """Ctrl-C, a stopped job and a closed terminal."""
-    process = pin_and_build(workspace, server, f"touch {tmp_path}/building; exec sleep 100")
-    deadline = time.monotonic() + 100
-    while not (tmp_path / "building").exists():
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.1)
-    assert REPOSITORY in workspace.table.read_text()
-    os.killpg(process.pid, number)
-    _, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (130, "error: interrupted; nothing was changed\n")
-    assert not list((workspace.folder / "config/pins").iterdir())
-    assert REPOSITORY not in workspace.table.read_text()
