@@ -1,30 +1,103 @@
-"""Counts Bazel's own test results from its build events and prints the closing line."""
+"""Counts Bazel's own test results from its build events and prints the closing line.
+
+The events are those of ``--build_event_json_file`` (Bazel's Build Event Protocol): ``testSummary``
+has the outcome of a target, ``testResult`` names the ``test.xml`` of each of its runs.
+"""
 
 import json
 import sys
+import urllib.parse
+import urllib.request
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
-def summary(events: Path) -> dict[str, str]:
-    """Return the overall status of each test target of a build event file (JSON lines)."""
-    result = {}
+@dataclass
+class Target:
+    """The result of one test target.
+
+    Attributes:
+        status: Bazel's overall status, such as ``PASSED``.
+        tests: how many test cases its runs reported.
+        skipped: the reason of each test case that was skipped.
+    """
+
+    status: str = ""
+    tests: int = 0
+    skipped: list[str] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        """Whether it passed and ran at least one test; a FLAKY target passed in the end."""
+        return self.status in ("PASSED", "FLAKY") and not self.all_skipped
+
+    @property
+    def all_skipped(self) -> bool:
+        """Whether it counts as passed for Bazel although none of its tests ran."""
+        ran = self.tests - len(self.skipped)
+        return self.status in ("PASSED", "FLAKY") and self.tests > 0 and ran == 0
+
+
+def _add_cases(target: Target, outputs: list[dict[str, str]]) -> None:
+    """Add the test cases of one run, from its JUnit report."""
+    for output in outputs:
+        if output["name"] != "test.xml":
+            continue
+        path = Path(urllib.request.url2pathname(urllib.parse.urlsplit(output["uri"]).path))
+        for case in ElementTree.parse(path).iter("testcase"):
+            target.tests += 1
+            skip = case.find("skipped")
+            if skip is not None:
+                target.skipped.append(skip.get("message") or "no reason given")
+
+
+def summary(events: Path) -> dict[str, Target]:
+    """Return the result of each test target of a build event file (JSON lines).
+
+    Raises:
+        OSError: when a report that the events name cannot be read.
+    """
+    targets: dict[str, Target] = {}
     for line in events.read_text().splitlines():
         event = json.loads(line)
         if "testSummary" in event and "testSummary" in event["id"]:
-            label = event["id"]["testSummary"]["label"]
-            result[label] = event["testSummary"]["overallStatus"]
-    return result
+            target = targets.setdefault(event["id"]["testSummary"]["label"], Target())
+            target.status = event["testSummary"]["overallStatus"]
+        elif "testResult" in event and event["testResult"].get("status") == "PASSED":
+            target = targets.setdefault(event["id"]["testResult"]["label"], Target())
+            _add_cases(target, event["testResult"].get("testActionOutput", []))
+    return targets
+
+
+def report(targets: dict[str, Target]) -> list[str]:
+    """Return what is worth a line, then ``N passed, N failed`` and, if any, ``, N skipped``."""
+    lines = []
+    for label, target in targets.items():
+        reasons = "; ".join(sorted(set(target.skipped)))
+        if target.all_skipped:
+            lines.append(f"{label}: skipped: {reasons}")
+        elif not target.passed:
+            lines.append(f"{label}: {target.status or 'no result'}")
+        elif target.skipped:
+            skipped = f"{len(target.skipped)} of {target.tests} tests skipped"
+            lines.append(f"{label}: {skipped}: {reasons}")
+    passed = sum(target.passed for target in targets.values())
+    skipped_targets = sum(target.all_skipped for target in targets.values())
+    closing = f"{passed} passed, {len(targets) - passed - skipped_targets} failed"
+    return [*lines, closing + (f", {skipped_targets} skipped" if skipped_targets else "")]
 
 
 def main(argv: list[str]) -> int:
-    """Print ``N passed, N failed``; return 1 when a test failed or none ran."""
-    statuses = summary(Path(argv[0]))
-    # FLAKY passed at last; every other status is a failure, one that was not run among them.
-    failed = [label for label, status in statuses.items() if status not in ("PASSED", "FLAKY")]
-    for label in failed:
-        print(f"{label}: {statuses[label]}")
-    print(f"{len(statuses) - len(failed)} passed, {len(failed)} failed")
-    return 1 if failed or not statuses else 0
+    """Print the report of the build event file ``argv[0]``.
+
+    Returns:
+        1 when a test failed or none passed, otherwise 0.
+    """
+    targets = summary(Path(argv[0]))
+    print("\n".join(report(targets)))
+    good = all(target.passed or target.all_skipped for target in targets.values())
+    return 0 if good and any(target.passed for target in targets.values()) else 1
 
 
 if __name__ == "__main__":

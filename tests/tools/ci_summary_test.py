@@ -1,0 +1,102 @@
+"""The closing line of CI counts what ran, and names what did not."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools.ci_summary import main
+
+_FILES = {
+    "passes": "def test_a(): pass\n",
+    "fails": "def test_a(): assert 0\n",
+    "all_skipped": "import pytest\ndef test_a(): pytest.skip('no engine answers')\n",
+    "one_skipped": (
+        "import pytest\ndef test_a(): pass\n"
+        "@pytest.mark.skipif(True, reason='only root can')\ndef test_b(): pass\n"
+    ),
+}
+
+
+def run_pytest(folder: Path, name: str) -> Path:
+    """Run pytest on one of ``_FILES`` as `pytest_main.py` does; return its report."""
+    source, report = folder / f"{name}_test.py", folder / f"{name} report.xml"
+    source.write_text(_FILES[name])
+    options = ["-p", "no:cacheprovider", "-q", f"--junitxml={report}"]
+    command = [sys.executable, "-m", "pytest", *options, str(source)]
+    environ = {"PYTHONPATH": ":".join(path for path in sys.path if path)}
+    subprocess.run(command, env=environ, cwd=folder, capture_output=True, check=False)
+    return report
+
+
+def events(folder: Path, **statuses: str) -> Path:
+    """Write the build events of targets ``name=status``, with real reports of pytest."""
+    lines = []
+    for name, status in statuses.items():
+        label = f"//tests:{name}"
+        if status != "NO_STATUS":
+            report = {"name": "test.xml", "uri": run_pytest(folder, name).as_uri()}
+            log = {"name": "test.log", "uri": (folder / "absent").as_uri()}
+            result = {"status": status, "testActionOutput": [log, report]}
+            lines.append({"id": {"testResult": {"label": label}}, "testResult": result})
+        overall = {"overallStatus": status}
+        lines.append({"id": {"testSummary": {"label": label}}, "testSummary": overall})
+    lines.append({"id": {"progress": {}}, "progress": {}})
+    path = folder / "events.json"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def closing(capsys: pytest.CaptureFixture[str], path: Path) -> tuple[int, list[str]]:
+    """Return the exit status and what was printed."""
+    status = main([str(path)])
+    return status, capsys.readouterr().out.splitlines()
+
+
+def test_a_target_without_a_test_that_ran_is_not_counted_as_passed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bazel shows it green, and nothing was tested."""
+    path = events(tmp_path, passes="PASSED", all_skipped="PASSED")
+    assert closing(capsys, path) == (
+        0,
+        ["//tests:all_skipped: skipped: no engine answers", "1 passed, 0 failed, 1 skipped"],
+    )
+
+
+def test_skipped_tests_of_a_target_that_ran_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So a machine that lacks something cannot hide it."""
+    assert closing(capsys, events(tmp_path, one_skipped="PASSED")) == (
+        0,
+        ["//tests:one_skipped: 1 of 2 tests skipped: only root can", "1 passed, 0 failed"],
+    )
+
+
+@pytest.mark.parametrize("status", ["FAILED", "TIMEOUT", "NO_STATUS", "FAILED_TO_BUILD"])
+def test_any_other_status_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], status: str
+) -> None:
+    """A target that was not run at all is a failure too."""
+    path = events(tmp_path, passes="PASSED", fails=status)
+    assert closing(capsys, path) == (1, [f"//tests:fails: {status}", "1 passed, 1 failed"])
+
+
+def test_a_run_in_which_nothing_passed_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No target at all, or skipped ones alone."""
+    assert closing(capsys, events(tmp_path)) == (1, ["0 passed, 0 failed"])
+    assert closing(capsys, events(tmp_path, all_skipped="PASSED"))[0] == 1
+
+
+def test_a_flaky_target_passed_in_the_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bazel ran it again, as it was asked to."""
+    path = events(tmp_path, passes="PASSED")
+    path.write_text(path.read_text().replace('overallStatus": "PASSED', 'overallStatus": "FLAKY'))
+    assert closing(capsys, path) == (0, ["1 passed, 0 failed"])
