@@ -46,7 +46,7 @@ def _prepare(environ: Environ) -> tuple[Settings, dict[str, Any]]:
 def _render(homeserver: Mapping[str, Any], settings: Settings) -> list[Path]:
     """Write what Synapse reads; return the documents."""
     if derives_secret(homeserver, settings):
-        from worker.secrets import derived_secret
+        from worker.replication_secret import derived_secret
 
         secret = derived_secret(settings.data / "signing.key")
         write_text(settings.runtime / SECRET_FILE, secret + "\n")
@@ -83,7 +83,7 @@ def _check(environ: Environ, _: Sequence[str]) -> int:
 def _print_config(environ: Environ, _: Sequence[str]) -> int:
     import yaml
 
-    from worker.secrets import masked
+    from worker.redaction import masked
 
     settings, homeserver = _prepare(environ)
     for name, document in documents(homeserver, settings).items():

@@ -121,7 +121,7 @@ def shared_document(homeserver: Mapping[str, Any], settings: Settings) -> Docume
 def read_secret(path: str, settings: Settings) -> str:
     """Return the replication secret that ``path`` stands for; that of ours is made, not read."""
     if path == str(settings.runtime / SECRET_FILE):
-        from worker.secrets import derived_secret
+        from worker.replication_secret import derived_secret
 
         return derived_secret(settings.data / "signing.key")
     try:

@@ -10,7 +10,7 @@ from worker.documents import SECRET_FILE, documents
 from worker.errors import ConfigError
 from worker.files import write_documents
 from worker.listeners import uses_tcp
-from worker.secrets import without_secrets
+from worker.redaction import without_secrets
 from worker.settings import Settings
 
 

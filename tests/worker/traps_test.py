@@ -10,7 +10,8 @@ import yaml
 from cluster.site import PLANNED, WORKERS, make_data
 from worker.check import find_problems, find_warnings
 from worker.documents import SECRET_FILE, documents
-from worker.secrets import derived_secret, masked, without_secrets
+from worker.redaction import masked, without_secrets
+from worker.replication_secret import derived_secret
 from worker.settings import Settings, parse
 
 GOOD: dict[str, Any] = yaml.safe_load(WORKERS)

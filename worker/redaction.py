@@ -1,24 +1,9 @@
-"""The replication secret that needs no configuration, and the masking of those that do."""
+"""Masks secrets in what is printed: print-config, and errors of others that quote them."""
 
-import hashlib
-import hmac
-from pathlib import Path
 from typing import Any
 
-_LABEL = b"synapse-worker: worker_replication_secret, version 1"
-_SHORTEST = 4  # Characters of what is looked for in the words of others.
+_SHORTEST = 4  # Characters of what is searched for in somebody else's message.
 _SECRET_WORDS = ("secret", "password", "key", "token", "dsn", "pepper")
-
-
-def derived_secret(signing_key: Path) -> str:
-    """Return the replication secret that follows from the signing key, as 64 hexadecimal digits.
-
-    HKDF-SHA256 (RFC 5869) over the first key's seed, without salt: one block is enough.  All
-    processes mount that file anyway, and the label keeps the secret apart from any other use.
-    """
-    seed = signing_key.read_text(encoding="utf-8").split()[2]
-    extracted = hmac.digest(b"\0" * 32, seed.encode(), hashlib.sha256)
-    return hmac.digest(extracted, _LABEL + b"\x01", hashlib.sha256).hex()
 
 
 def _is_secret(value: Any, name: str) -> bool:
