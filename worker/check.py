@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from worker.duties import duty_problems
+from worker.errors import ConfigError
+from worker.files import KEY_FILE_LIMIT, read_bounded
 from worker.listeners import has_tls, uses_tcp
 from worker.plan import contradictions
 from worker.settings import Settings
@@ -14,24 +16,22 @@ from worker.settings import Settings
 _KEY_BYTES = 32
 
 
-def _readable(path: Path, what: str, problems: list[str]) -> bool:
-    if not path.is_file():
-        problems.append(f"{path}: {what} is missing; mount it")
-    elif not os.access(path, os.R_OK):
-        problems.append(
-            f"{path}: {what} is not readable for uid {os.geteuid()}; change its owner or mode"
-        )
-    else:
-        return True
-    return False
+def _read(path: Path, what: str, problems: list[str]) -> bytes | None:
+    """Return what ``path`` contains; None, and a problem more, when it cannot be read."""
+    try:
+        return read_bounded(path, what, KEY_FILE_LIMIT)
+    except ConfigError as error:
+        problems += error.problems
+        return None
 
 
 def _signing_key(path: Path, problems: list[str]) -> None:
     """Check each key of the file: ``ed25519 NAME SEED``, the seed in unpadded base64."""
-    if not _readable(path, "the signing key", problems):
+    data = _read(path, "the signing key", problems)
+    if data is None:
         return
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = data.decode().splitlines()
         keys = [line.split() for line in lines if line.strip()]
         seeds = [base64.b64decode(key[2] + "=" * (-len(key[2]) % 4), validate=True) for key in keys]
     except (ValueError, IndexError):
@@ -46,8 +46,8 @@ def _signing_key(path: Path, problems: list[str]) -> None:
 
 def _tls(settings: Settings, problems: list[str]) -> None:
     certificate, key = settings.data / "tls.crt", settings.data / "tls.key"
-    found = _readable(certificate, "the TLS certificate", problems)
-    if not (_readable(key, "the TLS key", problems) and found):
+    readable = _read(certificate, "the TLS certificate", problems) is not None
+    if _read(key, "the TLS key", problems) is None or not readable:
         return
     import ssl  # Slow to load, and needed by the few that serve TLS.
 
@@ -139,7 +139,8 @@ def find_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str
         _signing_key(settings.data / "signing.key", problems)
     if settings.replication_secret is not None:
         path = settings.replication_secret
-        if _readable(path, "the replication secret", problems) and not path.read_bytes().strip():
+        secret = _read(path, "the replication secret", problems)
+        if secret is not None and not secret.strip():
             problems.append(f"{path}: the replication secret is empty; write one into it")
     if has_tls(settings):
         _tls(settings, problems)

@@ -8,11 +8,11 @@ from typing import Any
 
 from worker.check import shared_problems
 from worker.documents import dropped
-from worker.errors import ConfigError
+from worker.errors import ConfigError, shown
+from worker.files import KEY_FILE_LIMIT, read_bounded
+from worker.hosts import address
 from worker.plan import PlannedWorker, contradictions, parse_plan, replicates
 from worker.worker_types import Table, load_table
-
-_LARGEST = 1 << 20  # Bytes of a plan.
 
 
 def read_plan(text: str, table: Table) -> tuple[PlannedWorker, ...]:
@@ -24,12 +24,11 @@ def read_plan(text: str, table: Table) -> tuple[PlannedWorker, ...]:
     if "/" in text:
         path = Path(text)
         try:
-            if path.stat().st_size > _LARGEST:
-                raise ConfigError([f"{path} is no plan: it has more than {_LARGEST} bytes"])
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not UTF-8"
-            raise ConfigError([f"{path} cannot be read as a plan: {reason}"]) from None
+            text = read_bounded(path, "the plan", KEY_FILE_LIMIT).decode()
+        except UnicodeDecodeError as error:
+            raise ConfigError(
+                [f"{shown(path)}: the plan is not UTF-8: byte {error.start} is wrong; save it so"]
+            ) from None
     return parse_plan(text, table)
 
 
@@ -55,7 +54,7 @@ def describe(plan: tuple[PlannedWorker, ...]) -> list[str]:
     lines = []
     for worker in plan:
         roles = "+".join(role.name for role in worker.type.roles)
-        reached = f", replication at {worker.host}:{table.ports['replication']}"
+        reached = f", replication at {address(worker.host, table.ports['replication'])}"
         lines.append(f"ok: {worker.name}: {roles}{reached if replicates(worker) else ''}")
     return lines
 
@@ -74,7 +73,7 @@ def scrape_targets(plan: tuple[PlannedWorker, ...], main_host: str) -> list[dict
         rows.append((worker.name, roles, number[0] if number else "", worker.host))
     return [
         {
-            "targets": [f"{host}:{port}"],
+            "targets": [address(host, port)],
             "labels": {"instance": name, "job": job, "index": index or "1"},
         }
         for name, job, index, host in rows

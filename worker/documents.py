@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from worker.errors import ConfigError
+from worker.errors import ConfigError, shown
+from worker.files import KEY_FILE_LIMIT, read_bounded
 from worker.listeners import has_tls, kinds, listener, location, uses_tcp
 from worker.plan import shared_settings
 from worker.settings import Settings
@@ -124,11 +125,16 @@ def read_secret(path: str, settings: Settings) -> str:
         from worker.replication_secret import derived_secret
 
         return derived_secret(settings.data / "signing.key")
+    data = read_bounded(Path(path), "the replication secret", KEY_FILE_LIMIT)
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise ConfigError([f"{path}: the replication secret cannot be read: {reason}"]) from None
+        return data.decode().strip()
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            [
+                f"{shown(path)}: the replication secret is not UTF-8: byte {error.start} is wrong; "
+                "write printable ASCII into it"
+            ]
+        ) from None
 
 
 def derives_secret(homeserver: Mapping[str, Any], settings: Settings) -> bool:

@@ -1,6 +1,24 @@
 """The one exception for an operator's mistakes, and where warnings are collected."""
 
 from collections.abc import Sequence
+from pathlib import Path
+
+_LONGEST = 200  # Characters of a path or value in a message.
+
+
+def one_line(text: str) -> str:
+    """Return ``text`` with every character that is not printable escaped, line ends included."""
+    if text.isprintable():
+        return text
+    return "".join(part if part.isprintable() else ascii(part)[1:-1] for part in text)
+
+
+def shown(value: Path | str) -> str:
+    """Return ``value`` for a message: on one line, and cut off when it is long."""
+    text = one_line(str(value))
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[:_LONGEST]}... ({len(text)} characters)"
 
 
 class ConfigError(Exception):
@@ -11,5 +29,5 @@ class ConfigError(Exception):
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = tuple(problems)
+        self.problems = tuple(one_line(problem) for problem in problems)
+        super().__init__("\n".join(self.problems))

@@ -1,6 +1,7 @@
 """Reads homeserver.yaml, and writes the rendered documents whole or not at all."""
 
 import os
+import stat
 import tempfile
 from collections.abc import Hashable, Mapping
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import Any
 
 import yaml
 
-from worker.errors import ConfigError
+from worker.errors import ConfigError, shown
 
 _LARGEST = 10 * 1024 * 1024  # Bytes: far above any homeserver.yaml.
+KEY_FILE_LIMIT = 1024 * 1024  # Bytes of a key, certificate chain, secret or plan.
 _MOST_VALUES = 100_000  # In a document, aliases counted as often as they stand there.
 _DEEPEST = 100
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -64,16 +66,7 @@ def read_homeserver(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: with one line that says why it cannot be used.
     """
-    try:
-        if path.is_dir():
-            raise ConfigError([f"{path} is a folder; mount a file there"])
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise ConfigError([f"{path} is missing; mount a homeserver.yaml there"]) from None
-    except OSError as error:
-        raise ConfigError([f"{path} cannot be read: {error.strerror}; change its mode"]) from None
-    if len(data) > _LARGEST:
-        raise ConfigError([f"{path} has {len(data)} bytes; at most {_LARGEST} are read"])
+    data = read_bounded(path, "the configuration", _LARGEST)
     try:
         document = yaml.load(data.decode("utf-8-sig"), Loader=_Loader)
     except UnicodeDecodeError as error:
@@ -87,6 +80,68 @@ def read_homeserver(path: Path) -> dict[str, Any]:
         raise ConfigError([f"{path} is {kind}; it must be a mapping of settings"])
     _refuse_unbounded(path, document)
     return document
+
+
+def _kind(mode: int) -> str:
+    """Return what the file of ``mode`` is, unless it is a regular one."""
+    kinds = {
+        stat.S_IFBLK: "a block device",
+        stat.S_IFCHR: "a character device",
+        stat.S_IFIFO: "a FIFO",
+        stat.S_IFSOCK: "a socket",
+    }
+    return kinds.get(stat.S_IFMT(mode), "")
+
+
+def read_bounded(path: Path, what: str, limit: int) -> bytes:
+    """Return what the regular file ``path``, named by the operator, contains.
+
+    Nothing else is opened, so that neither a FIFO nor a device can make the reader wait.
+
+    Args:
+        path: the file.
+        what: what it is for, such as "the signing key"; messages name it.
+        limit: how many bytes it may have.
+
+    Raises:
+        ConfigError: with one line that says why it cannot be used.
+    """
+    try:
+        # Asked first, since opening alone makes some devices act.
+        _refuse_irregular(path, what, os.stat(path).st_mode)
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        with open(handle, "rb") as file:
+            _refuse_irregular(path, what, os.fstat(handle).st_mode)
+            data = file.read(limit + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigError([f"{shown(path)}: {what} is missing; mount it"]) from None
+    except PermissionError:
+        raise ConfigError(
+            [
+                f"{shown(path)}: {what} is not readable for uid {os.geteuid()}; change its owner "
+                "or mode"
+            ]
+        ) from None
+    except OSError as error:
+        raise ConfigError(
+            [f"{shown(path)}: {what} cannot be read: {error.strerror}; give another file"]
+        ) from None
+    except ValueError:
+        # A null character, or what the file system's encoding cannot express.
+        raise ConfigError([f"{shown(path)}: {what} is missing: no file has such a name"]) from None
+    if len(data) > limit:
+        raise ConfigError(
+            [f"{shown(path)}: {what} has more than {limit} bytes; give a smaller file"]
+        )
+    return data
+
+
+def _refuse_irregular(path: Path, what: str, mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise ConfigError([f"{shown(path)}: {what} is a folder; mount a file there"])
+    if not stat.S_ISREG(mode):
+        kind = _kind(mode) or "not a regular file"
+        raise ConfigError([f"{shown(path)}: {what} is {kind}; give a regular file"])
 
 
 def write_text(path: Path, text: str) -> None:

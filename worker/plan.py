@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from worker.errors import ConfigError
+from worker.hosts import host_problem, unbracketed
 from worker.worker_types import Table, WorkerType
 
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-HOST = re.compile(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?")
 RESERVED_NAMES = ("main", "master")  # Synapse's own names of the main process.
 _MOST = 500  # Workers: far above any cluster, and a typing error such as :1000000 ends here.
 _ENTRY = re.compile(
@@ -73,11 +73,24 @@ def _entry(text: str, table: Table, problems: list[str]) -> list[PlannedWorker]:
         return []
     names = [base] if match["count"] is None else [f"{base}{n}" for n in range(1, count + 1)]
     host = (match["host"] or "").strip()
-    if host and (count > 1 or not HOST.fullmatch(host)):
-        what = "one host for several workers" if count > 1 else "not a host name"
-        problems.append(f"SYNAPSE_WORKERS: {text!r}: {host!r} is {what}; give one worker one name")
+    if host and count > 1:
+        problems.append(
+            f"SYNAPSE_WORKERS: {text!r}: {host!r} is one host for several workers; give one worker "
+            "one name"
+        )
         return []
-    return [PlannedWorker(name, kind, host or name) for name in names]
+    problem = host_problem(host) if host else ""
+    if problem:
+        problems.append(f"SYNAPSE_WORKERS: {text!r}: {host!r} {problem}")
+        return []
+    for name in names:
+        if not host and host_problem(name):
+            problems.append(
+                f"SYNAPSE_WORKERS: {name!r} is where the others look for that worker, and it "
+                f"{host_problem(name)}; or add @HOST"
+            )
+            return []
+    return [PlannedWorker(name, kind, unbracketed(host) or name) for name in names]
 
 
 def parse_plan(text: str, table: Table) -> tuple[PlannedWorker, ...]:

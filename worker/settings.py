@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worker.errors import ConfigError
-from worker.plan import HOST, NAME, RESERVED_NAMES, PlannedWorker, parse_plan
+from worker.hosts import host_problem, unbracketed
+from worker.plan import NAME, RESERVED_NAMES, PlannedWorker, parse_plan
 from worker.worker_types import Table, WorkerType, load_table
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -220,12 +221,9 @@ def _host(read: _Environ) -> str:
         read.problems.append(
             "SYNAPSE_REPLICATION_HOST is not set; give the host name of the main process"
         )
-    elif not HOST.fullmatch(host):
-        read.wrong(
-            "SYNAPSE_REPLICATION_HOST",
-            "is not a host name; give the name alone, without scheme or port",
-        )
-    return host
+    elif host_problem(host):
+        read.wrong("SYNAPSE_REPLICATION_HOST", host_problem(host))
+    return unbracketed(host)
 
 
 def _secret(read: _Environ) -> tuple[Path | None, bool]:

@@ -38,7 +38,7 @@ def settings(**variables: str) -> Settings:
         ({"SYNAPSE_WORKER": ""}, "SYNAPSE_WORKER is not set; choose one of synapse.app.appservice"),
         ({"SYNAPSE_WORKER": "synapse.app.Pusher"}, "SYNAPSE_WORKER='synapse.app.Pusher' is not"),
         ({"SYNAPSE_REPLICATION_HOST": ""}, "SYNAPSE_REPLICATION_HOST is not set; give the host"),
-        ({"SYNAPSE_REPLICATION_HOST": "http://a"}, "SYNAPSE_REPLICATION_HOST='http://a' is not a"),
+        ({"SYNAPSE_REPLICATION_HOST": "http://a"}, "SYNAPSE_REPLICATION_HOST='http://a' is a URL"),
         ({"SYNAPSE_REPLICATION_HOST": "a b"}, "SYNAPSE_REPLICATION_HOST='a b' is not a host name"),
         ({"SYNAPSE_LOG_LEVEL": "banana"}, "SYNAPSE_LOG_LEVEL='banana' is not a log level; choose"),
         ({"SYNAPSE_LOG_LEVEL": "10"}, "SYNAPSE_LOG_LEVEL='10' is not a log level; choose one of"),
@@ -105,7 +105,7 @@ def settings(**variables: str) -> Settings:
         ),
         (
             {"SYNAPSE_WORKERS": "pusher@a b"},
-            "SYNAPSE_WORKERS: 'pusher@a b': 'a b' is not a host name; give one worker one name",
+            "SYNAPSE_WORKERS: 'pusher@a b': 'a b' is not a host name; give labels of up to 63",
         ),
         (
             {"SYNAPSE_WORKERS": "a=b=c"},

@@ -110,7 +110,7 @@ def test_the_secret_stands_in_the_document_before_1_126(tmp_path: Path) -> None:
     )["homeserver.yaml"]
     assert new["worker_replication_secret_path"] == f"{runtime}/replication_secret"
     missing = settings("1.125.0", SYNAPSE_REPLICATION_SECRET_FILE=f"{runtime}/none")
-    with pytest.raises(ConfigError, match=r"none: the replication secret cannot be read: No such"):
+    with pytest.raises(ConfigError, match=r"none: the replication secret is missing; mount it"):
         documents(HOMESERVER, missing)
 
 

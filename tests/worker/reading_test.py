@@ -1,0 +1,104 @@
+"""Every file that the operator names: read whole, or refused with one line; nothing hangs."""
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from worker.errors import ConfigError
+from worker.files import read_bounded
+
+
+def problem_of(path: Path, limit: int = 100) -> str:
+    """Return the one line with which ``path`` is refused."""
+    with pytest.raises(ConfigError) as caught:
+        read_bounded(path, "the secret", limit)
+    (line,) = caught.value.problems
+    assert line.isprintable()
+    return line
+
+
+def test_a_regular_file_is_read_whole_up_to_the_limit(tmp_path: Path) -> None:
+    """One byte more is refused."""
+    path = tmp_path / "secret"
+    for size in (0, 1, 99, 100):
+        path.write_bytes(b"x" * size)
+        assert read_bounded(path, "the secret", 100) == b"x" * size
+    path.write_bytes(b"x" * 101)
+    assert problem_of(path) == (f"{path}: the secret has more than 100 bytes; give a smaller file")
+
+
+def _fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+
+
+def _loop(path: Path) -> None:
+    path.symlink_to(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (lambda path: None, "is missing; mount it"),
+        (lambda path: path.symlink_to("absent"), "is missing; mount it"),
+        (Path.mkdir, "is a folder; mount a file there"),
+        (_fifo, "is a FIFO; give a regular file"),
+        (_socket, "is a socket; give a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "is a character device; give a regular file"),
+        (lambda path: path.symlink_to("/dev/tty"), "is a character device; give a regular file"),
+        (_loop, "cannot be read: Too many levels of symbolic links; give another file"),
+    ],
+    ids=["missing", "dangling", "folder", "fifo", "socket", "zero", "tty", "loop"],
+)
+def test_what_is_no_regular_file_is_refused_at_once(
+    tmp_path: Path, make: Callable[[Path], None], problem: str
+) -> None:
+    """A FIFO would make the reader wait for ever, and /dev/zero never ends."""
+    path = tmp_path / "secret"
+    make(path)
+    assert problem_of(path) == f"{path}: the secret {problem}"
+
+
+def test_a_path_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
+    """Such a path comes from the environment or from an escape in YAML."""
+    under = tmp_path / "file"
+    under.touch()
+    assert problem_of(under / "secret") == f"{under}/secret: the secret is missing; mount it"
+    assert problem_of(Path("/a\0b")) == ("/a\\x00b: the secret is missing: no file has such a name")
+    assert problem_of(Path("/a\ud800b")) == (
+        "/a\\ud800b: the secret is missing: no file has such a name"
+    )
+    assert problem_of(Path(os.fsdecode(b"/a\xffb\n"))) == (
+        "/a\\udcffb\\n: the secret is missing; mount it"
+    )
+    long = problem_of(Path("/" + "a" * 256))
+    assert long.endswith(
+        "... (257 characters): the secret cannot be read: File name too long; give another file"
+    )
+    assert len(long) < 400
+    assert "... (9000 characters): " in problem_of(Path("/a" * 4500))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("mode", [0o000, 0o200])
+def test_an_unreadable_file_names_the_user(tmp_path: Path, mode: int) -> None:
+    """Docker's volumes belong to root unless somebody changes that."""
+    path = tmp_path / "folder" / "secret"
+    path.parent.mkdir()
+    path.write_text("x")
+    path.chmod(mode)
+    line = f"{path}: the secret is not readable for uid {os.geteuid()}; change its owner or mode"
+    assert problem_of(path) == line
+    path.chmod(0o600)
+    path.parent.chmod(0o000)
+    try:
+        assert problem_of(path) == line
+    finally:
+        path.parent.chmod(0o700)

@@ -1,0 +1,79 @@
+"""The one rule for hosts: which texts name one, and how a host is written beside a port."""
+
+import ipaddress
+import re
+
+_LONGEST = 253  # Characters of a whole name, RFC 1035 section 2.3.4, without the last dot.
+# RFC 1123 section 2.1, and the underscore that container engines allow in names.
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
+_PORT = re.compile(r"(?:[^:]+|\[.*\]):[0-9]*")
+_EXAMPLE = "for example synapse-main, 10.0.0.5 or fd00::5"
+
+
+def unbracketed(host: str) -> str:
+    """Return ``host`` as sockets and Synapse take it: an IPv6 address without brackets."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
+def address(host: str, port: int) -> str:
+    """Return ``host:port`` as URLs and Prometheus have it: an IPv6 address in brackets."""
+    bare = unbracketed(host)
+    return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
+
+
+def host_problem(text: str) -> str:
+    """Return why no process can be reached at the host ``text``, or "" when it may be reached.
+
+    A host is a name (RFC 1123, with underscores), an IPv4 address of four numbers, or an IPv6
+    address with or without brackets.  What stands for a number to inet_aton(3), such as ``1`` or
+    ``10.5``, is refused: it would reach another address than the one that is meant.
+
+    Returns:
+        The end of a sentence that begins with the host, with the remedy behind a semicolon.
+    """
+    if "://" in text:
+        return f"is a URL; give the host alone, {_EXAMPLE}"
+    bare = unbracketed(text)
+    if ":" in bare or bare != text:
+        return _ipv6_problem(bare, text)
+    labels = bare.removesuffix(".").split(".")
+    if _NUMBER.fullmatch(labels[-1]):
+        return _ip_problem(bare)
+    if len(bare.removesuffix(".")) > _LONGEST:
+        return f"is not a host name: it has {len(bare)} characters, and at most 253 are allowed"
+    for label in labels:
+        if not _LABEL.fullmatch(label):
+            return (
+                "is not a host name; give labels of up to 63 of A-Z a-z 0-9 _ -, joined by dots, "
+                "without scheme, port or path"
+            )
+    return ""
+
+
+def _ipv6_problem(bare: str, text: str) -> str:
+    try:
+        parsed = ipaddress.IPv6Address(bare)
+    except ValueError:
+        if _PORT.fullmatch(text):
+            return f"has a port, and the port is fixed; give the host alone, {_EXAMPLE}"
+        return f"is not an IPv6 address; give one, or a name, {_EXAMPLE}"
+    if parsed.scope_id:
+        return "has a zone, which is valid on one machine alone; give a routable address or a name"
+    return _reach_problem(parsed)
+
+
+def _ip_problem(bare: str) -> str:
+    try:
+        return _reach_problem(ipaddress.IPv4Address(bare))
+    except ValueError:
+        return (
+            "is not an IPv4 address of four numbers from 0 to 255, and no host name ends in a "
+            f"number; give one of them, {_EXAMPLE}"
+        )
+
+
+def _reach_problem(parsed: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    if parsed.is_unspecified or parsed.is_multicast:
+        return f"is not the address of one host; give the address that others reach, {_EXAMPLE}"
+    return ""
