@@ -76,7 +76,9 @@ def listener(kind: str, settings: Settings) -> Document:
             "bind_addresses": list(settings.bind_addresses),
         }
     document["type"] = "http"
-    if kind in ("client", "federation", "metrics"):
+    if kind in settings.forwarded or (kind == "client" and "path" in document):
+        # Synapse believes the header whoever sends it, so only where a proxy is the sole peer:
+        # "Reverse proxy" of its documentation.  A unix socket has no address of its own.
         document["x_forwarded"] = True
     if kind == "federation":
         document["tls"] = True

@@ -14,6 +14,12 @@ from worker.worker_types import Table, WorkerType, load_table
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _LONGEST_WAIT = 86400  # Seconds.
+# SYNAPSE_X_FORWARDED -> the kinds of listener whose peers are trusted proxies.
+_FORWARDED = {
+    "client": frozenset({"client"}),
+    "all": frozenset({"client", "federation"}),
+    "off": frozenset[str](),
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,7 @@ class Settings:
         sockets: the folder of unix sockets that stand for client and replication ports, or None.
         jemalloc: whether to preload it.
         federation_tls: whether 8448 speaks TLS; otherwise 8008 serves federation too.
+        forwarded: the kinds of listener that believe ``X-Forwarded-For``.
         bind_addresses: the addresses of every listener.
         wait_seconds: how long to wait for database, Redis and main; 0 for not at all.
         ports: the port of each listener.
@@ -67,6 +74,7 @@ class Settings:
     sockets: Path | None
     jemalloc: bool
     federation_tls: bool
+    forwarded: frozenset[str]
     bind_addresses: tuple[str, ...]
     wait_seconds: int
     ports: Mapping[str, int]
@@ -92,6 +100,12 @@ class _Environ:
         if value not in (default, other):
             self.wrong(name, f"is neither {default} nor {other}; use one of them")
         return value == default
+
+    def forwarded(self, name: str) -> frozenset[str]:
+        value = self.text(name, "client")
+        if value not in _FORWARDED:
+            self.wrong(name, f"is not a choice of listeners; use one of {', '.join(_FORWARDED)}")
+        return _FORWARDED.get(value, _FORWARDED["off"])
 
     def path(self, name: str, default: Path | str) -> Path:
         value = Path(self.text(name, str(default)))
@@ -292,6 +306,7 @@ def parse(environ: Mapping[str, str], table: Table | None = None) -> Settings:
         sockets=sockets,
         jemalloc=read.choice("SYNAPSE_JEMALLOC", "on", "off"),
         federation_tls=read.choice("SYNAPSE_FEDERATION_TLS", "on", "off"),
+        forwarded=read.forwarded("SYNAPSE_X_FORWARDED"),
         bind_addresses=read.addresses("SYNAPSE_BIND_ADDRESSES"),
         wait_seconds=read.seconds("SYNAPSE_WAIT_SECONDS"),
         ports=table.ports,
