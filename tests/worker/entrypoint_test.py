@@ -51,7 +51,7 @@ def settings(**variables: str) -> Settings:
         ({"SYNAPSE_JEMALLOC": "maybe"}, "SYNAPSE_JEMALLOC='maybe' is neither on nor off; use one"),
         ({"SYNAPSE_LOG_FORMAT": "xml"}, "SYNAPSE_LOG_FORMAT='xml' is neither text nor json; use"),
         ({"SYNAPSE_FEDERATION_TLS": "1"}, "SYNAPSE_FEDERATION_TLS='1' is neither on nor off; use"),
-        ({"SYNAPSE_X_FORWARDED": "on"}, "SYNAPSE_X_FORWARDED='on' is not a choice of listeners; use"),
+        ({"SYNAPSE_X_FORWARDED": "on"}, "SYNAPSE_X_FORWARDED='on' is not a choice of"),
         ({"SYNAPSE_BIND_ADDRESSES": "a"}, "SYNAPSE_BIND_ADDRESSES='a' has 'a', which is no IP"),
         ({"SYNAPSE_BIND_ADDRESSES": "::,"}, "SYNAPSE_BIND_ADDRESSES='::,' has '', which is no IP"),
         ({"SYNAPSE_WAIT_SECONDS": "-1"}, "SYNAPSE_WAIT_SECONDS='-1' is not a number of seconds"),
