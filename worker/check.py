@@ -42,6 +42,13 @@ def _signing_key(path: Path, problems: list[str]) -> None:
             f"{path}: it is not a signing key; each line must be: ed25519 NAME, and 32 bytes in "
             "unpadded base64"
         )
+        return
+    for key, seed in zip(keys, seeds, strict=True):
+        if not any(seed):
+            problems.append(
+                f"{path}: the seed of {key[1]} is all zero bytes, so that anyone can sign as this "
+                "server; mount a key made by Synapse or by the verb generate"
+            )
 
 
 def _tls(settings: Settings, problems: list[str]) -> None:

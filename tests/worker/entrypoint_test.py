@@ -18,7 +18,7 @@ from worker.worker_types import load_table
 
 TYPES = load_table().types
 GOLDEN = Path(__file__).parent / "golden"
-KEY = "ed25519 a_test " + "A" * 43 + "\n"
+KEY = "ed25519 a_test " + "B" * 42 + "A\n"
 
 
 def settings(**variables: str) -> Settings:

@@ -175,7 +175,7 @@ def doctor(tmp_path: Path, homeserver: dict[str, Any], plan: str, *, key: bool =
     """Run `doctor` on ``homeserver``."""
     (tmp_path / "homeserver.yaml").write_text(yaml.safe_dump(homeserver))
     if key:
-        (tmp_path / "signing.key").write_text("ed25519 a_test " + "A" * 43 + "\n")
+        (tmp_path / "signing.key").write_text("ed25519 a_test " + "B" * 42 + "A\n")
     return main(["doctor", plan], {"SYNAPSE_DATA_DIR": str(tmp_path)})
 
 

@@ -17,7 +17,7 @@ from worker.__main__ import main
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A mounted /data and /synapse_media, as far as they are right."""
     found = tmp_path_factory.mktemp("site")
-    (found / "signing.key").write_text("ed25519 a_test " + "A" * 43 + "\n")
+    (found / "signing.key").write_text("ed25519 a_test " + "B" * 42 + "A\n")
     return found
 
 

@@ -43,7 +43,16 @@ def settings(data: Path, worker: str, **variables: str) -> Settings:
         ("", "signing.key: it is not a signing key; each line must be: ed25519 NAME, and 32"),
         ("garbage\n", "signing.key: it is not a signing key; each line must be: ed25519 NAME"),
         ("ed25519 a short\n", "signing.key: it is not a signing key; each line must be: ed25519"),
-        ("rsa a " + "A" * 43, "signing.key: it is not a signing key; each line must be: ed25519"),
+        ("rsa a " + "B" * 43, "signing.key: it is not a signing key; each line must be: ed25519"),
+        (
+            "ed25519 a " + "A" * 43,
+            "signing.key: the seed of a is all zero bytes, so that anyone can sign as this server; "
+            "mount a key made by Synapse or by the verb generate",
+        ),
+        (
+            "ed25519 a " + "B" * 43 + "\ned25519 old " + "A" * 43,
+            "signing.key: the seed of old is all zero bytes, so that anyone can sign as this",
+        ),
         ("ed25519 a " + "ä" * 43, "signing.key: it is not a signing key; each line must be: ed"),
     ],
 )
@@ -198,11 +207,11 @@ def test_the_secret_follows_from_the_signing_key(data: Path, tmp_path: Path) -> 
     shared = documents(GOOD, chosen)["homeserver.yaml"]
     assert shared["worker_replication_secret_path"] == f"/synapse_runtime/{SECRET_FILE}"
     key = tmp_path / "signing.key"
-    key.write_text("ed25519 a_test " + "A" * 43 + "\n")
-    # HKDF-SHA256 of RFC 5869, as computed by another implementation.
-    expected = "9824f0f4a176b8039430faa21124b19d5a6e4de0c34dc9d404a19122e287280e"
+    key.write_text("ed25519 a_test " + "B" * 42 + "A\n")
+    # HKDF-SHA256 of RFC 5869, as computed by `openssl kdf`.
+    expected = "8724c2d03c62ed661e8bccef9a8d405f5109d1e21285bc0204bacffbe3dcfc0f"
     assert derived_secret(key) == expected
-    key.write_text("  ed25519 a_test " + "A" * 43 + "  \ned25519 old " + "B" * 43)
+    key.write_text("  ed25519 a_test " + "B" * 42 + "A  \ned25519 old " + "C" * 43)
     assert derived_secret(key) == expected
 
 
