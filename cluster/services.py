@@ -33,12 +33,35 @@ def enter(root: Path, state: Path) -> list[str]:
     return [*command, "--bind", str(state), "/state", "--chdir", "/state", "--"]
 
 
-def postgres(root: Path, folder: Path, address: str) -> Process:
-    """Return a PostgreSQL at ``address`` with the database ``synapse``, which trusts everyone."""
+def _copy_pair(tls: Path, state: Path) -> None:
+    """Copy certificate and key to where a service reads them; PostgreSQL wants the key private."""
+    for name, mode in (("tls.crt", 0o644), ("tls.key", 0o600)):
+        shutil.copy(tls / name, state / name)
+        (state / name).chmod(mode)
+
+
+def postgres(
+    root: Path, folder: Path, address: str, tls: Path | None = None, password: str = ""
+) -> Process:
+    """Return a PostgreSQL at ``address`` with the user and database ``synapse``.
+
+    Args:
+        root: the services' root.
+        folder: gets its state and log.
+        address: where it listens, on port 5432.
+        tls: has its ``tls.crt`` and ``tls.key``; without one it speaks no TLS.
+        password: of the user (SCRAM); without one everyone is trusted.
+    """
     state = folder / "postgres"
     state.mkdir()
     inside = enter(root, state)
-    initdb = ["initdb", "-D", "/state/data", "-U", "synapse", "--auth=trust", "--no-sync"]
+    initdb = ["initdb", "-D", "/state/data", "-U", "synapse", "--no-sync"]
+    if password:
+        (state / "password").write_text(password)
+        initdb += ["--auth=scram-sha-256", "--pwfile=/state/password"]
+        inside[-1:] = ["--setenv", "PGPASSWORD", password, "--"]
+    else:
+        initdb += ["--auth=trust"]
     made = subprocess.run(
         [*inside, *initdb, "--locale=C", "--encoding=UTF8"],
         text=True,
@@ -56,6 +79,13 @@ def postgres(root: Path, folder: Path, address: str) -> Process:
         "fsync": "off",
         "full_page_writes": "off",
     }
+    if tls is not None:
+        _copy_pair(tls, state)
+        settings |= {
+            "ssl": "on",
+            "ssl_cert_file": "/state/tls.crt",
+            "ssl_key_file": "/state/tls.key",
+        }
     command = ["postgres", "-D", "/state/data"]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
@@ -72,12 +102,32 @@ def postgres(root: Path, folder: Path, address: str) -> Process:
     return process
 
 
-def redis(root: Path, folder: Path, address: str) -> Process:
-    """Return a Redis at ``address`` that keeps nothing on disk."""
+def redis(
+    root: Path, folder: Path, address: str, tls: Path | None = None, password: str = ""
+) -> Process:
+    """Return a Redis at ``address``, port 6379, that keeps nothing on disk.
+
+    Args:
+        root: the services' root.
+        folder: gets its state and log.
+        address: where it listens.
+        tls: has its ``tls.crt`` and ``tls.key``, and the ``ca.crt`` of its clients' certificates,
+            which are then required; it speaks TLS only.
+        password: of every client; without one there is none.
+    """
     state = folder / "redis"
     state.mkdir()
-    command = ["redis-server", "--bind", address, "--port", "6379", "--save", ""]
+    command = ["redis-server", "--bind", address, "--save", ""]
     command += ["--dir", "/state", "--protected-mode", "no"]
+    if tls is None:
+        command += ["--port", "6379"]
+    else:
+        _copy_pair(tls, state)
+        shutil.copy(tls / "ca.crt", state / "ca.crt")
+        command += ["--port", "0", "--tls-port", "6379", "--tls-ca-cert-file", "/state/ca.crt"]
+        command += ["--tls-cert-file", "/state/tls.crt", "--tls-key-file", "/state/tls.key"]
+    if password:
+        command += ["--requirepass", password]
     process = Process("redis", [*enter(root, state), *command], folder / "redis.log")
     process.start()
     process.wait_until(lambda: answers(address, 6379))
@@ -93,8 +143,7 @@ def nginx(
     """
     state = folder / "nginx"
     state.mkdir()
-    for name in ("tls.crt", "tls.key"):
-        shutil.copy(tls / name, state / name)
+    _copy_pair(tls, state)
     (state / "nginx.conf").write_text(configuration)
     command = ["nginx", "-e", "stderr", "-p", "/state", "-c", "/state/nginx.conf"]
     inside = enter(root, state)

@@ -29,7 +29,7 @@ protocols: files
 """,
     "etc/passwd": """\
 root:x:0:0:root:/root:/usr/sbin/nologin
-synapse:x:991:991:synapse:/data:/usr/sbin/nologin
+synapse:x:991:991:synapse:/nonexistent:/usr/sbin/nologin
 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 """,
 }

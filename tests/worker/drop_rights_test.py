@@ -18,6 +18,7 @@ except ConfigError as error:
     sys.exit("error: " + error.problems[0])
 with open("/proc/self/status") as status:
     lines = dict(line.split(":", 1) for line in status)
+print(os.environ["HOME"])
 print(*(" ".join(lines[name].split()) for name in ("Uid", "Gid", "Groups", "CapEff")), sep=";")
 try:
     os.setuid(0)
@@ -52,6 +53,7 @@ def test_root_becomes_the_user_and_cannot_go_back() -> None:
     done = run(UID="1234", GID="4321")
     assert done.stdout.splitlines() == [
         "[]",
+        "/synapse_runtime/home",
         "1234 1234 1234 1234;4321 4321 4321 4321;;0000000000000000",
         "cannot go back",
     ], done.stderr

@@ -280,7 +280,7 @@ def test_synapse_gets_a_clean_environment() -> None:
     """Bazel's launcher would otherwise decide what Synapse imports."""
     dirty = {"PYTHONPATH": "/x", "PYTHONSAFEPATH": "1", "RUNFILES_DIR": "/y", "TZ": "UTC"}
     assert synapse_environ(dirty, settings(SYNAPSE_JEMALLOC="off")) == {
-        "PYTHONUNBUFFERED": "1",
+        "HOME": "/synapse_runtime/home",
         "TZ": "UTC",
     }
 
@@ -289,7 +289,8 @@ def test_a_worker_gets_both_files_and_the_log_only_through_them() -> None:
     """Synapse reads the log configuration by the path that the documents name."""
     files = [Path("homeserver.yaml"), Path("worker.yaml"), Path("log.yaml")]
     assert synapse_command(settings(), files)[1:] == [
-        "-P",
+        "-I",
+        "-u",
         "-m",
         "synapse.app.pusher",
         "-c",

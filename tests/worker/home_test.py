@@ -1,0 +1,50 @@
+"""The home folder of Synapse: its user's own, whatever the engine says."""
+
+from pathlib import Path
+
+import pytest
+
+from worker.errors import ConfigError
+from worker.launch import home, make_home, synapse_environ
+from worker.settings import Settings, parse
+
+
+def settings(runtime: Path) -> Settings:
+    """Parse a request for the main process."""
+    return parse({"SYNAPSE_WORKER": "homeserver", "SYNAPSE_RUNTIME_DIR": str(runtime)})
+
+
+def test_it_is_private_and_stays(tmp_path: Path) -> None:
+    """A restarted container finds the one that it made, whatever became of its mode."""
+    chosen = settings(tmp_path)
+    make_home(chosen)
+    (home(chosen) / "kept").touch()
+    home(chosen).chmod(0o777)
+    make_home(chosen)
+    assert home(chosen).stat().st_mode & 0o777 == 0o700
+    assert (home(chosen) / "kept").exists()
+
+
+@pytest.mark.parametrize("engine", ["/root", "/data", "/"])
+def test_synapse_gets_it_in_place_of_the_engines(tmp_path: Path, engine: str) -> None:
+    """Root's cannot be entered, and that of passwd may be mounted."""
+    assert synapse_environ({"HOME": engine}, settings(tmp_path))["HOME"] == f"{tmp_path}/home"
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        pytest.param(lambda path: path.touch(), "File exists", id="a file"),
+        pytest.param(
+            lambda path: path.symlink_to("/tmp"), "it is not a folder of uid ", id="a link"
+        ),
+    ],
+)
+def test_something_else_in_its_place_is_refused(tmp_path: Path, make: object, reason: str) -> None:
+    """Whoever made it could read what is put there."""
+    assert callable(make)
+    make(tmp_path / "home")
+    with pytest.raises(ConfigError) as caught:
+        make_home(settings(tmp_path))
+    (line,) = caught.value.problems
+    assert line.startswith(f"{tmp_path}/home: the home folder cannot be made: {reason}")
