@@ -8,7 +8,7 @@ from typing import Any
 
 from worker.check import find_problems, find_warnings
 from worker.documents import SECRET_FILE, derives_secret, documents, dropped, shared_document
-from worker.errors import ConfigError
+from worker.errors import ConfigError, NotReadyError, ReportedError
 from worker.files import read_homeserver, write_documents, write_text
 from worker.launch import choose_cpus, drop_rights, exec_synapse
 from worker.settings import Settings, parse
@@ -59,7 +59,7 @@ def _wait(homeserver: Mapping[str, Any], settings: Settings, seconds: float) -> 
     document = shared_document(homeserver, settings)
     missing = wait(lambda: around(document, settings), seconds, _say)
     if missing:
-        raise ConfigError([f"after {seconds:g} s: {line}" for line in missing])
+        raise NotReadyError([f"after {seconds:g} s: {line}" for line in missing])
 
 
 def _start(environ: Environ, _: Sequence[str]) -> int:
@@ -175,7 +175,12 @@ def _fits(verb: str, arguments: Sequence[str]) -> bool:
 
 
 def main(arguments: Sequence[str], environ: Environ) -> int:
-    """Become Synapse, or do what the verb says; return 1 for unhealthy, 2 for wrong settings."""
+    """Become Synapse, or do what the verb says.
+
+    Returns:
+        The exit code: 0; 1 when ``healthcheck`` finds something unhealthy; 2 for wrong settings; 75
+        when database, Redis or the main process did not answer in time.
+    """
     verb = (arguments[0] if arguments else "start").removeprefix("--")
     try:
         if verb not in _VERBS:
@@ -187,10 +192,10 @@ def main(arguments: Sequence[str], environ: Environ) -> int:
                 [f"{given!r} is not how to use it: {f'{verb} {_USAGE[verb]}'.strip()}"]
             )
         return _VERBS[verb](environ, arguments[1:])
-    except ConfigError as error:
+    except ReportedError as error:
         for line in error.problems:
             _say(f"error: {line}")
-    return 2
+        return error.exit_code
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The one exception for an operator's mistakes, and where warnings are collected."""
+"""The exceptions that end the entrypoint with lines for the operator and an exit code."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,13 +21,29 @@ def shown(value: Path | str) -> str:
     return f"{text[:_LONGEST]}... ({len(text)} characters)"
 
 
-class ConfigError(Exception):
-    """Problems that the operator must mend, one line each.
+class ReportedError(Exception):
+    """What the entrypoint reports, one line for each problem, before it ends.
 
-    Args:
-        problems: the lines; each names a variable or path, its value and the remedy.
+    Attributes:
+        problems: the lines; each names a variable, path or service, and the remedy.
+        exit_code: the status that the entrypoint ends with.
     """
+
+    exit_code = 2
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(one_line(problem) for problem in problems)
         super().__init__("\n".join(self.problems))
+
+
+class ConfigError(ReportedError):
+    """Problems that the operator must mend: another start would end in the same way."""
+
+
+class NotReadyError(ReportedError):
+    """Database, Redis or the main process did not answer in time: another start may succeed.
+
+    The code is EX_TEMPFAIL of sysexits.h.
+    """
+
+    exit_code = 75

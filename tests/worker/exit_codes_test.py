@@ -1,0 +1,65 @@
+"""Each way to fail has an exit code of its own, so that an engine can tell them apart."""
+
+import re
+import socket
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cluster.site import WORKERS
+from worker.__main__ import main
+
+
+@pytest.fixture
+def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """A worker's whole environment, in which nothing answers."""
+    # A test that runs as root must stay root, or nothing could be cleaned up.
+    monkeypatch.setattr("worker.__main__.drop_rights", lambda _: [])
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    homeserver = yaml.safe_load(WORKERS)
+    homeserver["database"]["args"] |= {"host": "127.0.0.1", "port": port}
+    homeserver["redis"] |= {"host": "127.0.0.1", "port": port}
+    for name in ("data", "runtime"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "data/homeserver.yaml").write_text(yaml.safe_dump(homeserver))
+    (tmp_path / "data/signing.key").write_text("ed25519 a_test " + "B" * 42 + "A\n")
+    return {
+        "SYNAPSE_WORKER": "synapse.app.pusher",
+        "SYNAPSE_WORKER_NAME": "pusher1",
+        "SYNAPSE_REPLICATION_HOST": "127.0.0.1",
+        "SYNAPSE_DATA_DIR": str(tmp_path / "data"),
+        "SYNAPSE_RUNTIME_DIR": str(tmp_path / "runtime"),
+    }
+
+
+@pytest.mark.parametrize("verb", [["wait", "1"], ["start"]], ids=" ".join)
+def test_dependencies_that_do_not_answer_end_with_75(
+    verb: list[str], environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another start may succeed, so an engine should restart."""
+    assert main(verb, environ | {"SYNAPSE_WAIT_SECONDS": "1"}) == 75
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 3, errors
+    assert re.fullmatch(
+        r"error: after 1 s: PostgreSQL at 127\.0\.0\.1 port \d+ does not answer: .+", errors[0]
+    )
+
+
+@pytest.mark.parametrize("verb", ["start", "wait", "check", "print-config", "healthcheck"])
+def test_wrong_settings_end_with_2(
+    verb: str, environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another start would end in the same way, so an engine should not restart."""
+    assert main([verb], environ | {"SYNAPSE_LOG_LEVEL": "loud"}) == 2
+    assert "error: SYNAPSE_LOG_LEVEL='loud' is not a log level" in capsys.readouterr().err
+
+
+def test_unhealthy_ends_with_1(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The status that container engines read as unhealthy."""
+    assert main(["healthcheck"], environ | {"SYNAPSE_BIND_ADDRESSES": "127.9.9.9"}) == 1
+    assert capsys.readouterr().err.startswith(
+        "unhealthy: synapse.app.pusher at 127.9.9.9 port 8080 does not answer: "
+    )
