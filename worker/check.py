@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from worker.databases import database_problems
 from worker.duties import duty_problems
 from worker.errors import ConfigError
 from worker.files import KEY_FILE_LIMIT, read_bounded
 from worker.listeners import has_tls, uses_tcp
 from worker.plan import contradictions
+from worker.secret_files import replication_secret_problems
 from worker.settings import Settings
 
 _KEY_BYTES = 32
@@ -144,11 +146,8 @@ def find_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str
     if not homeserver.get("signing_key"):
         # The main process would invent a key, and with it another server.
         _signing_key(settings.data / "signing.key", problems)
-    if settings.replication_secret is not None:
-        path = settings.replication_secret
-        secret = _read(path, "the replication secret", problems)
-        if secret is not None and not secret.strip():
-            problems.append(f"{path}: the replication secret is empty; write one into it")
+    problems += replication_secret_problems(settings)
+    problems += database_problems(homeserver, settings)
     if has_tls(settings):
         _tls(settings, problems)
     keeps_media = worker.media and (

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from worker.errors import ConfigError, shown
-from worker.files import KEY_FILE_LIMIT, read_bounded
+from worker.databases import with_password
 from worker.listeners import has_tls, kinds, listener, location, uses_tcp
 from worker.plan import shared_settings
+from worker.secret_files import replication_secret
 from worker.settings import Settings
 from worker.worker_types import GENERIC
 
@@ -83,6 +83,7 @@ def shared_document(homeserver: Mapping[str, Any], settings: Settings) -> Docume
     """Return homeserver.yaml as this process gets it."""
     document = {name: value for name, value in homeserver.items() if name not in _DROPPED}
     _set_planned(document, settings)
+    document |= with_password(homeserver, settings)
     instances = instance_map(homeserver, settings)
     if instances:
         document["instance_map"] = instances
@@ -125,16 +126,7 @@ def read_secret(path: str, settings: Settings) -> str:
         from worker.replication_secret import derived_secret
 
         return derived_secret(settings.data / "signing.key")
-    data = read_bounded(Path(path), "the replication secret", KEY_FILE_LIMIT)
-    try:
-        return data.decode().strip()
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            [
-                f"{shown(path)}: the replication secret is not UTF-8: byte {error.start} is wrong; "
-                "write printable ASCII into it"
-            ]
-        ) from None
+    return replication_secret(Path(path), settings)
 
 
 def derives_secret(homeserver: Mapping[str, Any], settings: Settings) -> bool:

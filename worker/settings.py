@@ -34,6 +34,7 @@ class Settings:
         replication_host: where the main process answers; "" for the main process itself.
         replication_secret: a file with the secret; None to derive it from the signing key.
         secret_off: whether replication goes without a secret.
+        database_password: a file with the password of PostgreSQL, or None.
         log_level: one of ``LOG_LEVELS``.
         log_json: whether log lines are JSON.
         hostname: what each log line carries.
@@ -61,6 +62,7 @@ class Settings:
     replication_host: str
     replication_secret: Path | None
     secret_off: bool
+    database_password: Path | None
     log_level: str
     log_json: bool
     hostname: str
@@ -112,6 +114,13 @@ class _Environ:
         if self.text(name) and not value.is_absolute():
             self.wrong(name, "is not an absolute path; begin it with /")
         return value
+
+    def secret_file(self, name: str) -> Path | None:
+        """Return the file with a secret; the value is never shown, since it may be the secret."""
+        value = Path(self.text(name, "/"))
+        if not value.is_absolute():
+            self.problems.append(f"{name} is not an absolute path; write the secret into a file")
+        return value if self.text(name) else None
 
     def identity(self, name: str) -> int:
         value = self.text(name, "991")
@@ -249,10 +258,11 @@ def _secret(read: _Environ) -> tuple[Path | None, bool]:
             "SYNAPSE_REPLICATION_SECRET is neither on nor off; put a secret of your own into a "
             "file and name that in SYNAPSE_REPLICATION_SECRET_FILE"
         )
-    file = read.text("SYNAPSE_REPLICATION_SECRET_FILE")
-    if file and switch == "off":
-        read.wrong("SYNAPSE_REPLICATION_SECRET_FILE", "contradicts SYNAPSE_REPLICATION_SECRET=off")
-    path = read.path("SYNAPSE_REPLICATION_SECRET_FILE", "/") if file else None
+    path = read.secret_file("SYNAPSE_REPLICATION_SECRET_FILE")
+    if path is not None and switch == "off":
+        read.problems.append(
+            "SYNAPSE_REPLICATION_SECRET_FILE contradicts SYNAPSE_REPLICATION_SECRET=off; unset one"
+        )
     return path, switch == "off"
 
 
@@ -293,6 +303,7 @@ def parse(environ: Mapping[str, str], table: Table | None = None) -> Settings:
         replication_host=host,
         replication_secret=secret,
         secret_off=secret_off,
+        database_password=read.secret_file("SYNAPSE_DATABASE_PASSWORD_FILE"),
         log_level=read.log_level("SYNAPSE_LOG_LEVEL"),
         log_json=not read.choice("SYNAPSE_LOG_FORMAT", "text", "json"),
         hostname=read.hostname("SYNAPSE_HOSTNAME"),

@@ -68,7 +68,7 @@ def settings(**variables: str) -> Settings:
                 "SYNAPSE_REPLICATION_SECRET": "off",
                 "SYNAPSE_REPLICATION_SECRET_FILE": "/run/secret",
             },
-            "SYNAPSE_REPLICATION_SECRET_FILE='/run/secret' contradicts SYNAPSE_REPLICATION_SECRET",
+            "SYNAPSE_REPLICATION_SECRET_FILE contradicts SYNAPSE_REPLICATION_SECRET=off; unset",
         ),
         ({"SYNAPSE_WORKER": "pusher+"}, "SYNAPSE_WORKER='pusher+' is not a worker type; choose"),
         ({"SYNAPSE_WORKER": "pusher+pusher"}, "SYNAPSE_WORKER='pusher+pusher' is not a worker"),

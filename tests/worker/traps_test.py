@@ -242,7 +242,7 @@ def test_a_secret_file_must_hold_one(data: Path, text: str | None) -> None:
     chosen = settings(data, "homeserver", SYNAPSE_REPLICATION_SECRET_FILE=path)
     (found,) = find_problems(GOOD, chosen)
     reason = "is missing; mount it" if text is None else "is empty; write one into it"
-    assert found == f"{path}: the replication secret {reason}"
+    assert found == f"SYNAPSE_REPLICATION_SECRET_FILE={path}: the replication secret {reason}"
 
 
 def test_what_has_a_better_form_is_said(data: Path) -> None:

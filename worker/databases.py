@@ -1,0 +1,101 @@
+"""The PostgreSQL databases of homeserver.yaml, and their password when it is given by file.
+
+libpq's parameters: "Parameter Key Words" and "The Password File" of PostgreSQL's documentation.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from worker.errors import ConfigError, shown
+from worker.secret_files import read_secret_file
+from worker.settings import Settings
+
+VARIABLE = "SYNAPSE_DATABASE_PASSWORD_FILE"
+
+
+def _postgres(homeserver: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the option's name and ``args`` of each PostgreSQL database that has usable ones."""
+    configs = {"database": homeserver.get("database")}
+    several = homeserver.get("databases")
+    if isinstance(several, dict):
+        configs = {f"databases.{name}": config for name, config in several.items()}
+    for name, config in configs.items():
+        if isinstance(config, dict) and config.get("name") == "psycopg2":
+            args = config.get("args") or {}
+            if isinstance(args, dict):
+                yield name, args
+
+
+def with_password(homeserver: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """Return the ``database`` and ``databases`` of ``homeserver``, the password set in each.
+
+    Empty when no password is given by file.
+
+    Raises:
+        ConfigError: when the file cannot be used.
+    """
+    if settings.database_password is None:
+        return {}
+    password = read_secret_file(VARIABLE, settings.database_password, "the database password")
+
+    def filled(config: Any) -> Any:
+        if not isinstance(config, dict) or config.get("name") != "psycopg2":
+            return config
+        args = config.get("args") or {}
+        if not isinstance(args, dict):
+            return config
+        return config | {"args": args | {"password": password}}
+
+    result = {}
+    if "database" in homeserver:
+        result["database"] = filled(homeserver["database"])
+    several = homeserver.get("databases")
+    if isinstance(several, dict):
+        result["databases"] = {name: filled(config) for name, config in several.items()}
+    return result
+
+
+def _passfile_problem(path: object) -> str:
+    """Return why libpq would ignore the password file ``path`` without an error, or ""."""
+    try:
+        mode = os.stat(str(path)).st_mode
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or "no file has such a name"
+    if not stat.S_ISREG(mode):
+        return "it is not a regular file"
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return "its mode lets others read it"
+    return "" if os.access(str(path), os.R_OK) else f"uid {os.geteuid()} cannot read it"
+
+
+def database_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
+    """Return one line for each password by file that would not be used."""
+    problems = []
+    databases = dict(_postgres(homeserver))
+    for name, args in databases.items():
+        if args.get("passfile"):
+            reason = _passfile_problem(args["passfile"])
+            if reason:
+                problems.append(
+                    f"homeserver.yaml: {name}.args.passfile={shown(str(args['passfile']))}: libpq "
+                    f"ignores it: {reason}; give uid {os.geteuid()} a copy with mode 0600, or set "
+                    f"{VARIABLE}"
+                )
+    if settings.database_password is None:
+        return problems
+    try:
+        read_secret_file(VARIABLE, settings.database_password, "the database password")
+    except ConfigError as error:
+        problems += error.problems
+    if not databases:
+        problems.append(
+            f"{VARIABLE} is set, and homeserver.yaml names no PostgreSQL database; unset it"
+        )
+    for name, args in databases.items():
+        if args.get("password") is not None:
+            problems.append(
+                f"{VARIABLE} is set, and homeserver.yaml has {name}.args.password too; keep one"
+            )
+    return problems
