@@ -1,34 +1,179 @@
-"""Masks secrets in what is printed: print-config, and errors of others that quote them."""
+"""Masks secrets in what is printed: print-config, and errors of others that quote settings.
 
+An option is judged by its name, by where it is (a third party's configuration, below a secret),
+and by its text (a password in a URL, a private key).  redaction_documented_test.py compares the
+result with the documentation of each pinned Synapse, and with the options that its configuration
+classes refuse under ``--no-secrets-in-config``.
+"""
+
+import re
+from collections.abc import Iterator
+from enum import Enum, auto
 from typing import Any
 
-_SHORTEST = 4  # Characters of what is searched for in somebody else's message.
-_SECRET_WORDS = ("secret", "password", "key", "token", "dsn", "pepper")
+from worker.quoted import without_values
+
+MASK = "(masked)"
+
+# Anywhere in a name without its punctuation: clientSecret, client-secret, CLIENT_SECRET.
+_SECRET_PARTS = re.compile(
+    "secret|passw|passphrase|pepper|token|credential|bearer|(?:api|access|private|signing)key"
+)
+_SECRET_WORDS = frozenset(
+    "authorization cookie dsn jwk jwks key keys otp pass pin psk pw pwd salt seed".split()
+)
+# The last word of a name whose value is no secret, whatever comes before: token_endpoint.
+_PLAIN_ENDINGS = frozenset(
+    """
+    address age alg algorithm algorithms algs alias attribute attributes audience audiences base
+    brand bucket burst class config configs count crv disabled domain domains enabled endpoint
+    endpoints entity errors expires expiry field filter format host hosts html icon id ids interval
+    issuer kid kty length lifetime limit localpart locale method methods metadata mode module
+    modules name names parameters period policy port ports prefix providers region required reset
+    rounds scope scopes server servers size subject subjects supported template templates timeout
+    ts ttl txt type uri uris url urls use user username users validity version warning
+    """.split()
+)
+# sslkey, sslcert and the like are libpq's.
+_PATH_ENDINGS = frozenset(
+    """
+    dir directories directory file filename files folder passfile path paths servicefile sslcert
+    sslcrl sslcrldir sslkey sslrootcert
+    """.split()
+)
+_PATH = re.compile(r"(?:/|\.{1,2}/|~/)[^/\s]+/\S.*|[\w.-]+\.[A-Za-z]{2,4}|/")
+# Public by what they are for: keys of others, our own retired ones, the parts of a token.
+_PUBLIC = re.compile(r"public|verify_?keys?\b|^old_signing_keys$|^jwt_(?:header|payload)$", re.I)
+# The code of third parties takes any option there.
+_THIRD_PARTIES = frozenset(
+    """
+    ldap_config media_storage_providers modules password_providers presence_router sp_config
+    spam_checker third_party_event_rules user_mapping_provider
+    """.split()
+)
+_SWITCHES = frozenset("allow enable inhibit require requires suppress trust use".split())
+
+# Each has the secret in its group of that name.
+_IN_TEXT = [
+    # The password of a URL, up to the last @ since many leave one unescaped; not a port.
+    re.compile(r"[A-Za-z][\w+.-]*://[^\s:@/?#]*:(?!\d+[/?#])(?P<secret>\S+)@"),
+    # A token without a user before it, as git and Sentry take it.
+    re.compile(r"https?://(?P<secret>[^\s:@/?#]+)@"),
+    # libpq's key words, and the parameters of a URL.
+    re.compile(
+        r"(?i)(?:passw(?:or)?d|passphrase|pwd|secret|token|(?:api|access|private)_?key|[?&]key"
+        r"|[?&]sig(?:nature)?)\s*[=:]\s*"
+        r"""(?P<secret>'(?:[^'\\]|\\.)*'?|"(?:[^"\\]|\\.)*"?|[^\s&;,]+)"""
+    ),
+    re.compile(r"(?i)\b(?:bearer|basic)\s+(?P<secret>[\w+/=.~-]{8,})"),
+    # RFC 7468, and a signing key as Synapse writes it.
+    re.compile(r"(?s)(?P<secret>-----BEGIN [A-Z ]*PRIVATE KEY-----.*)"),
+    re.compile(r"\bed25519 \w+ (?P<secret>[A-Za-z0-9+/]{40,})"),
+]
+# libpq's connection strings, in which a password may be told from the rest.
+_CONNECTION = re.compile(r"(?:\s*[a-z_]+\s*=\s*(?:'(?:[^'\\]|\\.)*'|[^\s'\\]\S*))+\s*")
 
 
-def _is_secret(value: Any, name: str) -> bool:
-    lower = name.lower()
-    named = any(word in lower for word in _SECRET_WORDS) and not lower.endswith("path")
-    return named and isinstance(value, str | int) and not isinstance(value, bool)
+class _Place(Enum):
+    """What is known of a value from the names above it."""
+
+    PLAIN = auto()
+    PUBLIC = auto()
+    THIRD_PARTY = auto()
+    SECRET = auto()
 
 
-def masked(value: Any, name: str = "") -> Any:
-    """Return ``value`` with every secret in it replaced, for print-config and bug reports."""
-    if isinstance(value, dict):
-        return {key: masked(part, str(key)) for key, part in value.items()}
-    if isinstance(value, list):
-        return [masked(part, name) for part in value]
-    return "(masked)" if _is_secret(value, name) else value
+def _words(name: str) -> list[str]:
+    """Return the words of an option's name in lower case, of camel case too."""
+    return re.findall("[a-z0-9]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower())
 
 
-def without_secrets(text: str, document: Any, name: str = "") -> str:
-    """Return ``text`` without the secrets of ``document``: somebody else's error may quote them."""
-    if isinstance(document, dict):
-        for key, part in document.items():
-            text = without_secrets(text, part, str(key))
-    elif isinstance(document, list):
-        for part in document:
-            text = without_secrets(text, part, name)
-    elif _is_secret(document, name) and len(str(document)) >= _SHORTEST:
-        text = text.replace(str(document), "(masked)")
+def _names_secret(name: str) -> bool:
+    words = _words(name)
+    return bool(_SECRET_PARTS.search("".join(words)) or _SECRET_WORDS & set(words))
+
+
+def _place(name: str, value: Any, above: _Place) -> _Place:
+    """Return where the value of the option ``name`` is, in a mapping at ``above``."""
+    holds = isinstance(value, dict | list | tuple | set)
+    ending = (_words(name) or [""])[-1]
+    if above is _Place.PUBLIC or _PUBLIC.search(name):
+        return _Place.PUBLIC
+    if ending in _PATH_ENDINGS and not holds:
+        # Somebody may have put the secret itself there.
+        misplaced = _names_secret(name) and not _PATH.fullmatch(str(value))
+        return _Place.SECRET if misplaced else _Place.PLAIN
+    if ending in _PLAIN_ENDINGS | _PATH_ENDINGS:
+        third = holds and name in _THIRD_PARTIES
+        return _Place.THIRD_PARTY if third else above if holds else _Place.PLAIN
+    if isinstance(value, bool) and _SWITCHES & set(_words(name)):
+        return _Place.PLAIN
+    if _names_secret(name):
+        return _Place.SECRET
+    return _Place.THIRD_PARTY if holds and name in _THIRD_PARTIES else above
+
+
+def _split_text(text: str, secrets: list[Any]) -> str:
+    """Return ``text`` with the secrets inside it masked; add them to ``secrets``."""
+
+    def mask(match: re.Match[str]) -> str:
+        secret = match["secret"]
+        if secret == MASK:
+            return match[0]
+        secrets.append(secret.strip("'\""))
+        start, end = match.start("secret") - match.start(), match.end("secret") - match.start()
+        return match[0][:start] + MASK + match[0][end:]
+
+    for pattern in _IN_TEXT:
+        text = pattern.sub(mask, text)
     return text
+
+
+def _split(value: Any, name: str, place: _Place, secrets: list[Any]) -> Any:
+    """Return ``value`` with every secret in it masked; add them to ``secrets``."""
+    if isinstance(value, dict):
+        return {
+            _split_text(key, secrets) if isinstance(key, str) else key: _split(
+                part, str(key), _place(str(key), part, place), secrets
+            )
+            for key, part in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_split(part, name, place, secrets) for part in value]
+    if value is None or value == "":
+        return value
+    if isinstance(value, str) and (place is not _Place.SECRET or _is_connection(value, name)):
+        if place is not _Place.THIRD_PARTY:
+            return _split_text(value, secrets)
+    elif not isinstance(value, bytes | set) and place is not _Place.SECRET:
+        return value
+    secrets += value if isinstance(value, set) else [value]
+    return MASK
+
+
+def _is_connection(text: str, name: str) -> bool:
+    """Whether ``text`` is a data source name whose secrets ``_split_text`` finds."""
+    named = "dsn" in _words(name)
+    return named and bool(_CONNECTION.fullmatch(text) or re.match(r"[a-z][a-z+]*://[^\s@]+@", text))
+
+
+def masked_text(text: str) -> str:
+    """Return ``text`` with passwords of URLs, private keys and the like masked."""
+    return _split_text(text, [])
+
+
+def masked(document: Any) -> Any:
+    """Return ``document`` with its structure, and every secret in it replaced."""
+    return _split(document, "", _Place.PLAIN, [])
+
+
+def secrets_of(document: Any) -> Iterator[Any]:
+    """Yield every value, or part of a text, that ``masked`` would replace."""
+    secrets: list[Any] = []
+    _split(document, "", _Place.PLAIN, secrets)
+    yield from secrets
+
+
+def without_secrets(text: str, document: Any) -> str:
+    """Return ``text`` without the secrets of ``document``: somebody else's error may quote them."""
+    return masked_text(without_values(text, secrets_of(document), MASK))

@@ -10,6 +10,7 @@ from pathlib import Path
 from worker.errors import ConfigError
 from worker.hosts import host_problem, unbracketed
 from worker.plan import NAME, RESERVED_NAMES, PlannedWorker, parse_plan
+from worker.redaction import masked_text
 from worker.worker_types import Table, WorkerType, load_table
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -94,7 +95,7 @@ class _Environ:
         return self._environ.get(name) or default
 
     def wrong(self, name: str, what: str) -> None:
-        self.problems.append(f"{name}={self._environ[name]!r} {what}")
+        self.problems.append(f"{name}={masked_text(self._environ[name])!r} {what}")
 
     def choice(self, name: str, default: str, other: str) -> bool:
         """Return whether the variable has ``default``, of the two values that it may have."""

@@ -28,24 +28,25 @@ def ask_synapse(homeserver: Mapping[str, Any], settings: Settings) -> str:
 
     with tempfile.TemporaryDirectory() as folder:
         settings = replace(settings, runtime=Path(folder))
-        files = write_documents(settings.runtime, documents(homeserver, settings))
+        rendered = documents(homeserver, settings)
+        files = write_documents(settings.runtime, rendered)
         (settings.runtime / SECRET_FILE).write_text("not asked for here\n")
         arguments = [part for path in files[:-1] for part in ("-c", str(path))]
         try:
             config = HomeServerConfig.load_config("Synapse", arguments)
         except SynapseError as error:
             where = ".".join(getattr(error, "path", None) or []) or "homeserver.yaml"
-            raise _refused(where, error.msg, homeserver) from None
+            raise _refused(where, error.msg, rendered) from None
         except (ValidationError, SystemExit, Exception) as error:
             # Synapse meets many a wrong type with whatever its code happens to raise.
             words = f"{type(error).__name__}: {error}"
-            raise _refused("homeserver.yaml", words, homeserver) from None
+            raise _refused("homeserver.yaml", words, rendered) from None
     heard = config is not None and (config.redis.redis_enabled or uses_tcp(homeserver, settings))
     if config is None or (not settings.worker.main and not heard):
         raise ConfigError(["homeserver.yaml: Synapse refuses it: redis is not enabled"])
     return f"ok: {settings.worker.app}: accepted by Synapse {SYNAPSE_VERSION}"
 
 
-def _refused(where: str, words: str, homeserver: Mapping[str, Any]) -> ConfigError:
-    line = " ".join(without_secrets(words, homeserver).split())
+def _refused(where: str, words: str, rendered: Mapping[str, Any]) -> ConfigError:
+    line = " ".join(without_secrets(words, rendered).split())
     return ConfigError([f"{where}: Synapse refuses it: {line}"])

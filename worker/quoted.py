@@ -1,0 +1,70 @@
+"""Finds values in somebody else's message, in the forms in which errors quote them."""
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+_SHORT = 4  # Characters below which only a whole word is taken for the value.
+_WINDOW = 6  # Characters of a part of a longer value: messages are cut off in its middle.
+
+
+def _base64_forms(data: bytes) -> Iterator[str]:
+    """Yield what ``data`` is in base64, wherever it begins in a longer text (``user:password``)."""
+    for lead in range(3):
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            text = encode(b"\0" * lead + data).decode().rstrip("=")
+            # Characters that depend on what is before and behind are left out.
+            start = (0, 2, 3)[lead]
+            end = len(text) - (1 if (lead + len(data)) % 3 else 0)
+            if end - start >= 2 * _SHORT:
+                yield text[start:end]
+
+
+def _forms(value: Any) -> set[str]:
+    """Return the texts that may stand for ``value`` in a message."""
+    if isinstance(value, bytes):
+        data, text = value, value.decode("latin-1")
+        forms = {text, repr(value)[2:-1], data.hex()}
+    else:
+        text = str(value)
+        data = text.encode(errors="surrogatepass")
+        forms = {text, repr(value) if not isinstance(value, str) else text}
+    forms |= {repr(text)[1:-1], json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+    forms |= {" ".join(text.split()), text.replace("'", "''"), text.replace("\\", "\\\\")}
+    forms |= {repr(json.dumps(text))[2:-2]}
+    for encoded in (quote(data, safe=""), quote(data), quote_plus(data)):
+        forms |= {encoded, encoded.lower(), re.sub("%..", lambda m: m[0].lower(), encoded)}
+    forms |= set(_base64_forms(data))
+    return {form for form in forms if form.strip()}
+
+
+def _spans(text: str, form: str) -> Iterator[tuple[int, int]]:
+    """Yield where ``form``, or a part of it, is in ``text``."""
+    if len(form) < _SHORT:
+        for match in re.finditer(rf"(?<!\w){re.escape(form)}(?!\w)", text):
+            yield match.span()
+        return
+    for match in re.finditer(re.escape(form), text):
+        yield match.span()
+    if len(form) < _WINDOW + 2:
+        return
+    parts = {form[start : start + _WINDOW] for start in range(len(form) - _WINDOW + 1)}
+    for start in range(len(text) - _WINDOW + 1):
+        if text[start : start + _WINDOW] in parts:
+            yield start, start + _WINDOW
+
+
+def without_values(text: str, values: Iterable[Any], mask: str) -> str:
+    """Return ``text`` with ``mask`` in place of each of ``values``, and of longer parts of them."""
+    hidden = bytearray(len(text))
+    # True, False and the like are words of every message, and tell nothing.
+    for value in values:
+        if not isinstance(value, bool):
+            for form in _forms(value):
+                for start, end in _spans(text, form):
+                    hidden[start:end] = b"\1" * (end - start)
+    parts = re.finditer(b"\1+|\0+", bytes(hidden))
+    return "".join(mask if part[0][0] else text[part.start() : part.end()] for part in parts)
