@@ -43,7 +43,9 @@ _PATH_ENDINGS = frozenset(
 )
 _PATH = re.compile(r"(?:/|\.{1,2}/|~/)[^/\s]+/\S.*|[\w.-]+\.[A-Za-z]{2,4}|/")
 # Public by what they are for: keys of others, our own retired ones, the parts of a token.
-_PUBLIC = re.compile(r"public|verify_?keys?\b|^old_signing_keys$|^jwt_(?:header|payload)$", re.I)
+_PUBLIC = re.compile(
+    r"public|_pub_|verify_?keys?\b|^old_signing_keys$|^jwt_(?:header|payload)$", re.IGNORECASE
+)
 # The code of third parties takes any option there.
 _THIRD_PARTIES = frozenset(
     """
@@ -51,7 +53,7 @@ _THIRD_PARTIES = frozenset(
     spam_checker third_party_event_rules user_mapping_provider
     """.split()
 )
-_SWITCHES = frozenset("allow enable inhibit require requires suppress trust use".split())
+_SWITCHES = frozenset("accept allow enable inhibit require requires suppress trust use".split())
 
 # Each has the secret in its group of that name.
 _IN_TEXT = [
