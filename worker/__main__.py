@@ -12,6 +12,7 @@ from worker.errors import ConfigError, NotReadyError, ReportedError
 from worker.files import read_homeserver, write_documents, write_text
 from worker.launch import choose_cpus, drop_rights, exec_synapse
 from worker.settings import Settings, parse
+from worker.signals import end_on_signals, run
 
 Environ = Mapping[str, str]
 _USAGE = {
@@ -199,4 +200,5 @@ def main(arguments: Sequence[str], environ: Environ) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_on_signals()
+    run(lambda: main(sys.argv[1:], os.environ))

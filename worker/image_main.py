@@ -3,7 +3,15 @@
 import os
 import sys
 
-from worker.__main__ import main
+from worker.signals import end_on_signals, run
+
+
+def _main() -> int:
+    from worker.__main__ import main
+
+    return main(sys.argv[1:], os.environ)
+
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_on_signals()  # Before the imports, which take most of the time.
+    run(_main)

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from worker.errors import ConfigError
 from worker.settings import Settings
+from worker.signals import block_for_exec, unblock
 
 # Bazel's launcher for this program; Synapse must not look for anything through them.
 _LAUNCHER_VARIABLES = ("JAVA_RUNFILES", "RUNFILES_")
 _HOME = "home"  # In the runtime folder.
+_BOOT = Path(__file__).with_name("boot.py")
 _JEMALLOC = "libjemalloc.so.2"  # By soname: found on every architecture.
 
 
@@ -47,9 +49,9 @@ def synapse_command(settings: Settings, files: Sequence[Path]) -> list[str]:
 
     Isolated (``-I``): neither the working folder nor the home folder, which may be mounted, nor
     ``PYTHON*`` variables decide what is imported.  Unbuffered (``-u``): the last lines before a
-    crash must be seen.
+    crash must be seen.  By way of ``boot.py``, which is ``-m`` and hears SIGTERM at once.
     """
-    command = [sys.executable, "-I", "-u", "-m", settings.worker.app]
+    command = [sys.executable, "-I", "-u", str(_BOOT), settings.worker.app]
     for path in files:
         if path.name != "log.yaml":
             command += ["-c", str(path)]
@@ -126,11 +128,17 @@ def exec_synapse(settings: Settings, files: Sequence[Path], environ: Mapping[str
     """Replace this process by Synapse.
 
     Raises:
-        ConfigError: when its CPUs cannot be had, or its home folder cannot be made.
+        ConfigError: when its CPUs cannot be had, its home folder cannot be made, or the system
+            refuses the new program.
     """
     choose_cpus(settings)
     make_home(settings)
     command = synapse_command(settings, files)
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(command[0], command, synapse_environ(environ, settings))
+    block_for_exec()
+    try:
+        os.execve(command[0], command, synapse_environ(environ, settings))
+    except OSError as error:
+        unblock()
+        raise ConfigError([f"{command[0]} cannot be started: {error.strerror}"]) from None

@@ -8,6 +8,7 @@ import yaml
 
 from cluster.site import WORKERS
 from tools.golden import golden_files
+from worker import boot
 from worker.__main__ import main
 from worker.documents import documents, dropped
 from worker.errors import ConfigError
@@ -291,7 +292,7 @@ def test_a_worker_gets_both_files_and_the_log_only_through_them() -> None:
     assert synapse_command(settings(), files)[1:] == [
         "-I",
         "-u",
-        "-m",
+        str(Path(boot.__file__)),
         "synapse.app.pusher",
         "-c",
         "homeserver.yaml",

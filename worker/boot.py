@@ -1,0 +1,62 @@
+"""Runs a Synapse application as ``python -m`` does, and ends it on SIGTERM before it is up.
+
+Synapse is process 1 of its container.  The kernel drops a signal for process 1 that has no handler
+(pid_namespaces(7)), and Twisted installs its own only when its reactor runs: after the imports, the
+configuration and every migration of the database.  Until then the handler here ends the process, as
+the signal's default action would end any other process.
+
+    boot.py APPLICATION ARGUMENT...
+
+This file is run by its path, isolated, and imports nothing of the entrypoint.
+"""
+
+import os
+import runpy
+import select
+import signal
+import sys
+import threading
+from types import FrameType
+
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    os._exit(128 + number)
+
+
+def _watch(signals: int) -> None:
+    """End the process while its main thread is within a library, such as in a migration's query.
+
+    Python runs handlers in the main thread alone, and only between two steps of its own.
+
+    Args:
+        signals: where the number of each signal arrives, one byte each.
+    """
+    while signal.getsignal(signal.SIGTERM) is _end:
+        if select.select([signals], [], [], 0.5)[0]:
+            number = os.read(signals, 1)[0]
+            # Twisted may have taken over in the meantime.
+            if number in _ENDING and signal.getsignal(signal.SIGTERM) is _end:
+                os._exit(128 + number)
+
+
+def main(application: str) -> None:
+    """Become ``application``, which finds its arguments in ``sys.argv``."""
+    # SIGINT keeps Python's own handler: Twisted leaves any other in place.
+    signal.signal(signal.SIGTERM, _end)
+    signals, wakeup = os.pipe()
+    os.set_blocking(wakeup, False)
+    signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=[signals], daemon=True).start()
+    # The entrypoint blocked them while there was no handler.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+    try:
+        runpy.run_module(application, run_name="__main__", alter_sys=True)
+    except KeyboardInterrupt:
+        _end(signal.SIGINT, None)
+
+
+if __name__ == "__main__":
+    del sys.argv[0]
+    main(sys.argv[0])
