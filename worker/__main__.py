@@ -1,6 +1,7 @@
 """The entrypoint's verbs: start (the default), check, print-config, healthcheck, doctor, …"""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,10 +9,10 @@ from typing import Any
 
 from worker.check import find_problems, find_warnings
 from worker.documents import SECRET_FILE, derives_secret, documents, dropped, shared_document
-from worker.errors import ConfigError, NotReadyError, ReportedError
+from worker.errors import ConfigError, NotReadyError, ReportedError, shown
 from worker.files import read_homeserver, write_documents, write_text
 from worker.launch import choose_cpus, drop_rights, exec_synapse
-from worker.settings import Settings, parse
+from worker.settings import LONGEST_WAIT, Settings, parse
 from worker.signals import end_on_signals, run
 
 Environ = Mapping[str, str]
@@ -55,10 +56,11 @@ def _render(homeserver: Mapping[str, Any], settings: Settings) -> list[Path]:
 
 
 def _wait(homeserver: Mapping[str, Any], settings: Settings, seconds: float) -> None:
-    from worker.probes import around, wait
+    from worker.asking import wait
+    from worker.probes import around, without_secrets_of
 
     document = shared_document(homeserver, settings)
-    missing = wait(lambda: around(document, settings), seconds, _say)
+    missing = wait(around(document, settings), seconds, _say, without_secrets_of(document))
     if missing:
         raise NotReadyError([f"after {seconds:g} s: {line}" for line in missing])
 
@@ -94,13 +96,19 @@ def _print_config(environ: Environ, _: Sequence[str]) -> int:
 
 
 def _healthcheck(environ: Environ, arguments: Sequence[str]) -> int:
-    from worker.probes import around, itself
+    from worker.asking import READY_SECONDS, ask
+    from worker.probes import around, itself, without_secrets_of
 
     settings = parse(environ)
-    problems = [line for line in [itself(settings)] if line]
-    if arguments and not problems:
-        document = read_homeserver(settings.runtime / "homeserver.yaml")
-        problems = around(document, settings)
+    drop_rights(settings)  # What Synapse may not read, nobody reads for it.
+    if not arguments:
+        problems = ask([itself(settings)], READY_SECONDS)
+    else:
+        rendered = settings.runtime / "homeserver.yaml"
+        # Before there is one, the process itself is not up.
+        document = read_homeserver(rendered) if os.path.exists(rendered) else {}
+        probes = [itself(settings), *around(document, settings)]
+        problems = ask(probes, READY_SECONDS, without_secrets_of(document))
     if problems:
         _say(f"unhealthy: {'; '.join(problems)}")
         return 1
@@ -111,8 +119,13 @@ def _healthcheck(environ: Environ, arguments: Sequence[str]) -> int:
 def _wait_verb(environ: Environ, arguments: Sequence[str]) -> int:
     settings, homeserver = _prepare(environ)
     seconds = arguments[0] if arguments else str(settings.wait_seconds or 60)
-    if not seconds.isascii() or not seconds.isdigit():
-        raise ConfigError([f"wait {seconds!r} is not a number of seconds; give one, such as 60"])
+    if not re.fullmatch("[0-9]{1,5}", seconds) or not 0 < int(seconds) <= LONGEST_WAIT:
+        raise ConfigError(
+            [
+                f"wait {shown(seconds)!r} is not a number of seconds from 1 to {LONGEST_WAIT}; "
+                "give one, for example 60"
+            ]
+        )
     _wait(homeserver, settings, int(seconds))
     print("ready")
     return 0

@@ -1,127 +1,198 @@
-"""Asks the processes around this one whether they answer: database, Redis, main, and itself."""
+"""What to ask the processes around this one: database, Redis, main, and this one itself.
+
+A probe takes any document that YAML can hold, and answers with one line at most; the deadline is
+``asking``'s.
+"""
 
 import http.client
+import re
 import secrets
 import socket
 import ssl
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from worker.asking import Probe
 from worker.documents import Document, read_secret
-from worker.errors import ConfigError
+from worker.errors import shown
 from worker.listeners import location
+from worker.secret_files import read_secret_file
 from worker.settings import Settings
 
-_TIMEOUT = 3  # Seconds for each answer: an orchestrator's probe waits not much longer.
 # An endpoint that only checks the secret: no stream has this name.  The last part names the
 # request, since answers are kept for repeated ones.
 _ASK_SECRET = "/_synapse/replication/get_repl_stream_updates/is_the_secret_right/{}"
 _UNKNOWN_STREAM = 400
+_LONGEST_ANSWER = 4096  # Bytes.
+_CONNECT_SECONDS = 3  # To each of several hosts of a database.
 
 
 class _UnixConnection(http.client.HTTPConnection):
     """HTTP over a unix socket."""
 
     def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=_TIMEOUT)
+        super().__init__("localhost")
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(_TIMEOUT)
         self.sock.connect(self._path)
 
 
-def _get(
-    connection: http.client.HTTPConnection, path: str, headers: Mapping[str, str]
-) -> tuple[int, bytes]:
+def _status(
+    connection: http.client.HTTPConnection, path: str, headers: Mapping[str, str] = {}
+) -> int:
+    """Return the status that a GET of ``path`` is answered with."""
     try:
         connection.request("GET", path, headers=dict(headers))
-        answer = connection.getresponse()
-        return answer.status, answer.read(1 << 20)
+        return connection.getresponse().status
     finally:
         connection.close()
 
 
 def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error or type(error).__name__).splitlines()[0]
+    lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
-def itself(settings: Settings) -> str:
-    """Return "" when this container's Synapse answers on its health port, or one line."""
+def _wrong(option: str, value: object, remedy: str) -> Probe:
+    """Return a probe of a service that nobody can ask, because of an option.
+
+    A text is not shown: whatever is in a wrong place may be a secret.
+    """
+    kinds = {str: "text", list: "a list", dict: "a mapping of another shape", type(None): "empty"}
+    given = kinds.get(type(value)) or shown(str(value))
+    name = f"homeserver.yaml: {option}"
+    return Probe(name, lambda: f"{name} is {given}; {remedy}")
+
+
+def _is_port(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536
+
+
+def itself(settings: Settings) -> Probe:
+    """Return the probe of this container's Synapse, at its health port."""
     address = settings.bind_addresses[0]
     local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
     port = settings.ports["health"]
-    what = f"{settings.worker.app} at {local} port {port}"
-    try:
-        connection = http.client.HTTPConnection(local, port, timeout=_TIMEOUT)
-        status, _ = _get(connection, "/health", {})
-    except (OSError, http.client.HTTPException) as error:
-        return f"{what} does not answer: {_reason(error)}"
-    return "" if status == http.client.OK else f"{what} answers /health with {status}"
+    name = f"{settings.worker.app} at {local} port {port}"
+
+    def ask() -> str:
+        try:
+            status = _status(http.client.HTTPConnection(local, port), "/health")
+        except (OSError, http.client.HTTPException) as error:
+            return f"{name} does not answer: {_reason(error)}"
+        return "" if status == http.client.OK else f"{name} answers /health with {status}"
+
+    return Probe(name, ask)
 
 
-def database(document: Document) -> str:
-    """Return "" when every PostgreSQL database of ``document`` answers, or one line."""
+def databases(document: Document) -> Iterator[Probe]:
+    """Yield a probe of each PostgreSQL database of ``document``."""
     several = document.get("databases")
-    configs = list(several.values()) if isinstance(several, dict) else [document.get("database")]
-    for config in configs:
-        if not isinstance(config, dict) or config.get("name") != "psycopg2":
-            continue
+    configs = {"database": document.get("database")}
+    if isinstance(several, dict):
+        configs = {f"databases.{name}": config for name, config in several.items()}
+    elif several:
+        yield _wrong("databases", several, "make it a mapping from name to database")
+    for option, config in configs.items():
+        if not isinstance(config, dict):
+            if config is not None:
+                yield _wrong(option, config, "make it a mapping with name and args")
+        elif config.get("name") == "psycopg2":
+            yield _postgres(f"{option}.args", config.get("args") or {})
+
+
+def _postgres(option: str, given: Any) -> Probe:
+    """Return the probe of one database, whose libpq parameters are ``given``."""
+    if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
+        return _wrong(option, given, "make it a mapping from libpq's parameters to their values")
+    args = {name: value for name, value in given.items() if not name.startswith("cp_")}
+    host = args.get("host") or args.get("hostaddr")
+    name = f"PostgreSQL at {host or 'its local socket'} port {args.get('port') or 5432}"
+    if not host and (args.get("dsn") or args.get("service")):
+        name = f"PostgreSQL of {option}"
+    if "," in str(host):
+        # Without it the first host that swallows packets keeps libpq from the others.
+        args = {"connect_timeout": _CONNECT_SECONDS} | args
+
+    def ask() -> str:
         import psycopg2  # Heavy, and needed by this probe alone.
 
-        given = config.get("args") or {}
-        args = {name: value for name, value in given.items() if not name.startswith("cp_")}
-        where = (
-            f"PostgreSQL at {args.get('host', 'its local socket')} port {args.get('port', 5432)}"
-        )
         try:
-            connection = psycopg2.connect(**({"connect_timeout": _TIMEOUT} | args))
+            connection = psycopg2.connect(**args)
             try:
+                # A pooler takes connections without its database, and lets the query wait.
                 with connection.cursor() as cursor:
                     cursor.execute("SELECT 1")
             finally:
                 connection.close()
-        except (psycopg2.Error, TypeError) as error:
-            return f"{where} does not answer: {_reason(error)}"
-    return ""
-
-
-def redis(document: Document) -> str:
-    """Return "" when the Redis of ``document`` answers PING, or one line."""
-    config = document.get("redis")
-    if not isinstance(config, dict) or config.get("enabled") is not True:
+        except psycopg2.Error as error:
+            return f"{name} does not answer: {_reason(error)}"
         return ""
-    host, port = config.get("host") or "localhost", config.get("port") or 6379
+
+    return Probe(name, ask)
+
+
+def redis(document: Document) -> Iterator[Probe]:
+    """Yield the probe of the Redis of ``document``, if it has one."""
+    config = document.get("redis")
+    if not isinstance(config, dict):
+        if config:
+            yield _wrong("redis", config, "make it a mapping with enabled and host")
+        return
+    if not config.get("enabled"):
+        return
+    host, port = config.get("host", "localhost"), config.get("port", 6379)
     path = config.get("path")
-    where = f"Redis at {path or f'{host} port {port}'}"
+    if path is not None:
+        if not isinstance(path, str):
+            yield _wrong("redis.path", path, "make it the path of a socket")
+            return
+    elif not isinstance(host, str):
+        yield _wrong("redis.host", host, "make it text: a host name, or an address in quotes")
+        return
+    elif not _is_port(port):
+        yield _wrong("redis.port", port, "make it a number from 1 to 65535, without quotes")
+        return
+    name = f"Redis at {path if path is not None else f'{host} port {port}'}"
+    yield Probe(name, lambda: _ask_redis(name, config, host, port))
+
+
+def _ask_redis(name: str, config: Mapping[str, Any], host: str, port: int) -> str:
     password = config.get("password")
+    if config.get("password_path"):
+        path = Path(str(config["password_path"]))
+        password = read_secret_file(
+            "homeserver.yaml: redis.password_path", path, "the Redis password"
+        )
     try:
-        if config.get("password_path"):
-            password = Path(config["password_path"]).read_text(encoding="utf-8").strip()
         with _redis_socket(config, host, port) as connection:
-            said = b""
+            answer = b""
             if password:
                 user = [str(config["username"])] if config.get("username") else []
-                said = _say(connection, "AUTH", *user, str(password))
-            if not said.startswith(b"-"):
-                said = _say(connection, "PING")
-    except (OSError, ValueError) as error:
-        return f"{where} does not answer: {_reason(error)}"
-    if said.startswith(b"+PONG"):
+                answer = _say(connection, "AUTH", *user, str(password))
+            if not answer.startswith(b"-"):
+                answer = _say(connection, "PING")
+    except OSError as error:
+        return f"{name} does not answer: {_reason(error)}"
+    if answer.startswith(b"+PONG"):
         return ""
-    return f"{where} refuses: {said.decode('utf-8', 'replace').strip().lstrip('-')}"
+    if not answer:
+        return f"{name} does not answer: the connection was closed"
+    text = answer.decode("utf-8", "replace").strip()
+    if text.startswith("-"):
+        return f"{name} refuses: {text[1:]}"
+    return f"{name} is not a Redis: it answers PING with {shown(text)!r}"
 
 
 def _redis_socket(config: Mapping[str, Any], host: str, port: int) -> socket.socket:
-    if config.get("path"):
+    if config.get("path") is not None:
         connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(_TIMEOUT)
-        connection.connect(str(config["path"]))
+        connection.connect(config["path"])
         return connection
-    connection = socket.create_connection((host, int(port)), _TIMEOUT)
+    connection = socket.create_connection((host, port))
     if not config.get("use_tls"):
         return connection
     return _redis_tls(config).wrap_socket(connection)
@@ -150,13 +221,8 @@ def _say(connection: socket.socket, *words: str) -> bytes:
     message = b"*%d\r\n" % len(parts)
     message += b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
     connection.sendall(message)
-    answer = b""
-    while not answer.endswith(b"\r\n") and len(answer) < 4096:
-        part = connection.recv(4096)
-        if not part:
-            break
-        answer += part
-    return answer
+    with connection.makefile("rb") as answer:
+        return answer.readline(_LONGEST_ANSWER)
 
 
 def _secret(document: Document, settings: Settings) -> str:
@@ -166,52 +232,60 @@ def _secret(document: Document, settings: Settings) -> str:
     return str(document.get("worker_replication_secret") or "")
 
 
-def main_process(document: Document, settings: Settings) -> str:
-    """Return "" when the main process answers replication and takes the secret, or one line."""
+def main_process(document: Document, settings: Settings) -> Iterator[Probe]:
+    """Yield the probe of the main process, which asks for the replication secret too."""
     if settings.worker.main:
-        return ""
+        return
     instances = document.get("instance_map") or {}
-    where = instances.get("main") or location(settings, "", settings.replication_host)
-    name = where.get("path") or f"{where['host']} port {where['port']}"
-    try:
+    where = instances.get("main") if isinstance(instances, dict) else None
+    where = where or location(settings, "", settings.replication_host)
+    place = where if isinstance(where, dict) else {}
+    path, host, port = place.get("path") or "", place.get("host"), place.get("port")
+    if not isinstance(path, str) or not (path or (isinstance(host, str) and _is_port(port))):
+        yield _wrong("instance_map.main", where, "make it a mapping with host and port, or path")
+        return
+    name = f"the main process at {path or f'{host} port {port}'}"
+
+    def ask() -> str:
         secret = _secret(document, settings)
+        # Synapse takes no other (synapse/replication/http/_base.py), and HTTP no line end.
+        if not re.fullmatch(r"[!-~]*", secret):
+            return (
+                f"{name} cannot be asked: the replication secret has other characters than "
+                "printable ASCII, or white space; make another one"
+            )
         headers = {"Authorization": f"Bearer {secret}"} if secret else {}
-        connection: http.client.HTTPConnection
-        if "path" in where:
-            connection = _UnixConnection(where["path"])
-        else:
-            connection = http.client.HTTPConnection(where["host"], where["port"], timeout=_TIMEOUT)
-        status, _ = _get(connection, _ASK_SECRET.format(secrets.token_hex(8)), headers)
-    except ConfigError as error:
-        return error.problems[0]
-    except (OSError, http.client.HTTPException) as error:
-        return f"the main process at {name} does not answer: {_reason(error)}"
-    if status == _UNKNOWN_STREAM:
+        try:
+            status = _status(
+                _UnixConnection(path) if path else http.client.HTTPConnection(str(host), port),
+                _ASK_SECRET.format(secrets.token_hex(8)),
+                headers,
+            )
+        except (OSError, http.client.HTTPException) as error:
+            return f"{name} does not answer: {_reason(error)}"
+        if status == http.client.INTERNAL_SERVER_ERROR:
+            return (
+                f"{name} refuses the replication secret; give every process the same signing.key, "
+                "or the same SYNAPSE_REPLICATION_SECRET_FILE"
+            )
+        if status != _UNKNOWN_STREAM:
+            return f"{name} is not a replication listener of Synapse: it answers {status}"
         return ""
-    if status == http.client.INTERNAL_SERVER_ERROR:
-        return (
-            f"the main process at {name} refuses the replication secret; give every process the "
-            "same signing.key, or the same SYNAPSE_REPLICATION_SECRET_FILE"
-        )
-    return f"the main process at {name} is no replication listener of Synapse: it answers {status}"
+
+    yield Probe(name, ask)
 
 
-def around(document: Document, settings: Settings) -> list[str]:
-    """Return a line for each of database, Redis and main that does not answer."""
-    found = (database(document), redis(document), main_process(document, settings))
-    return [line for line in found if line]
+def around(document: Document, settings: Settings) -> list[Probe]:
+    """Return the probes of everything that this process needs."""
+    return [*databases(document), *redis(document), *main_process(document, settings)]
 
 
-def wait(ask: Callable[[], list[str]], seconds: float, say: Callable[[str], None]) -> list[str]:
-    """Ask until nothing is missing; return what still is after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    said: list[str] = []
-    while True:
-        missing = ask()
-        if not missing or time.monotonic() >= deadline:
-            return missing
-        for line in missing:
-            if line not in said:
-                say(f"waiting: {line}")
-        said = missing
-        time.sleep(min(0.5, max(0.0, deadline - time.monotonic())))
+def without_secrets_of(document: Document) -> Callable[[str], str]:
+    """Return what masks the secrets of ``document`` in a line: libpq's messages may quote them."""
+
+    def mask(line: str) -> str:
+        from worker.redaction import without_secrets
+
+        return without_secrets(line, document)
+
+    return mask

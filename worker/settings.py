@@ -14,7 +14,7 @@ from worker.redaction import masked_text
 from worker.worker_types import Table, WorkerType, load_table
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-_LONGEST_WAIT = 86400  # Seconds.
+LONGEST_WAIT = 86400  # Seconds.
 # SYNAPSE_X_FORWARDED -> the kinds of listener whose peers are trusted proxies.
 _FORWARDED = {
     "client": frozenset({"client"}),
@@ -173,8 +173,8 @@ class _Environ:
 
     def seconds(self, name: str) -> int:
         value = self.text(name, "0")
-        if not re.fullmatch("[0-9]{1,5}", value) or int(value) > _LONGEST_WAIT:
-            self.wrong(name, f"is not a number of seconds from 0 to {_LONGEST_WAIT}")
+        if not re.fullmatch("[0-9]{1,5}", value) or int(value) > LONGEST_WAIT:
+            self.wrong(name, f"is not a number of seconds from 0 to {LONGEST_WAIT}")
             return 0
         return int(value)
 

@@ -44,7 +44,8 @@ def test_dependencies_that_do_not_answer_end_with_75(
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 3, errors
     assert re.fullmatch(
-        r"error: after 1 s: PostgreSQL at 127\.0\.0\.1 port \d+ does not answer: .+", errors[0]
+        r"error: after 1 s: Redis at 127\.0\.0\.1 port \d+ does not answer: Connection refused",
+        errors[1],
     )
 
 
