@@ -75,7 +75,7 @@ def test_what_the_manual_calls_a_secret_is_masked_and_nothing_else(source: Path)
 
 def masked_as_switch(option: Option) -> bool:
     """Whether ``option`` takes true or false, which are shown."""
-    return masked(planted(option, True)) == planted(option, True)
+    return bool(masked(planted(option, True)) == planted(option, True))
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.parent.name)
