@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from worker.check import find_problems, find_warnings
-from worker.documents import SECRET_FILE, derives_secret, documents, dropped, shared_document
+from worker.documents import SECRET_FILE, derives_secret, documents, shared_document
 from worker.errors import ConfigError, NotReadyError, ReportedError, shown
+from worker.examination import examine
 from worker.files import read_homeserver, write_documents, write_text
 from worker.launch import choose_cpus, drop_rights, exec_synapse
 from worker.settings import LONGEST_WAIT, Settings, parse
 from worker.signals import end_on_signals, run
+from worker.worker_types import load_table
 
 Environ = Mapping[str, str]
 _USAGE = {
@@ -34,15 +35,12 @@ def _say(line: str) -> None:
 
 def _prepare(environ: Environ) -> tuple[Settings, dict[str, Any]]:
     """Read and check everything, with the rights that Synapse gets."""
-    settings = parse(environ)
-    warnings = drop_rights(settings)
-    homeserver = read_homeserver(settings.config)
-    for line in warnings + dropped(homeserver) + find_warnings(homeserver, settings):
+    found = examine({"": environ})
+    for line in found.warnings.lines():
         _say(f"warning: {line}")
-    problems = find_problems(homeserver, settings)
-    if problems:
-        raise ConfigError(problems)
-    return settings, homeserver
+    if found.problems:
+        raise ConfigError(found.problems.lines())
+    return found.settings[""], found.homeserver
 
 
 def _render(homeserver: Mapping[str, Any], settings: Settings) -> list[Path]:
@@ -132,29 +130,35 @@ def _wait_verb(environ: Environ, arguments: Sequence[str]) -> int:
 
 
 def _doctor(environ: Environ, arguments: Sequence[str]) -> int:
-    from worker.doctor import describe, examine, read_plan
-    from worker.worker_types import load_table
+    from worker.doctor import MAIN, ask_synapse_for_each, describe, environs, planned, read_plan
 
-    data = Path(environ.get("SYNAPSE_DATA_DIR") or "/data")
-    config = Path(environ.get("SYNAPSE_CONFIG_PATH") or data / "homeserver.yaml")
-    plan = read_plan(arguments[0], load_table())
-    problems, warnings = examine(read_homeserver(config), plan, data)
-    for line in warnings:
+    text = read_plan(arguments[0])
+    try:
+        plan = planned(text)
+    except ConfigError:
+        plan = None  # The main process is given the same plan, and refuses it with every reason.
+    processes = environs(environ, text, plan or ())
+    found = examine(processes, plan=plan)
+    for line in found.warnings.attributed(len(processes)):
         _say(f"warning: {line}")
-    if problems:
-        raise ConfigError(problems)
-    print("\n".join(describe(plan)))
+    if not found.problems:
+        choose_cpus(found.settings[MAIN])
+        if load_table().version:
+            ask_synapse_for_each(found)
+    if found.problems:
+        raise ConfigError(found.problems.attributed(len(processes)))
+    print("\n".join(describe(plan or ())))
     return 0
 
 
 def _prometheus(environ: Environ, arguments: Sequence[str]) -> int:
     import json
 
-    from worker.doctor import read_plan, scrape_targets
-    from worker.worker_types import load_table
+    from worker.doctor import planned, read_plan, scrape_targets
 
     main_host = environ.get("SYNAPSE_REPLICATION_HOST") or "main"
-    print(json.dumps(scrape_targets(read_plan(arguments[0], load_table()), main_host), indent=1))
+    plan = planned(read_plan(arguments[0]))
+    print(json.dumps(scrape_targets(plan or (), main_host), indent=1))
     return 0
 
 

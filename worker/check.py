@@ -2,7 +2,7 @@
 
 import base64
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,20 @@ from worker.settings import Settings
 _KEY_BYTES = 32
 
 
+class Answers:
+    """Answers that are the same for every process of a homeserver, so that one of them asks."""
+
+    def __init__(self) -> None:
+        """Begin with nothing asked."""
+        self._known: dict[object, list[str]] = {}
+
+    def once(self, question: object, ask: Callable[[], list[str]]) -> list[str]:
+        """Return what ``ask`` returned when ``question`` was asked for the first time."""
+        if question not in self._known:
+            self._known[question] = ask()
+        return self._known[question]
+
+
 def _read(path: Path, what: str, problems: list[str]) -> bytes | None:
     """Return what ``path`` contains; None, and a problem more, when it cannot be read."""
     try:
@@ -27,11 +41,12 @@ def _read(path: Path, what: str, problems: list[str]) -> bytes | None:
         return None
 
 
-def _signing_key(path: Path, problems: list[str]) -> None:
+def _signing_key(path: Path) -> list[str]:
     """Check each key of the file: ``ed25519 NAME SEED``, the seed in unpadded base64."""
+    problems: list[str] = []
     data = _read(path, "the signing key", problems)
     if data is None:
-        return
+        return problems
     try:
         lines = data.decode().splitlines()
         keys = [line.split() for line in lines if line.strip()]
@@ -44,20 +59,22 @@ def _signing_key(path: Path, problems: list[str]) -> None:
             f"{path}: it is not a signing key; each line must be: ed25519 NAME, and 32 bytes in "
             "unpadded base64"
         )
-        return
+        return problems
     for key, seed in zip(keys, seeds, strict=True):
         if not any(seed):
             problems.append(
                 f"{path}: the seed of {key[1]} is all zero bytes, so that anyone can sign as this "
                 "server; mount a key made by Synapse or by the verb generate"
             )
+    return problems
 
 
-def _tls(settings: Settings, problems: list[str]) -> None:
-    certificate, key = settings.data / "tls.crt", settings.data / "tls.key"
+def _tls(folder: Path) -> list[str]:
+    problems: list[str] = []
+    certificate, key = folder / "tls.crt", folder / "tls.key"
     readable = _read(certificate, "the TLS certificate", problems) is not None
     if _read(key, "the TLS key", problems) is None or not readable:
-        return
+        return problems
     import ssl  # Slow to load, and needed by the few that serve TLS.
 
     try:
@@ -68,6 +85,7 @@ def _tls(settings: Settings, problems: list[str]) -> None:
             f"{certificate} and {key}: they are not a certificate and its key "
             f"({reason.lower().replace('_', ' ')}); mount a PEM pair without passphrase"
         )
+    return problems
 
 
 def _database(homeserver: Mapping[str, Any], problems: list[str]) -> None:
@@ -131,29 +149,43 @@ def shared_problems(
     return problems
 
 
-def find_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
-    """Return one line for each thing that is wrong; called with the rights that Synapse gets."""
-    worker = settings.worker
+def _keeps_media(homeserver: Mapping[str, Any], settings: Settings) -> bool:
+    """Whether this process writes media; the main process leaves it to others who were given it."""
+    if not settings.worker.main:
+        return settings.worker.media
+    planned = any(worker.type.media for worker in settings.plan or ())
+    return not planned and homeserver.get("enable_media_repo") is not False
+
+
+def find_problems(
+    homeserver: Mapping[str, Any], settings: Settings, answers: Answers | None = None
+) -> list[str]:
+    """Return one line for each thing that is wrong; called with the rights that Synapse gets.
+
+    Args:
+        homeserver: the settings of homeserver.yaml.
+        settings: the request.
+        answers: those of the other processes with this homeserver.yaml, plan and data folder.
+    """
+    answers = answers or Answers()
+    worker, data, plan = settings.worker, settings.data, settings.plan
     problems = shared_problems(
         homeserver,
         workers=not worker.main or bool(settings.plan),
         redis=not uses_tcp(homeserver, settings),
     )
-    if settings.plan is not None:
-        problems += contradictions(homeserver, settings.plan, settings.table)
+    if plan is not None:
+        problems += answers.once("plan", lambda: contradictions(homeserver, plan, settings.table))
     elif not worker.main:
         problems += duty_problems(homeserver, settings)
     if not homeserver.get("signing_key"):
         # The main process would invent a key, and with it another server.
-        _signing_key(settings.data / "signing.key", problems)
-    problems += replication_secret_problems(settings)
-    problems += database_problems(homeserver, settings)
+        problems += answers.once("key", lambda: _signing_key(data / "signing.key"))
+    problems += answers.once("secret", lambda: replication_secret_problems(settings))
+    problems += answers.once("database", lambda: database_problems(homeserver, settings))
     if has_tls(settings):
-        _tls(settings, problems)
-    keeps_media = worker.media and (
-        not worker.main or homeserver.get("enable_media_repo") is not False
-    )
-    if keeps_media and not os.access(settings.media, os.W_OK | os.X_OK):
+        problems += answers.once("tls", lambda: _tls(data))
+    if _keeps_media(homeserver, settings) and not os.access(settings.media, os.W_OK | os.X_OK):
         problems.append(
             f"{settings.media}: media cannot be written by uid {os.geteuid()}; mount a folder "
             "that it owns"

@@ -1,60 +1,95 @@
-"""Reads a homeserver.yaml and a plan of workers, and says what is wrong before anything starts."""
+"""Reads a plan of workers for all processes at once: who they are, and what each would be given."""
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from worker.check import shared_problems
-from worker.documents import dropped
+from worker.documents import document_kind
 from worker.errors import ConfigError, shown
+from worker.examination import Examination
 from worker.files import KEY_FILE_LIMIT, read_bounded
 from worker.hosts import address
-from worker.plan import PlannedWorker, contradictions, parse_plan, replicates
-from worker.worker_types import Table, load_table
+from worker.plan import PlannedWorker, parse_plan, replicates
+from worker.worker_types import load_table
+
+MAIN = "main"  # What the main process is called here; no worker may have that name.
 
 
-def read_plan(text: str, table: Table) -> tuple[PlannedWorker, ...]:
-    """Return the plan that ``text`` is, or that stands in the file of that name.
+def read_plan(argument: str) -> str:
+    """Return the plan that ``argument`` is, or that the file of that name contains.
+
+    Raises:
+        ConfigError: when there is no such file, or it is not text.
+    """
+    if "/" not in argument:
+        return argument
+    path = Path(argument)
+    try:
+        return read_bounded(path, "the plan", KEY_FILE_LIMIT).decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            [f"{shown(path)}: the plan is not UTF-8: byte {error.start} is wrong; save it so"]
+        ) from None
+
+
+def planned(text: str) -> tuple[PlannedWorker, ...] | None:
+    """Return the workers of the plan ``text``; None for an empty one, which is as good as unset.
 
     Raises:
         ConfigError: with every problem at once.
     """
-    if "/" in text:
-        path = Path(text)
+    return parse_plan(text, load_table()) if text else None
+
+
+def environs(
+    environ: Mapping[str, str], text: str, plan: tuple[PlannedWorker, ...]
+) -> dict[str, dict[str, str]]:
+    """Return the environment that each process of a plan gets, by its name; main is the first.
+
+    Args:
+        environ: what all of them are given.
+        text: the plan, as ``SYNAPSE_WORKERS`` has it.
+        plan: its workers.
+    """
+    shared = {
+        name: value
+        for name, value in environ.items()
+        if name not in ("SYNAPSE_WORKER", "SYNAPSE_WORKER_NAME")
+    }
+    shared["SYNAPSE_WORKERS"] = text
+    shared["SYNAPSE_REPLICATION_HOST"] = environ.get("SYNAPSE_REPLICATION_HOST") or MAIN
+    processes = {MAIN: shared | {"SYNAPSE_WORKER": "synapse.app.homeserver"}}
+    for worker in plan:
+        processes[worker.name] = shared | {"SYNAPSE_WORKER_NAME": worker.name}
+    return processes
+
+
+def ask_synapse_for_each(found: Examination) -> None:
+    """Let Synapse's own parser judge one process of each kind; add what it refuses.
+
+    It takes two seconds to load, and a tenth of one for each question.
+    """
+    from worker.synapse_check import ask_synapse
+
+    kinds: dict[object, list[str]] = {}
+    for name, settings in found.settings.items():
+        kinds.setdefault(document_kind(found.homeserver, settings), []).append(name)
+    for names in kinds.values():
         try:
-            text = read_bounded(path, "the plan", KEY_FILE_LIMIT).decode()
-        except UnicodeDecodeError as error:
-            raise ConfigError(
-                [f"{shown(path)}: the plan is not UTF-8: byte {error.start} is wrong; save it so"]
-            ) from None
-    return parse_plan(text, table)
-
-
-def examine(
-    homeserver: Mapping[str, Any], plan: tuple[PlannedWorker, ...], data: Path
-) -> tuple[list[str], list[str]]:
-    """Return what is wrong with ``homeserver`` for the workers of ``plan``, and warnings."""
-    table = load_table()
-    problems = shared_problems(
-        homeserver, workers=bool(plan), redis=not table.has("tcp_replication")
-    )
-    problems += contradictions(homeserver, plan, table)
-    federates = any("federation" in worker.type.resources for worker in plan)
-    for name, needed in (("signing.key", True), ("tls.crt", federates), ("tls.key", federates)):
-        if needed and not os.path.exists(data / name):
-            problems.append(f"{data / name} is missing; every process that needs it must have it")
-    return problems, dropped(homeserver)
+            ask_synapse(found.homeserver, found.settings[names[0]])
+        except ConfigError as error:
+            found.problems.add(error.problems, names)
 
 
 def describe(plan: tuple[PlannedWorker, ...]) -> list[str]:
-    """Return one line for each worker of ``plan``: name, roles, and who reaches it where."""
+    """Return one line for each process: its name, its roles, and where others reach it."""
     table = load_table()
-    lines = []
+    port = table.ports["replication"]
+    lines = [f"ok: {MAIN}: the main process"]
     for worker in plan:
         roles = "+".join(role.name for role in worker.type.roles)
-        reached = f", replication at {address(worker.host, table.ports['replication'])}"
+        reached = f", replication at {address(worker.host, port)}"
         lines.append(f"ok: {worker.name}: {roles}{reached if replicates(worker) else ''}")
     return lines
 
@@ -66,7 +101,7 @@ def scrape_targets(plan: tuple[PlannedWorker, ...], main_host: str) -> list[dict
     dashboards in Synapse's contrib/grafana.
     """
     port = load_table().ports["metrics"]
-    rows = [("main", "main", "", main_host)]
+    rows = [(MAIN, MAIN, "", main_host)]
     for worker in plan:
         number = re.search("[0-9]+$", worker.name)
         roles = "+".join(role.name for role in worker.type.roles)

@@ -194,3 +194,9 @@ def documents(homeserver: Mapping[str, Any], settings: Settings) -> dict[str, Do
     if not settings.worker.main:
         result["worker.yaml"] = worker_document(homeserver, settings)
     return result | {"log.yaml": log_document(settings)}
+
+
+def document_kind(homeserver: Mapping[str, Any], settings: Settings) -> object:
+    """Return a value that is the same for processes of one plan whose documents differ in names."""
+    listeners = kinds(settings, homeserver.get("instance_map"))
+    return settings.worker.main, settings.worker.resources, tuple(listeners)

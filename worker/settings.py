@@ -267,17 +267,25 @@ def _secret(read: _Environ) -> tuple[Path | None, bool]:
     return path, switch == "off"
 
 
-def parse(environ: Mapping[str, str], table: Table | None = None) -> Settings:
-    """Return the checked settings of ``environ``, for the Synapse of ``table`` (that installed).
+def parse(
+    environ: Mapping[str, str],
+    table: Table | None = None,
+    plan: tuple[PlannedWorker, ...] | None = None,
+) -> Settings:
+    """Return the checked settings of ``environ``.
+
+    Args:
+        environ: the environment of a process.
+        table: of the Synapse that is run; by default that installed.
+        plan: what ``parse_plan`` returned for SYNAPSE_WORKERS, when that is known already.
 
     Raises:
         ConfigError: with every problem at once.
     """
     read = _Environ(environ)
     table = table or load_table()
-    plan: tuple[PlannedWorker, ...] | None = None
     planned = True
-    if read.text("SYNAPSE_WORKERS"):
+    if plan is None and read.text("SYNAPSE_WORKERS"):
         try:
             plan = parse_plan(environ["SYNAPSE_WORKERS"], table)
         except ConfigError as error:

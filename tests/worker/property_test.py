@@ -35,7 +35,7 @@ def test_every_input_gets_an_answer(
     environ: dict[str, str],
 ) -> None:
     """The status says which kind, and standard error is made of single lines."""
-    monkeypatch.setattr("worker.__main__.drop_rights", lambda _: [])
+    monkeypatch.setattr("worker.examination.drop_rights", lambda _: [])
     (folder / "homeserver.yaml").write_text(yaml.safe_dump(homeserver, allow_unicode=True))
     fixed = {"SYNAPSE_DATA_DIR": str(folder), "SYNAPSE_MEDIA_DIR": str(folder)}
     out, err = io.StringIO(), io.StringIO()

@@ -1,0 +1,105 @@
+"""Examines processes before they start: what `start` and `check` do for one, `doctor` for all."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from worker.check import Answers, find_problems, find_warnings
+from worker.documents import dropped
+from worker.errors import ConfigError
+from worker.files import read_homeserver
+from worker.launch import drop_rights
+from worker.plan import PlannedWorker
+from worker.settings import Settings, parse
+from worker.worker_types import Table, load_table
+
+_MOST_NAMES = 8  # Of processes behind one line.
+
+
+@dataclass
+class Findings:
+    """Lines, each with the processes that it concerns, in the order in which they were found."""
+
+    _names: dict[str, dict[str, None]] = field(default_factory=dict)  # Sets with an order.
+
+    def __bool__(self) -> bool:
+        return bool(self._names)
+
+    def add(self, lines: Sequence[str], names: Sequence[str]) -> None:
+        """Add what was found in the processes ``names``."""
+        for line in lines:
+            self._names.setdefault(line, {}).update(dict.fromkeys(names))
+
+    def lines(self) -> list[str]:
+        """Return each line once, without saying whom it concerns."""
+        return list(self._names)
+
+    def attributed(self, processes: int) -> list[str]:
+        """Return each line once, with those whom it concerns among ``processes`` behind it."""
+        return [f"{line} ({_listed([*names], processes)})" for line, names in self._names.items()]
+
+
+def _listed(names: Sequence[str], processes: int) -> str:
+    if len(names) == processes:
+        return "every process"
+    more = len(names) - _MOST_NAMES
+    shown = ", ".join(names[:_MOST_NAMES])
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+@dataclass
+class Examination:
+    """What is known of processes that share a homeserver.yaml before any of them starts.
+
+    Attributes:
+        settings: of each process whose environment could be read, by name.
+        homeserver: homeserver.yaml; empty when it could not be read.
+        problems: what keeps processes from starting.
+        warnings: what works and has a better form.
+    """
+
+    settings: dict[str, Settings] = field(default_factory=dict)
+    homeserver: dict[str, Any] = field(default_factory=dict)
+    problems: Findings = field(default_factory=Findings)
+    warnings: Findings = field(default_factory=Findings)
+
+
+def examine(
+    environs: Mapping[str, Mapping[str, str]],
+    table: Table | None = None,
+    plan: tuple[PlannedWorker, ...] | None = None,
+) -> Examination:
+    """Examine processes, with the rights that Synapse gets: root is dropped here, for good.
+
+    Args:
+        environs: the environment of each process by its name; they may differ in
+            ``SYNAPSE_WORKER`` and ``SYNAPSE_WORKER_NAME`` alone.
+        table: of the Synapse that they run; by default that installed.
+        plan: what ``parse_plan`` returned for their ``SYNAPSE_WORKERS``, when that is known.
+
+    Returns:
+        Everything that was found; whatever keeps a process from starting is among its problems.
+    """
+    found = Examination()
+    table = table or load_table()
+    for name, environ in environs.items():
+        try:
+            found.settings[name] = parse(environ, table, plan)
+        except ConfigError as error:
+            found.problems.add(error.problems, [name])
+    names = list(found.settings)
+    if not names:
+        return found
+    first = found.settings[names[0]]
+    try:
+        found.warnings.add(drop_rights(first), names)
+        found.homeserver = read_homeserver(first.config)
+    except ConfigError as error:
+        found.problems.add(error.problems, names)
+        return found
+    found.warnings.add(dropped(found.homeserver), names)
+    answers = Answers()
+    for name, settings in found.settings.items():
+        found.warnings.add(find_warnings(found.homeserver, settings), [name])
+        found.problems.add(find_problems(found.homeserver, settings, answers), [name])
+    return found
