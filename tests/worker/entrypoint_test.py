@@ -174,7 +174,8 @@ def run(tmp_path: Path, homeserver: dict[str, Any], **variables: str) -> tuple[i
 @pytest.fixture(autouse=True)
 def keep_rights(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that happens to run as root must stay root, or nothing could be cleaned up."""
-    monkeypatch.setattr("worker.__main__.drop_rights", lambda _: [])
+    for module in ("__main__", "examination"):
+        monkeypatch.setattr(f"worker.{module}.drop_rights", lambda _: [])
 
 
 GOOD: dict[str, Any] = yaml.safe_load(WORKERS)

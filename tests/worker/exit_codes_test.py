@@ -15,7 +15,8 @@ from worker.__main__ import main
 def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """A worker's whole environment, in which nothing answers."""
     # A test that runs as root must stay root, or nothing could be cleaned up.
-    monkeypatch.setattr("worker.__main__.drop_rights", lambda _: [])
+    for module in ("__main__", "examination"):
+        monkeypatch.setattr(f"worker.{module}.drop_rights", lambda _: [])
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
