@@ -3,83 +3,17 @@
 import os
 import stat
 import tempfile
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from worker.errors import ConfigError, shown
+from worker.strict_yaml import DocumentError, load
 
 _LARGEST = 10 * 1024 * 1024  # Bytes: far above any homeserver.yaml.
 KEY_FILE_LIMIT = 1024 * 1024  # Bytes of a key, certificate chain, secret or plan.
-_MOST_VALUES = 100_000  # In a document, aliases counted as often as they stand there.
-_DEEPEST = 100
-_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _Loader(_Base):  # type: ignore[misc]
-    """A safe loader that refuses what YAML would silently drop: the first of two equal keys."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key != "<<" and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{key} stands there twice", key_node.start_mark
-                )
-            if isinstance(key, Hashable):
-                seen.add(key)
-        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep)
-        return mapping
-
-
-def _one_line(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-    return f"line {mark.line + 1}: {problem}" if mark else str(problem)
-
-
-def _refuse_unbounded(path: Path, document: Any) -> None:
-    """Refuse what a few aliases make endless: whoever walks through it would never return."""
-    left = _MOST_VALUES
-    waiting = [(document, 0)]
-    while waiting:
-        value, depth = waiting.pop()
-        left -= 1
-        if depth > _DEEPEST:
-            raise ConfigError([f"{path} is nested more than {_DEEPEST} levels deep; flatten it"])
-        if left < 0:
-            raise ConfigError(
-                [f"{path} has more than {_MOST_VALUES} values, aliases expanded; use fewer"]
-            )
-        if isinstance(value, dict):
-            waiting += [(part, depth + 1) for part in value.values()]
-        elif isinstance(value, list):
-            waiting += [(part, depth + 1) for part in value]
-
-
-def read_homeserver(path: Path) -> dict[str, Any]:
-    """Return homeserver.yaml as a mapping.
-
-    Raises:
-        ConfigError: with one line that says why it cannot be used.
-    """
-    data = read_bounded(path, "the configuration", _LARGEST)
-    try:
-        document = yaml.load(data.decode("utf-8-sig"), Loader=_Loader)
-    except UnicodeDecodeError as error:
-        raise ConfigError([f"{path} is not UTF-8: byte {error.start} is wrong"]) from None
-    except yaml.YAMLError as error:
-        raise ConfigError([f"{path} is not YAML: {_one_line(error)}"]) from None
-    except RecursionError:
-        raise ConfigError([f"{path} is nested too deeply; flatten it"]) from None
-    if not isinstance(document, dict):
-        kind = "empty" if document is None else f"a {type(document).__name__}"
-        raise ConfigError([f"{path} is {kind}; it must be a mapping of settings"])
-    _refuse_unbounded(path, document)
-    return document
 
 
 def _kind(mode: int) -> str:
@@ -142,6 +76,27 @@ def _refuse_irregular(path: Path, what: str, mode: int) -> None:
     if not stat.S_ISREG(mode):
         kind = _kind(mode) or "not a regular file"
         raise ConfigError([f"{shown(path)}: {what} is {kind}; give a regular file"])
+
+
+def read_homeserver(path: Path) -> dict[str, Any]:
+    """Return homeserver.yaml as a mapping.
+
+    Raises:
+        ConfigError: with one line that says why it cannot be used.
+    """
+    data = read_bounded(path, "the configuration", _LARGEST)
+    try:
+        document = load(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            [f"{shown(path)}: not UTF-8: byte {error.start} is wrong; save it as UTF-8"]
+        ) from None
+    except DocumentError as error:
+        raise ConfigError([f"{shown(path)}: {error}"]) from None
+    if not isinstance(document, dict):
+        kind = "empty" if document is None else f"a {type(document).__name__}"
+        raise ConfigError([f"{shown(path)} is {kind}; it must be a mapping of settings"])
+    return document
 
 
 def write_text(path: Path, text: str) -> None:

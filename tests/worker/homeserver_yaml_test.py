@@ -1,5 +1,7 @@
 """A homeserver.yaml that cannot be read: each kind by its text."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,19 +18,19 @@ LAUGHS = b"a0: &a0 [x]\n" + b"".join(
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        (b"", "is empty; it must be a mapping of settings"),
-        (b"- a\n", "is a list; it must be a mapping of settings"),
-        (b"text", "is a str; it must be a mapping of settings"),
-        (b"a: 1\na: 2\n", "is not YAML: line 2: a stands there twice"),
-        (b"a: \xff\n", "is not UTF-8: byte 3 is wrong"),
-        (b"a:\n\t- b\n", "is not YAML: line 2: "),
-        (b"a: [1\n", "is not YAML: line "),
-        (b"a: !!python/object/apply:os.system [id]\n", "is not YAML: line 1: "),
-        (b"a: \x00\n", "is not YAML: "),
-        (b"[" * 5000, "is n"),  # YAML's own parser refuses it, in words of its own.
-        (b"a: &a [*a]\n", "is nested more than 100 levels deep; flatten it"),
-        (b"a: " + b"[" * 200 + b"]" * 200, "is nested more than 100 levels deep; flatten it"),
-        (LAUGHS, "has more than 100000 values, aliases expanded; use fewer"),
+        (b"", " is empty; it must be a mapping of settings"),
+        (b"- a\n", " is a list; it must be a mapping of settings"),
+        (b"text", " is a str; it must be a mapping of settings"),
+        (b"a: 1\na: 2\n", ": line 2: a is listed twice; remove one"),
+        (b"a: \xff\n", ": not UTF-8: byte 3 is wrong; save it as UTF-8"),
+        (b"a:\n\t- b\n", ": not YAML: line 2: "),
+        (b"a: [1\n", ": not YAML: line "),
+        (b"a: !!python/object/apply:os.system [id]\n", ": not YAML: line 1: "),
+        (b"a: \x00\n", ": not YAML: "),
+        (b"[" * 5000, ": nested more than 100 levels deep; flatten it"),
+        (b"a: &a [*a]\n", ": line 1: a contains itself by an alias; write it out"),
+        (b"a: " + b"[" * 200 + b"]" * 200, ": nested more than 100 levels deep; flatten it"),
+        (LAUGHS, ": more than 100000 values, aliases and merge keys expanded; use fewer"),
     ],
 )
 def test_an_unusable_homeserver_yaml_gives_one_line(
@@ -40,8 +42,189 @@ def test_an_unusable_homeserver_yaml_gives_one_line(
     with pytest.raises(ConfigError) as caught:
         read_homeserver(path)
     (line,) = caught.value.problems
-    assert line.startswith(f"{path} {problem}")
+    assert line.startswith(f"{path}{problem}")
     assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("x: 2026-02-30", "x looks like a date, but is not a valid one; correct or quote it"),
+        ("x: {y: 2026-13-01}", "x.y looks like a date, but is not a valid one; correct or quote"),
+        ("x: 2001-01-01 00:00:00 +99:99", "x looks like a date, but is not a valid one; correct"),
+        ("x: 0x_", "x looks like an integer, but is not a valid one; correct or quote it"),
+        ("x: !!int foo", "x looks like an integer, but is not a valid one; correct or quote it"),
+        ("x: " + "9" * 4301, "x looks like an integer, but is not a valid one; correct or quote"),
+        ("x: 0x" + "f" * 4000, "x looks like an integer, but is not a valid one; correct or"),
+        ("x: !!float foo", "x looks like a number, but is not a valid one; correct or quote it"),
+        ("x: !!bool foo", "x looks like a boolean, but is not a valid one; correct or quote it"),
+        ("x: !!binary a", "x looks like base64, but is not a valid one; correct or quote it"),
+        ("x: !!timestamp foo", "x looks like a date, but is not a valid one; correct or quote"),
+        ("x: <<", "x looks like a merge key, but is not a valid one; correct or quote it"),
+        ('x: "\\ud800"', "x has half of a surrogate pair; write the character itself"),
+        ("x: !foo bar", "x has a tag that does not fit; remove it, or quote what begins with !"),
+        ("0x_: 1", "a key in the document looks like an integer, but is not a valid one"),
+        ("x: {1: a, 1.0: b}", "1.0 is listed twice; remove one"),
+        ("x: {'<<': a, '<<': b}", "<< is listed twice; remove one"),
+        ("x: &x {y: *x}", "x.y contains itself by an alias; write it out"),
+        ("x: &x {<<: *x}", "x contains itself by an alias; write it out"),
+        ("x: !!str &x {=: *x}", "x.= contains itself by an alias; write it out"),
+        (
+            "? !!str &x {=: *x}\n: y",
+            "a key in the document.= contains itself by an alias; write it",
+        ),
+    ],
+)
+def test_a_value_that_yaml_cannot_make_is_named_by_line_and_setting(
+    tmp_path: Path, text: str, problem: str
+) -> None:
+    """PyYAML answers with the traceback of whatever int() or date() raised."""
+    path = tmp_path / "homeserver.yaml"
+    path.write_text(f"# A comment.\n{text}\n")
+    with pytest.raises(ConfigError) as caught:
+        read_homeserver(path)
+    (line,) = caught.value.problems
+    assert line.startswith(f"{path}: line 2: {problem}")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("x: !!map [a]", "expected a mapping node, but found sequence"),
+        ("x: !!seq {a: b}", "expected a sequence node, but found mapping"),
+        ("x: !!int [1]", "expected a scalar node, but found sequence"),
+        ("x: !!omap {a: b}", "expected a sequence, but found mapping"),
+        ("x: {<<: 1}", "expected a mapping or list of mappings for merging, but found scalar"),
+        ("x: {[a]: b}", "found unhashable key"),
+        ("x: !foo [a]", "found a tag that is not of YAML itself; quote what begins with !"),
+        ("x: *foo", "found undefined alias; quote what begins with *"),
+        ("x: 1\n--- {}", "but found another document"),
+    ],
+)
+def test_a_document_of_a_wrong_form_is_named_by_its_line(
+    tmp_path: Path, text: str, problem: str
+) -> None:
+    """The parser's own message, without the value that it may quote."""
+    path = tmp_path / "homeserver.yaml"
+    path.write_text(f"{text}\n")
+    with pytest.raises(ConfigError) as caught:
+        read_homeserver(path)
+    (line,) = caught.value.problems
+    assert line.startswith(f"{path}: not YAML: line ")
+    assert line.endswith(problem)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "!hunter2",
+        "!!hunter2",
+        "*hunter2",
+        "!hunter2 [x]",
+        "!!int hunter2",
+        "!!bool hunter2",
+        "!!binary hünter2",
+        "%hunter2",
+        "@hunter2",
+        "!h!hunter2 x",
+        "&hunter2 *x",
+        "{hunter2",
+        "'hunter2",
+    ],
+)
+def test_a_password_that_is_not_quoted_is_not_repeated(tmp_path: Path, value: str) -> None:
+    """A password that begins with ! or * is a tag or an alias to YAML; logs are read by many."""
+    path = tmp_path / "homeserver.yaml"
+    path.write_text(f"database: {{args: {{password: {value}}}}}\n")
+    with pytest.raises(ConfigError) as caught:
+        read_homeserver(path)
+    assert "unter2" not in caught.value.problems[0]
+
+
+def test_merge_keys_mean_what_they_mean_to_synapse(tmp_path: Path) -> None:
+    """Several providers often share most of their settings."""
+    path = tmp_path / "homeserver.yaml"
+    path.write_text(
+        """
+x-base: &oidc {idp_id: none, issuer: "https://idp.example/", scopes: [openid]}
+x-more: &more {client_id: synapse, discover: false}
+oidc_providers:
+  - {<<: *oidc, idp_id: one}
+  - <<: [*more, *oidc]
+    idp_id: two
+"""
+    )
+    one, two = read_homeserver(path)["oidc_providers"]
+    assert one == {"idp_id": "one", "issuer": "https://idp.example/", "scopes": ["openid"]}
+    assert two == {
+        "idp_id": "two",
+        "issuer": "https://idp.example/",
+        "scopes": ["openid"],
+        "client_id": "synapse",
+        "discover": False,
+    }
+
+
+def _merges(levels: int, width: int) -> bytes:
+    """Return mappings of which each merges the one before ``width`` times."""
+    text = b"a0: &a0 {x: 1}\n"
+    for n in range(1, levels):
+        text += b"a%d: &a%d {<<: [%s]}\n" % (n, n, b", ".join([b"*a%d" % (n - 1)] * width))
+    return text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        LAUGHS,
+        _merges(40, 2),
+        _merges(12, 100),
+        _merges(90, 10),
+        _merges(2000, 2),
+        b"a: &a {x: 1}\nb: {<<: [" + b"*a, " * 110_000 + b"]}\n",
+        b"a: &a [" + b"x, " * 60_000 + b"]\nb: *a\n",
+        b"x: [" + b"{}," * 3_000_000 + b"]\n",
+        b"- " * 5_000_000,
+        b"x: " + b"[" * 5_000_000,
+        b"{a: " * 2_000_000,
+        b"a: &a0 [x]\n" + b"".join(b"b%d: &a%d [*a%d]\n" % (n, n, n - 1) for n in range(1, 3000)),
+    ],
+    ids=[
+        "aliases",
+        "merges",
+        "wide",
+        "deep",
+        "long",
+        "list",
+        "twice",
+        "flat",
+        "block",
+        "flow",
+        "mappings",
+        "chain",
+    ],
+)
+def test_a_bomb_is_refused_within_a_second_and_little_memory(tmp_path: Path, data: bytes) -> None:
+    """Expanding first and counting afterwards would take all memory before it is refused."""
+    path = tmp_path / "homeserver.yaml"
+    path.write_bytes(data)
+    script = f"""
+import resource
+from pathlib import Path
+from worker.errors import ConfigError
+from worker.files import read_homeserver
+resource.setrlimit(resource.RLIMIT_AS, (400 << 20, 400 << 20))
+try:
+    read_homeserver(Path({str(path)!r}))
+except ConfigError as error:
+    print(*error.problems, resource.getrusage(resource.RUSAGE_SELF).ru_utime, sep="\\n")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60
+    )
+    line, seconds = done.stdout.splitlines()
+    assert "nested more than 100 levels" in line or "more than 100000 values" in line
+    assert float(seconds) < 4  # Of this process alone, the interpreter's start included.
 
 
 def test_a_homeserver_yaml_that_is_too_large_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,99 @@
+"""A document means to the entrypoint what it means to Synapse's loader, PyYAML's safe_load."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hypothesis import HealthCheck, given, settings
+
+from tests.worker.yaml_cases import yaml_bytes, yaml_texts
+from worker.errors import ConfigError
+from worker.files import read_homeserver
+from worker.strict_yaml import DocumentError, load
+
+# What is refused on purpose although Synapse reads it.
+_ON_PURPOSE = (
+    "listed twice",
+    "contains itself",
+    "nested more than",
+    "more than 100000 values",
+    "surrogate",
+)
+
+
+def plain(value: Any) -> Any:
+    """Return ``value`` so that equal means: of equal types, in equal order, NaN equal to NaN."""
+    if isinstance(value, dict):
+        return "dict", [(plain(key), plain(part)) for key, part in value.items()]
+    if isinstance(value, list | tuple):
+        return type(value).__name__, [plain(part) for part in value]
+    if isinstance(value, set):
+        return "set", sorted(map(repr, value))
+    return type(value).__name__, repr(value)
+
+
+def listed(value: Any) -> Any:
+    """Return what `plain` returned, with the tuples of ``!!omap`` as the lists of a file."""
+    if isinstance(value, tuple) and len(value) == 2 and value[0] == "tuple":
+        return "list", listed(value[1])
+    if isinstance(value, tuple | list):
+        return type(value)(listed(part) for part in value)
+    return value
+
+
+def safe_load(text: str) -> tuple[bool, Any]:
+    """Return whether PyYAML loads ``text``, and what."""
+    try:
+        return True, plain(yaml.safe_load(text))
+    except Exception:
+        return False, None
+
+
+@settings(max_examples=600, deadline=None)
+@given(yaml_texts())
+def test_a_document_loads_to_what_synapse_would_load(text: str) -> None:
+    """Merge keys, aliases, dates and odd numbers included."""
+    loads, expected = safe_load(text)
+    try:
+        found = plain(load(text))
+    except DocumentError as error:
+        problem = str(error)
+    else:
+        problem = ""
+    if problem:
+        assert problem.isprintable()
+        assert not loads or any(reason in problem for reason in _ON_PURPOSE), problem
+        return
+    if loads:
+        assert found == expected
+
+
+@settings(max_examples=400, deadline=None)
+@given(yaml_texts())
+def test_what_is_rendered_means_what_was_read(text: str) -> None:
+    """Synapse reads the rendered file, never the mounted one."""
+    try:
+        document = load(text)
+    except DocumentError:
+        return
+    rendered = yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode()
+    assert listed(plain(yaml.safe_load(rendered))) == listed(plain(document))
+
+
+@settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=yaml_bytes())
+def test_any_file_is_read_or_refused_with_one_line(tmp_path: Path, data: bytes) -> None:
+    """Raw bytes, other encodings and other line ends included."""
+    path = tmp_path / "homeserver.yaml"
+    path.write_bytes(data)
+    try:
+        assert isinstance(read_homeserver(path), dict)
+    except ConfigError as error:
+        (line,) = error.problems
+    else:
+        return
+    assert line.startswith(str(path))
+    assert line.isprintable()
+    assert len(line) < len(str(path)) + 400

@@ -1,0 +1,236 @@
+"""Loads YAML to what PyYAML's safe loader, which Synapse uses, makes of it; within limits.
+
+Anything that the safe loader drops without a word, or that would never end, is refused.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+MOST_VALUES = 100_000  # In a document, with aliases and merge keys expanded.
+DEEPEST = 100  # Levels of nesting, with aliases expanded.
+# libyaml is ten times as fast, and refuses a few texts that PyYAML's own parser, Synapse's, takes:
+# those are asked of both.
+_FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_LONGEST_SLOW = 64 * 1024  # Characters; one second.
+
+_TAG = "tag:yaml.org,2002:"
+_MERGE, _VALUE = f"{_TAG}merge", f"{_TAG}value"
+# What plain text of a tag is taken for; quotes make it text.
+_LOOKS_LIKE = {
+    f"{_TAG}binary": "base64",
+    f"{_TAG}bool": "a boolean",
+    f"{_TAG}float": "a number",
+    f"{_TAG}int": "an integer",
+    f"{_TAG}merge": "a merge key",
+    f"{_TAG}timestamp": "a date",
+    f"{_TAG}value": "a default key",
+}
+
+
+class DocumentError(ValueError):
+    """A document that cannot be used.
+
+    Args:
+        problem: what a message says behind the name of the file.
+    """
+
+
+class _Constructor(yaml.constructor.SafeConstructor):
+    """The safe constructor, but its every error is a YAMLError with a line, and quotes no value."""
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            value = super().construct_object(node, deep)
+            if isinstance(value, int | str):
+                # Neither an integer of more than 4300 digits nor half of a surrogate pair can be
+                # written into a rendered file.
+                str(value).encode()
+        except Exception as error:
+            # PyYAML lets out whatever int(), date() and their like raise, with the value in it.
+            if isinstance(error, yaml.YAMLError) and not isinstance(node, yaml.ScalarNode):
+                raise
+            meant = _LOOKS_LIKE.get(node.tag)
+            problem = f"looks like {meant}, but is not a valid one; correct or quote it"
+            if isinstance(error, UnicodeEncodeError) and node.tag == f"{_TAG}str":
+                problem = "has half of a surrogate pair; write the character itself"
+            elif meant is None:
+                problem = "has a tag that does not fit; remove it, or quote what begins with !"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
+        return value
+
+    def construct_undefined(self, node: Any) -> Any:
+        """Refuse a tag without its name, which may be the beginning of a password."""
+        problem = "found a tag that is not of YAML itself; quote what begins with !"
+        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+_Constructor.add_constructor(None, _Constructor.construct_undefined)  # type: ignore[type-var]
+
+
+class _FastLoader(_Constructor, _FAST):  # type: ignore[misc]
+    """By libyaml, where PyYAML has it."""
+
+
+class _SlowLoader(_Constructor, yaml.SafeLoader):
+    """By PyYAML's own parser."""
+
+
+@dataclass(frozen=True)
+class _Size:
+    """How much a node is with everything expanded: values in it, and levels below it."""
+
+    values: int
+    depth: int
+
+
+class _Census:
+    """Measures the composed nodes of a document before any of them is expanded."""
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+        self._sizes: dict[int, _Size | None] = {}  # By identity; None while it is being measured.
+
+    def measure(self, node: Any, name: str) -> _Size:
+        """Return the size of ``node``, the value of the setting ``name``.
+
+        Each node is measured once, however many aliases it has.  An alias comes after what it
+        means, so that this recursion is as deep as the text is nested, not as its expansion is.
+
+        Raises:
+            DocumentError: when it contains itself, is too large, or a key or value is wrong.
+        """
+        if id(node) in self._sizes:
+            known = self._sizes[id(node)]
+            if known is None:
+                raise DocumentError(
+                    f"{_place(node, name)} contains itself by an alias; write it out"
+                )
+            return known
+        self._sizes[id(node)] = None
+        if isinstance(node, yaml.MappingNode):
+            size = self._mapping(node, name)
+        elif isinstance(node, yaml.SequenceNode):
+            size = self._sum([self.measure(part, name) for part in node.value], below=1)
+        else:
+            self._scalar(node, name)
+            size = _Size(1, 0)
+        self._sizes[id(node)] = size
+        return size
+
+    def _scalar(self, node: Any, name: str) -> Any:
+        try:
+            return self._loader.construct_object(node, deep=True)
+        except yaml.YAMLError as error:
+            raise DocumentError(f"{_place(node, name)} {_problem(error)}") from None
+
+    def _mapping(self, node: Any, name: str) -> _Size:
+        seen: set[Hashable] = set()
+        sizes = []
+        keys = f"a key in {name or 'the document'}"
+        for key_node, value_node in node.value:
+            if key_node.tag == _MERGE:
+                sizes += self._merged(value_node, name)
+                continue
+            if isinstance(key_node, yaml.ScalarNode):
+                # PyYAML takes the key = for text.
+                plain = key_node.tag == _VALUE
+                key = key_node.value if plain else self._scalar(key_node, keys)
+                if key in seen:
+                    # Synapse would read the last one alone.
+                    raise DocumentError(
+                        f"line {key_node.start_mark.line + 1}: {key} is listed twice; remove one"
+                    )
+                seen.add(key)
+                part = f"{name}.{key}" if name else str(key)
+            else:
+                sizes.append(self.measure(key_node, keys))
+                part = name
+            sizes.append(self.measure(value_node, part))
+        return self._sum(sizes, below=1)
+
+    def _merged(self, value_node: Any, name: str) -> list[_Size]:
+        """Return the sizes of what a merge key adds; PyYAML refuses what is not a mapping."""
+        many = isinstance(value_node, yaml.SequenceNode)
+        parts = value_node.value if many else [value_node]
+        sizes = [self.measure(part, name) for part in parts]
+        return [_Size(size.values, size.depth - 1 if size.depth else 0) for size in sizes]
+
+    def _sum(self, sizes: list[_Size], below: int) -> _Size:
+        values = 1 + sum(size.values for size in sizes)
+        depth = below + max((size.depth for size in sizes), default=0)
+        _refuse_large(values, depth)
+        return _Size(values, depth)
+
+
+def _refuse_large(values: int, depth: int) -> None:
+    if depth > DEEPEST:
+        raise DocumentError(f"nested more than {DEEPEST} levels deep; flatten it")
+    if values > MOST_VALUES:
+        raise DocumentError(
+            f"more than {MOST_VALUES} values, aliases and merge keys expanded; use fewer"
+        )
+
+
+def _place(node: Any, name: str) -> str:
+    return f"line {node.start_mark.line + 1}: {name or 'the document'}"
+
+
+def _problem(error: yaml.YAMLError) -> str:
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    if "exceeded maximum nesting depth" in problem:  # Of libyaml, which is ten times ours.
+        return f"nested more than {DEEPEST} levels deep; flatten it"
+    if "undefined alias" in problem:
+        return "found undefined alias; quote what begins with *"
+    return str(problem)
+
+
+def _count(loader: Any) -> None:
+    """Refuse a text of too many or too deep values, before any of them takes memory."""
+    nodes = depth = 0
+    try:
+        while loader.check_event():
+            event = loader.get_event()
+            if isinstance(event, yaml.NodeEvent):
+                nodes += 1
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            _refuse_large(nodes // 2, depth)  # A mapping has a key for each value.
+    finally:
+        loader.dispose()
+
+
+def _load(text: str, kind: Any) -> Any:
+    _count(kind(text))
+    loader = kind(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _Census(loader).measure(node, "")
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def load(text: str) -> Any:
+    """Return the one document of ``text``; None for none.
+
+    Raises:
+        DocumentError: with what a message says behind the name of the file.
+    """
+    try:
+        try:
+            return _load(text, _FastLoader)
+        except yaml.YAMLError:
+            if len(text) > _LONGEST_SLOW:
+                raise
+            return _load(text, _SlowLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}: " if mark else ""
+        raise DocumentError(f"not YAML: {line}{_problem(error)}") from None
