@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 _SHORT = 4  # Characters below which only a whole word is taken for the value.
-_WINDOW = 6  # Characters of a part of a longer value: messages are cut off in its middle.
+_CUT = 6  # Characters of the beginning or end of a value, in whose middle a message is cut off.
 
 
 def _base64_forms(data: bytes) -> Iterator[str]:
@@ -41,20 +41,35 @@ def _forms(value: Any) -> set[str]:
     return {form for form in forms if form.strip()}
 
 
+def _extended(text: str, form: str) -> Iterator[tuple[int, int]]:
+    """Yield where the beginning or the end of ``form`` is in ``text``, which was cut off there."""
+    for match in re.finditer(re.escape(form[:_CUT]), text):
+        end = match.end()
+        while text[end : end + 1] == form[end - match.start() : end - match.start() + 1] != "":
+            end += 1
+        yield match.start(), end
+    for match in re.finditer(re.escape(form[-_CUT:]), text):
+        start = match.start()
+        while start and text[start - 1] == form[-(match.end() - start) - 1]:
+            start -= 1
+            if match.end() - start == len(form):
+                break
+        yield start, match.end()
+
+
 def _spans(text: str, form: str) -> Iterator[tuple[int, int]]:
-    """Yield where ``form``, or a part of it, is in ``text``."""
-    if len(form) < _SHORT:
-        for match in re.finditer(rf"(?<!\w){re.escape(form)}(?!\w)", text):
+    """Yield where ``form``, a word of it, its beginning or its end is in ``text``."""
+    words = [form] if len(form) < _SHORT else []
+    if len(form) >= _SHORT:
+        for match in re.finditer(re.escape(form), text):
             yield match.span()
-        return
-    for match in re.finditer(re.escape(form), text):
-        yield match.span()
-    if len(form) < _WINDOW + 2:
-        return
-    parts = {form[start : start + _WINDOW] for start in range(len(form) - _WINDOW + 1)}
-    for start in range(len(text) - _WINDOW + 1):
-        if text[start : start + _WINDOW] in parts:
-            yield start, start + _WINDOW
+        # Of a connection string that it cannot parse, libpq quotes a word.
+        words += [word for word in re.split(r"[\s=:;,&@/'\"]+", form) if len(word) >= _SHORT]
+    if len(form) >= _CUT + 2:
+        yield from _extended(text, form)
+    for word in words:
+        for match in re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", text):
+            yield match.span()
 
 
 def without_values(text: str, values: Iterable[Any], mask: str) -> str:

@@ -57,12 +57,14 @@ class Site:
             "SYNAPSE_FEDERATION_TLS": "off",
             "SYNAPSE_WORKER": "synapse.app.homeserver",
         }
+        if root:
+            environ["HOME"] = "/root"
         files = {"/data": self.folder / "data"}
         inside = enter(self.image, self.folder / "root", mounts, environ | variables, files)
         if root:
             # As an engine does for `--user 0`: root's own home, and the right to leave it.
             user = inside.index("--unshare-user")
-            inside[user : user + 5] = ["--setenv", "HOME", "/root"]
+            del inside[user : user + 5]
             rights = inside.index("--cap-drop") + 2
             inside[rights:rights] = ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
         return [*inside, *entrypoint(self.image), *arguments]

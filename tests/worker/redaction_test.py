@@ -218,6 +218,7 @@ def test_basic_authentication_is_seen_wherever_the_password_begins(lead: str) ->
         (7, "line 7 of 17", f"line {MASK} of 17"),
         (True, "True is not a password", "True is not a password"),
         ("synapse", "no user synapse", f"no user {MASK}"),
+        ("it is 'postgres'", "PostgreSQL at postgres.local", f"PostgreSQL at {MASK}.local"),
     ],
 )
 def test_short_secrets_do_not_tear_words_apart(secret: object, text: str, left: str) -> None:
