@@ -7,14 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from worker.documents import SECRET_FILE, derives_secret, documents, shared_document
+# Each verb imports what it needs: `healthcheck` runs every few seconds in each container.
 from worker.errors import ConfigError, NotReadyError, ReportedError, shown
-from worker.examination import examine
-from worker.files import read_homeserver, write_documents, write_text
 from worker.launch import choose_cpus, drop_rights, exec_synapse
 from worker.settings import LONGEST_WAIT, Settings, parse
 from worker.signals import end_on_signals, run
-from worker.worker_types import load_table
 
 Environ = Mapping[str, str]
 _USAGE = {
@@ -35,6 +32,8 @@ def _say(line: str) -> None:
 
 def _prepare(environ: Environ) -> tuple[Settings, dict[str, Any]]:
     """Read and check everything, with the rights that Synapse gets."""
+    from worker.examination import examine
+
     found = examine({"": environ})
     for line in found.warnings.lines():
         _say(f"warning: {line}")
@@ -45,6 +44,9 @@ def _prepare(environ: Environ) -> tuple[Settings, dict[str, Any]]:
 
 def _render(homeserver: Mapping[str, Any], settings: Settings) -> list[Path]:
     """Write what Synapse reads; return the documents."""
+    from worker.documents import SECRET_FILE, derives_secret, documents
+    from worker.files import write_documents, write_text
+
     if derives_secret(homeserver, settings):
         from worker.replication_secret import derived_secret
 
@@ -55,6 +57,7 @@ def _render(homeserver: Mapping[str, Any], settings: Settings) -> list[Path]:
 
 def _wait(homeserver: Mapping[str, Any], settings: Settings, seconds: float) -> None:
     from worker.asking import wait
+    from worker.documents import shared_document
     from worker.probes import around, without_secrets_of
 
     document = shared_document(homeserver, settings)
@@ -84,6 +87,7 @@ def _check(environ: Environ, _: Sequence[str]) -> int:
 def _print_config(environ: Environ, _: Sequence[str]) -> int:
     import yaml
 
+    from worker.documents import documents
     from worker.redaction import masked
 
     settings, homeserver = _prepare(environ)
@@ -95,13 +99,16 @@ def _print_config(environ: Environ, _: Sequence[str]) -> int:
 
 def _healthcheck(environ: Environ, arguments: Sequence[str]) -> int:
     from worker.asking import READY_SECONDS, ask
-    from worker.probes import around, itself, without_secrets_of
+    from worker.health import itself
 
     settings = parse(environ)
     drop_rights(settings)  # What Synapse may not read, nobody reads for it.
     if not arguments:
         problems = ask([itself(settings)], READY_SECONDS)
     else:
+        from worker.files import read_homeserver
+        from worker.probes import around, without_secrets_of
+
         rendered = settings.runtime / "homeserver.yaml"
         # Before there is one, the process itself is not up.
         document = read_homeserver(rendered) if os.path.exists(rendered) else {}
@@ -131,6 +138,8 @@ def _wait_verb(environ: Environ, arguments: Sequence[str]) -> int:
 
 def _doctor(environ: Environ, arguments: Sequence[str]) -> int:
     from worker.doctor import MAIN, ask_synapse_for_each, describe, environs, planned, read_plan
+    from worker.examination import examine
+    from worker.worker_types import load_table
 
     text = read_plan(arguments[0])
     try:

@@ -1,4 +1,4 @@
-"""What to ask the processes around this one: database, Redis, main, and this one itself.
+"""What to ask the processes around this one: database, Redis and the main process.
 
 A probe takes any document that YAML can hold, and answers with one line at most; the deadline is
 ``asking``'s.
@@ -16,6 +16,7 @@ from typing import Any
 from worker.asking import Probe
 from worker.documents import Document, read_secret
 from worker.errors import shown
+from worker.health import reason_of, status_of
 from worker.listeners import location
 from worker.secret_files import read_secret_file
 from worker.settings import Settings
@@ -40,22 +41,6 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _status(
-    connection: http.client.HTTPConnection, path: str, headers: Mapping[str, str] = {}
-) -> int:
-    """Return the status that a GET of ``path`` is answered with."""
-    try:
-        connection.request("GET", path, headers=dict(headers))
-        return connection.getresponse().status
-    finally:
-        connection.close()
-
-
-def _reason(error: Exception) -> str:
-    lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
 def _wrong(option: str, value: object, remedy: str) -> Probe:
     """Return a probe of a service that nobody can ask, because of an option.
 
@@ -69,23 +54,6 @@ def _wrong(option: str, value: object, remedy: str) -> Probe:
 
 def _is_port(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536
-
-
-def itself(settings: Settings) -> Probe:
-    """Return the probe of this container's Synapse, at its health port."""
-    address = settings.bind_addresses[0]
-    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
-    port = settings.ports["health"]
-    name = f"{settings.worker.app} at {local} port {port}"
-
-    def ask() -> str:
-        try:
-            status = _status(http.client.HTTPConnection(local, port), "/health")
-        except (OSError, http.client.HTTPException) as error:
-            return f"{name} does not answer: {_reason(error)}"
-        return "" if status == http.client.OK else f"{name} answers /health with {status}"
-
-    return Probe(name, ask)
 
 
 def databases(document: Document) -> Iterator[Probe]:
@@ -129,7 +97,7 @@ def _postgres(option: str, given: Any) -> Probe:
             finally:
                 connection.close()
         except psycopg2.Error as error:
-            return f"{name} does not answer: {_reason(error)}"
+            return f"{name} does not answer: {reason_of(error)}"
         return ""
 
     return Probe(name, ask)
@@ -176,7 +144,7 @@ def _ask_redis(name: str, config: Mapping[str, Any], host: str, port: int) -> st
             if not answer.startswith(b"-"):
                 answer = _say(connection, "PING")
     except OSError as error:
-        return f"{name} does not answer: {_reason(error)}"
+        return f"{name} does not answer: {reason_of(error)}"
     if answer.startswith(b"+PONG"):
         return ""
     if not answer:
@@ -184,7 +152,7 @@ def _ask_redis(name: str, config: Mapping[str, Any], host: str, port: int) -> st
     text = answer.decode("utf-8", "replace").strip()
     if text.startswith("-"):
         return f"{name} refuses: {text[1:]}"
-    return f"{name} is not a Redis: it answers PING with {shown(text)!r}"
+    return f"{name} is not a Redis: it answers PING with {text[:80]!r}"
 
 
 def _redis_socket(config: Mapping[str, Any], host: str, port: int) -> socket.socket:
@@ -256,13 +224,13 @@ def main_process(document: Document, settings: Settings) -> Iterator[Probe]:
             )
         headers = {"Authorization": f"Bearer {secret}"} if secret else {}
         try:
-            status = _status(
+            status = status_of(
                 _UnixConnection(path) if path else http.client.HTTPConnection(str(host), port),
                 _ASK_SECRET.format(secrets.token_hex(8)),
                 headers,
             )
         except (OSError, http.client.HTTPException) as error:
-            return f"{name} does not answer: {_reason(error)}"
+            return f"{name} does not answer: {reason_of(error)}"
         if status == http.client.INTERNAL_SERVER_ERROR:
             return (
                 f"{name} refuses the replication secret; give every process the same signing.key, "

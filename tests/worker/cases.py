@@ -25,6 +25,13 @@ _VALUES = st.recursive(
     ),
     max_leaves=12,
 )
+
+
+def values() -> st.SearchStrategy[Any]:
+    """Anything that YAML can hold, small."""
+    return _VALUES
+
+
 # What the entrypoint itself reads or writes, and a few that only Synapse's parser reads.
 _KEYS = st.sampled_from(
     sorted(

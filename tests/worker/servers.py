@@ -1,0 +1,108 @@
+"""Small servers that answer badly or never, and the probes of what is on loopback."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from worker.asking import Probe
+from worker.probes import main_process, redis
+from worker.settings import Settings, parse
+
+Behaviour = Callable[[socket.socket], None]
+
+
+def settings(**variables: str) -> Settings:
+    """Parse ``variables`` over a request for a pusher beside a main process on loopback."""
+    base = {"SYNAPSE_WORKER": "synapse.app.pusher", "SYNAPSE_REPLICATION_HOST": "127.0.0.1"}
+    return parse(base | variables)
+
+
+def closed_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def server(behaviour: Behaviour) -> Iterator[int]:
+    """Serve each connection with ``behaviour`` on loopback, until the end; yield the port."""
+    connections = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connections.append(listener.accept()[0])
+                    threading.Thread(target=quietly, args=[connections[-1]], daemon=True).start()
+
+        def quietly(connection: socket.socket) -> None:
+            with contextlib.suppress(OSError):
+                behaviour(connection)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        for connection in connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+
+
+def silent(connection: socket.socket) -> None:
+    """Read everything and say nothing."""
+    while connection.recv(4096):
+        pass
+
+
+def deaf(_: socket.socket) -> None:
+    """Accept, and read nothing."""
+    time.sleep(60)
+
+
+def dripping(connection: socket.socket) -> None:
+    """Send one byte now and then, and never a whole line."""
+    while True:
+        connection.sendall(b"H")
+        time.sleep(0.2)
+
+
+def endless(connection: socket.socket) -> None:
+    """Send without an end, and never a whole line."""
+    while True:
+        connection.sendall(b"x" * 65536)
+
+
+def dripping_headers(connection: socket.socket) -> None:
+    """Begin an HTTP answer that gets one more header now and then."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        connection.sendall(b"X: y\r\n")
+        time.sleep(0.2)
+
+
+def saying(answer: bytes) -> Behaviour:
+    """Return what answers anything with ``answer``, and then closes."""
+
+    def behaviour(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(answer)
+        connection.shutdown(socket.SHUT_WR)
+        connection.recv(4096)
+
+    return behaviour
+
+
+def redis_at(port: int, **more: Any) -> list[Probe]:
+    """Return the probe of a Redis on loopback, with ``more`` in its configuration."""
+    return list(redis({"redis": {"enabled": True, "host": "127.0.0.1", "port": port} | more}))
+
+
+def main_at(port: int, **more: Any) -> list[Probe]:
+    """Return the probe of a main process on loopback, with ``more`` in homeserver.yaml."""
+    where = {"main": {"host": "127.0.0.1", "port": port}}
+    return list(main_process({"instance_map": where} | more, settings()))
