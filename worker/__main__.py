@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 # Each verb imports what it needs: `healthcheck` runs every few seconds in each container.
-from worker.errors import ConfigError, NotReadyError, ReportedError, shown
+from worker.errors import ConfigError, NotReadyError, ReportedError, one_line, shown
 from worker.launch import choose_cpus, drop_rights, exec_synapse
 from worker.settings import LONGEST_WAIT, Settings, parse
 from worker.signals import end_on_signals, run
@@ -27,7 +27,7 @@ _USAGE = {
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(one_line(line), file=sys.stderr, flush=True)
 
 
 def _prepare(environ: Environ) -> tuple[Settings, dict[str, Any]]:

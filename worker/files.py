@@ -1,5 +1,6 @@
 """Reads homeserver.yaml, and writes the rendered documents whole or not at all."""
 
+import errno
 import os
 import stat
 import tempfile
@@ -47,6 +48,8 @@ def read_bounded(path: Path, what: str, limit: int) -> bytes:
         with open(handle, "rb") as file:
             _refuse_irregular(path, what, os.fstat(handle).st_mode)
             data = file.read(limit + 1)
+            if data is None:  # Some files of /proc have nothing until something happens.
+                raise BlockingIOError(errno.EAGAIN, "it has no content yet")
     except (FileNotFoundError, NotADirectoryError):
         raise ConfigError([f"{shown(path)}: {what} is missing; mount it"]) from None
     except PermissionError:

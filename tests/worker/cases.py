@@ -117,3 +117,128 @@ def environs() -> st.SearchStrategy[dict[str, str]]:
             "UID": _mostly("991"),
         },
     )
+
+
+def yaml_values() -> st.SearchStrategy[Any]:
+    """Whatever a setting of homeserver.yaml can hold."""
+    return _VALUES
+
+
+_HOSTILE = st.one_of(
+    _TEXTS,
+    st.sampled_from(
+        [
+            "9" * 400,
+            "/" + "a" * 300,
+            "/" + "a/" * 3000,
+            "/proc/self/mem",
+            "/dev/zero",
+            "-1",
+            "0",
+            "0x" + "f" * 2000,
+            "٣",
+            "\udcff",
+            "/a\udcff",
+            "a,b,,c",
+            "::,0.0.0.0",
+            "10.0.0.5:9093",
+            "[::1]",
+            "https://a/",
+            "\n",
+            " ",
+        ]
+    ),
+)
+_VARIABLES = (
+    "GID",
+    "SYNAPSE_BIND_ADDRESSES",
+    "SYNAPSE_CONFIG_PATH",
+    "SYNAPSE_CPU_AFFINITY",
+    "SYNAPSE_DATA_DIR",
+    "SYNAPSE_FEDERATION_TLS",
+    "SYNAPSE_HOSTNAME",
+    "SYNAPSE_JEMALLOC",
+    "SYNAPSE_LOG_FORMAT",
+    "SYNAPSE_LOG_LEVEL",
+    "SYNAPSE_MEDIA_DIR",
+    "SYNAPSE_REPLICATION_HOST",
+    "SYNAPSE_REPLICATION_SECRET",
+    "SYNAPSE_REPLICATION_SECRET_FILE",
+    "SYNAPSE_REPORT_STATS",
+    "SYNAPSE_RUNTIME_DIR",
+    "SYNAPSE_SERVER_NAME",
+    "SYNAPSE_UNIX_SOCKETS",
+    "SYNAPSE_WAIT_SECONDS",
+    "SYNAPSE_WORKER",
+    "SYNAPSE_WORKERS",
+    "SYNAPSE_WORKER_NAME",
+    "UID",
+)
+
+
+def wild_environs() -> st.SearchStrategy[dict[str, str]]:
+    """Environments in which a few variables hold anything that a process can be given."""
+    wild = st.dictionaries(st.sampled_from(_VARIABLES), _HOSTILE, min_size=1, max_size=3)
+    return st.builds(lambda tame, odd: tame | odd, environs(), wild)
+
+
+_TAGS = st.sampled_from(
+    "!!int !!float !!bool !!null !!str !!binary !!timestamp !!map !!seq !!set !!omap !!pairs "
+    "!!merge !own !!python/name:os.system !<x>".split()
+)
+_ODD_SCALARS = st.sampled_from(
+    "2026-02-30 0x_ 0b 0o9 1__0 -.inf .nan 1e999 190:20:30 ~ = << 2026-11-25T25:61:61Z 0777 y no "
+    "' \" *a &a *b -".split()
+) | st.sampled_from(["? a", "9" * 5000])
+
+
+def documents_as_text() -> st.SearchStrategy[str]:
+    """Texts that use all of YAML, most of them well formed."""
+    plain = st.text(max_size=8).map(repr) | _ODD_SCALARS | st.integers().map(str)
+    leaf = st.builds(
+        lambda tag, anchor, text: " ".join(filter(None, [tag, anchor, text])),
+        st.just("") | _TAGS,
+        st.sampled_from(["", "", "&a", "&b"]),
+        plain,
+    )
+    keys = st.sampled_from(["a", "b", "database", "redis", "<<", "server_name", "instance_map"])
+    node = st.recursive(
+        leaf | st.sampled_from(["*a", "*b"]),
+        lambda inner: st.one_of(
+            st.builds("{} [{}]".format, st.just("") | _TAGS, st.lists(inner).map(", ".join)),
+            st.builds(
+                "{} {{{}}}".format,
+                st.sampled_from(["", "&a", "&b"]) | _TAGS,
+                st.lists(st.builds("{}: {}".format, keys, inner), max_size=4).map(", ".join),
+            ),
+        ),
+        max_leaves=10,
+    )
+    line = st.builds("{}: {}\n".format, keys | _ODD_SCALARS, node)
+    return st.builds(
+        lambda lines, good: (WORKERS if good else "") + "".join(lines),
+        st.lists(line, max_size=5),
+        st.booleans(),
+    )
+
+
+def plans() -> st.SearchStrategy[str]:
+    """Plans of workers: most of them nearly right, some long, some anything."""
+    name = st.sampled_from(["", "", "a=", "b=", "main=", "1=", "=", "a b="])
+    role = st.one_of(
+        *[st.sampled_from([*_TABLE.roles])] * 4,
+        st.lists(st.sampled_from([*_TABLE.roles]), min_size=2, max_size=3).map("+".join),
+        _NAMES,
+    )
+    count = st.sampled_from(["", "", "", ":2", ":0", ":500", ":501", ":" + "9" * 400, ":x", ":"])
+    hosts = ["host", "10.0.0.5", "10.0.0.5:9093", "::1", "[::1]", "fd00::7", "", "a b", "a" * 300]
+    host = st.just("") | st.sampled_from(hosts).map("@{}".format)
+    entry = st.builds("{}{}{}{}".format, name, role, count, host)
+    separator = st.sampled_from([", ", ",", "\n", " # why\n", "\r\n", ";", "\u2028"])
+    grammar = st.builds(
+        lambda entries, by: by.join(entries), st.lists(entry, max_size=6), separator
+    )
+    long = st.builds(
+        lambda text, times: text * times, st.just("pusher,") | _TEXTS, st.integers(0, 900)
+    )
+    return st.one_of(grammar, grammar, grammar, long, _TEXTS)

@@ -1,0 +1,85 @@
+"""Fuzzing: the environment and homeserver.yaml, structured and as raw bytes."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.site import WORKERS
+from tests.worker.cases import documents_as_text, environs, homeservers, wild_environs
+from tests.worker.fuzzing import SECRET, Tally, answer, many, site
+
+_PUSHER = {"SYNAPSE_WORKER": "synapse.app.pusher", "SYNAPSE_REPLICATION_HOST": "main"}
+_SECRETS = ("registration_shared_secret", "macaroon_secret_key", "form_secret")
+
+
+def test_any_environment(folder: Path, tally: Tally) -> None:
+    """Every variable is the operator's, and any of them may hold a secret by mistake."""
+    mounted = site(folder)
+    (folder / "data/homeserver.yaml").write_text(WORKERS)
+
+    @many()
+    @given(
+        environ=wild_environs(), verb=st.sampled_from(["print-config", "start", "wait", "generate"])
+    )
+    def check(environ: dict[str, str], verb: str) -> None:
+        # Waiting for what is not there is tested elsewhere: here it would take all the time.
+        environ = mounted | environ | {"SYNAPSE_WAIT_SECONDS": "0"}
+        arguments = [verb, "0"] if verb == "wait" else [verb]
+        status, out, _ = answer(arguments, environ, tally)
+        if status == 0 and verb == "print-config":
+            assert all(isinstance(part, dict) for part in yaml.safe_load_all(out))
+
+    check()
+    tally.must_have_seen(0, 2)
+
+
+def test_any_settings(folder: Path, tally: Tally) -> None:
+    """Documents that are nearly right, in environments that are nearly right."""
+    mounted = site(folder)
+
+    @many()
+    @given(homeserver=homeservers(), environ=environs())
+    def check(homeserver: dict[Any, Any], environ: dict[str, str]) -> None:
+        homeserver = homeserver | dict.fromkeys(_SECRETS, SECRET)
+        text = yaml.dump(homeserver, Dumper=yaml.CSafeDumper, allow_unicode=True)
+        (folder / "data/homeserver.yaml").write_text(text)
+        status, out, _ = answer(["print-config"], mounted | environ, tally, planted=True)
+        if status == 0:
+            parts = yaml.load_all(out, Loader=yaml.CSafeLoader)
+            assert all(isinstance(part, dict) for part in parts)
+
+    check()
+    tally.must_have_seen(0, 2)
+
+
+def test_any_yaml(folder: Path, tally: Tally) -> None:
+    """Text that uses all of YAML: tags, anchors, merges, odd scalars."""
+    mounted = site(folder)
+
+    @many()
+    @given(text=documents_as_text())
+    def check(text: str) -> None:
+        (folder / "data/homeserver.yaml").write_text(text, errors="surrogatepass")
+        answer(["print-config"], mounted | _PUSHER, tally)
+
+    check()
+    tally.must_have_seen(0, 2)
+
+
+def test_any_bytes(folder: Path, tally: Tally) -> None:
+    """A file that was cut off, overwritten, or is not what its name says."""
+    mounted = site(folder)
+    valid = WORKERS.encode()
+
+    @many()
+    @given(data=st.binary(max_size=200), place=st.integers(0, len(valid)), inside=st.booleans())
+    def check(data: bytes, place: int, inside: bool) -> None:
+        whole = valid[:place] + data + valid[place:] if inside else data
+        (folder / "data/homeserver.yaml").write_bytes(whole)
+        answer(["print-config"], mounted | _PUSHER, tally)
+
+    check()
+    tally.must_have_seen(0, 2)
