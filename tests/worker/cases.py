@@ -182,46 +182,6 @@ def wild_environs() -> st.SearchStrategy[dict[str, str]]:
     return st.builds(lambda tame, odd: tame | odd, environs(), wild)
 
 
-_TAGS = st.sampled_from(
-    "!!int !!float !!bool !!null !!str !!binary !!timestamp !!map !!seq !!set !!omap !!pairs "
-    "!!merge !own !!python/name:os.system !<x>".split()
-)
-_ODD_SCALARS = st.sampled_from(
-    "2026-02-30 0x_ 0b 0o9 1__0 -.inf .nan 1e999 190:20:30 ~ = << 2026-11-25T25:61:61Z 0777 y no "
-    "' \" *a &a *b -".split()
-) | st.sampled_from(["? a", "9" * 5000])
-
-
-def documents_as_text() -> st.SearchStrategy[str]:
-    """Texts that use all of YAML, most of them well formed."""
-    plain = st.text(max_size=8).map(repr) | _ODD_SCALARS | st.integers().map(str)
-    leaf = st.builds(
-        lambda tag, anchor, text: " ".join(filter(None, [tag, anchor, text])),
-        st.just("") | _TAGS,
-        st.sampled_from(["", "", "&a", "&b"]),
-        plain,
-    )
-    keys = st.sampled_from(["a", "b", "database", "redis", "<<", "server_name", "instance_map"])
-    node = st.recursive(
-        leaf | st.sampled_from(["*a", "*b"]),
-        lambda inner: st.one_of(
-            st.builds("{} [{}]".format, st.just("") | _TAGS, st.lists(inner).map(", ".join)),
-            st.builds(
-                "{} {{{}}}".format,
-                st.sampled_from(["", "&a", "&b"]) | _TAGS,
-                st.lists(st.builds("{}: {}".format, keys, inner), max_size=4).map(", ".join),
-            ),
-        ),
-        max_leaves=10,
-    )
-    line = st.builds("{}: {}\n".format, keys | _ODD_SCALARS, node)
-    return st.builds(
-        lambda lines, good: (WORKERS if good else "") + "".join(lines),
-        st.lists(line, max_size=5),
-        st.booleans(),
-    )
-
-
 def plans() -> st.SearchStrategy[str]:
     """Plans of workers: most of them nearly right, some long, some anything."""
     name = st.sampled_from(["", "", "a=", "b=", "main=", "1=", "=", "a b="])

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.site import WORKERS
-from tests.worker.cases import documents_as_text, environs, homeservers, wild_environs
+from tests.worker.cases import environs, homeservers, wild_environs
 from tests.worker.fuzzing import SECRET, Tally, answer, many, site
+from tests.worker.yaml_cases import yaml_bytes
 
 _PUSHER = {"SYNAPSE_WORKER": "synapse.app.pusher", "SYNAPSE_REPLICATION_HOST": "main"}
 _SECRETS = ("registration_shared_secret", "macaroon_secret_key", "form_secret")
@@ -56,13 +57,14 @@ def test_any_settings(folder: Path, tally: Tally) -> None:
 
 
 def test_any_yaml(folder: Path, tally: Tally) -> None:
-    """Text that uses all of YAML: tags, anchors, merges, odd scalars."""
+    """Text that uses all of YAML, alone and behind settings that are right."""
     mounted = site(folder)
 
     @many()
-    @given(text=documents_as_text())
-    def check(text: str) -> None:
-        (folder / "data/homeserver.yaml").write_text(text, errors="surrogatepass")
+    @given(data=yaml_bytes(), behind=st.booleans())
+    def check(data: bytes, behind: bool) -> None:
+        whole = WORKERS.encode() + data if behind else data
+        (folder / "data/homeserver.yaml").write_bytes(whole)
         answer(["print-config"], mounted | _PUSHER, tally)
 
     check()
