@@ -18,6 +18,8 @@ from worker.documents import Document, read_secret
 from worker.errors import shown
 from worker.health import reason_of, status_of
 from worker.listeners import location
+from worker.quoted import without_values
+from worker.redaction import MASK
 from worker.secret_files import read_secret_file
 from worker.settings import Settings
 
@@ -149,7 +151,8 @@ def _ask_redis(name: str, config: Mapping[str, Any], host: str, port: int) -> st
         return ""
     if not answer:
         return f"{name} does not answer: the connection was closed"
-    text = answer.decode("utf-8", "replace").strip()
+    # An old Redis quotes the arguments of a command that it does not know.
+    text = without_values(answer.decode("utf-8", "replace").strip(), [password or ""], MASK)
     if text.startswith("-"):
         return f"{name} refuses: {text[1:]}"
     return f"{name} is not a Redis: it answers PING with {text[:80]!r}"
