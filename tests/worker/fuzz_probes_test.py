@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from tests.worker.cases import yaml_values
 from tests.worker.fuzzing import SECRET, Tally, many
 from worker.asking import ask
-from worker.probes import around, itself, without_secrets_of
+from worker.health import itself
+from worker.probes import around, without_secrets_of
 from worker.settings import parse
 
 _SECONDS = 1.0
