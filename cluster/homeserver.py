@@ -249,6 +249,11 @@ class Homeserver:
         except (urllib.error.URLError, OSError):
             return False
 
+    def query(self, statement: str) -> list[str]:
+        """Return the rows of one SQL statement in its database, columns joined by ``|``."""
+        address = self.address(_POSTGRES)
+        return services.query(self._parts.services, self._folder, address, statement)
+
     def stop(self) -> dict[str, int]:
         """Stop everything in the documented order; return the exit status of each process."""
         order = ["nginx", *(worker.name for worker in self.workers), "main", "redis", "postgres"]

@@ -102,6 +102,23 @@ def postgres(
     return process
 
 
+def query(root: Path, folder: Path, address: str, statement: str) -> list[str]:
+    """Return the rows of one SQL statement, the columns of each joined by ``|``.
+
+    Raises:
+        subprocess.CalledProcessError: when PostgreSQL refuses it.
+    """
+    command = ["psql", "-h", address, "-U", "synapse", "-d", "synapse", "-v", "ON_ERROR_STOP=1"]
+    done = subprocess.run(
+        [*enter(root, folder / "postgres"), *command, "-Atqc", statement],
+        text=True,
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    return done.stdout.splitlines()
+
+
 def redis(
     root: Path, folder: Path, address: str, tls: Path | None = None, password: str = ""
 ) -> Process:

@@ -15,13 +15,25 @@ PORTS = {
 FEATURES = {
     "health_resource": (78, 0),  # `health` may be named among a listener's resources.
     "instance_map_main": (84, 0),  # Workers find main there; before, by worker_replication_host.
+    "quarantined_media_replicated": (159, 0),  # A worker that quarantines tells the others.
     "secret_path": (126, 0),  # worker_replication_secret_path
     "tcp_replication": (0, 66),  # Workers may hear of events from main's port, without Redis.
     "unix_sockets": (89, 0),  # For replication; for clients since 1.81.
     "worker_tls": (72, 0),  # Before, a worker's TLS listener answered in the clear.
 }
 
-def _role(doc, resources = [], routes = [], stream = "", duty = "", legacy = "", many = True, since = 0):
+def _role(
+        doc,
+        resources = [],
+        routes = [],
+        stream = "",
+        duty = "",
+        legacy = "",
+        many = True,
+        since = 0,
+        also_writes = "",
+        also_needs = "",
+        main_writes = False):
     """One duty that a worker can take off the main process.
 
     Args:
@@ -33,14 +45,22 @@ def _role(doc, resources = [], routes = [], stream = "", duty = "", legacy = "",
         legacy: the older shared setting whose `false` gives the duty to the old application.
         many: whether several workers may have it.
         since: the first minor release 1.x with its stream; 0 for all that are supported.
+        also_writes: the stream of another role that it must write too, since it serves what
+            writes there.
+        also_needs: the feature without which it must not.
+        main_writes: whether the main process must write its stream too: it runs the updates of the
+            database, wherever run_background_tasks_on points, and one of them writes there.
 
     Returns:
         The row.
     """
     return {
+        "also_needs": also_needs,
+        "also_writes": also_writes,
         "doc": doc,
         "duty": duty,
         "legacy": legacy,
+        "main_writes": main_writes,
         "many": many,
         "resources": resources,
         "routes": routes,
@@ -197,6 +217,8 @@ ROLES = {
             "^/_synapse/admin/v1/users/.*/media$",
         ],
         duty = "media_instance_running_background_jobs",
+        also_writes = "quarantined_media_changes",
+        also_needs = "quarantined_media_replicated",
     ),
     "presence": _role(
         "keeps presence",
@@ -230,6 +252,7 @@ ROLES = {
         ],
         stream = "quarantined_media_changes",
         since = 152,
+        main_writes = True,
     ),
     "receipts": _role(
         "writes receipts",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from worker.databases import database_problems
-from worker.duties import duty_problems
+from worker.duties import duty_problems, main_writer_problems, quarantine_warnings
 from worker.errors import ConfigError
 from worker.files import KEY_FILE_LIMIT, read_bounded
 from worker.listeners import has_tls, uses_tcp
@@ -176,8 +176,10 @@ def find_problems(
     )
     if plan is not None:
         problems += answers.once("plan", lambda: contradictions(homeserver, plan, settings.table))
-    elif not worker.main:
-        problems += duty_problems(homeserver, settings)
+    else:
+        problems += main_writer_problems(homeserver, settings)
+        if not worker.main:
+            problems += duty_problems(homeserver, settings)
     if not homeserver.get("signing_key"):
         # The main process would invent a key, and with it another server.
         problems += answers.once("key", lambda: _signing_key(data / "signing.key"))
@@ -222,6 +224,7 @@ def find_warnings(homeserver: Mapping[str, Any], settings: Settings) -> list[str
             f"{settings.ports['tcp_replication']}, whose clients nothing checks; let nobody else "
             "reach it"
         )
+    found += quarantine_warnings(homeserver, settings)
     if settings.secret_off:
         found.append(
             "SYNAPSE_REPLICATION_SECRET=off: whoever reaches port "

@@ -90,7 +90,9 @@ def describe(plan: tuple[PlannedWorker, ...]) -> list[str]:
     for worker in plan:
         roles = "+".join(role.name for role in worker.type.roles)
         reached = f", replication at {address(worker.host, port)}"
-        lines.append(f"ok: {worker.name}: {roles}{reached if replicates(worker) else ''}")
+        lines.append(
+            f"ok: {worker.name}: {roles}{reached if replicates(worker.type, table) else ''}"
+        )
     return lines
 
 

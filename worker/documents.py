@@ -59,7 +59,9 @@ def instance_map(homeserver: Mapping[str, Any], settings: Settings) -> dict[str,
     """Return ``instance_map`` as every process of the plan has it; empty without workers."""
     entries = dict(homeserver.get("instance_map") or {})
     for worker in settings.plan or ():
-        planned = shared_settings([worker], lambda name, host: location(settings, name, host))
+        planned = shared_settings(
+            [worker], settings.table, lambda name, host: location(settings, name, host)
+        )
         entries |= planned.get("instance_map", {})
     if not settings.worker.main and settings.table.has("instance_map_main"):
         entries["main"] = location(settings, "", settings.replication_host)
@@ -69,7 +71,7 @@ def instance_map(homeserver: Mapping[str, Any], settings: Settings) -> dict[str,
 def _set_planned(document: Document, settings: Settings) -> None:
     """Set what the plan says of every process."""
     planned = shared_settings(
-        settings.plan or (), lambda name, host: location(settings, name, host)
+        settings.plan or (), settings.table, lambda name, host: location(settings, name, host)
     )
     planned.pop("instance_map", None)
     for name, value in planned.items():

@@ -3,12 +3,71 @@
 from collections.abc import Mapping
 from typing import Any
 
+from worker.plan import MAIN_WRITER
 from worker.settings import Settings
 from worker.worker_types import Role
 
 
 def _names(value: object) -> list[str]:
     return [str(name) for name in value] if isinstance(value, list) else [str(value)]
+
+
+def _writers(homeserver: Mapping[str, Any], stream: str) -> object:
+    """Return what homeserver.yaml names as writers of a stream; None for nobody."""
+    writers = homeserver.get("stream_writers")
+    return writers.get(stream) if isinstance(writers, dict) else None
+
+
+def main_writer_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
+    """Return a line for each stream that homeserver.yaml takes from the main process wrongly."""
+    problems = []
+    for stream in sorted(settings.table.shared_with_main()):
+        named = _writers(homeserver, stream)
+        if named is None or MAIN_WRITER in _names(named):
+            continue
+        value = ", ".join([*_names(named), MAIN_WRITER])
+        problems.append(
+            f"homeserver.yaml: stream_writers.{stream}={named!r} lacks {MAIN_WRITER}: the main "
+            "process updates the database, and an update that may not write this stream keeps all "
+            f"later ones from running; set stream_writers: {{{stream}: [{value}]}} there for every "
+            "process"
+        )
+    return problems
+
+
+def quarantine_warnings(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
+    """Return a line when media that this worker quarantines is not written down, or not heard of.
+
+    Rules: "Workers which quarantine media must be stream writers" of the upgrade notes (1.152), and
+    the changelog of 1.159.
+    """
+    table, worker = settings.table, settings.worker
+    if worker.main or not worker.media or not table.shared_with_main():
+        return []
+    stream = table.roles["quarantined_media_changes"].stream
+    named = _writers(homeserver, stream)
+    writes = stream in table.streams(worker)
+    if settings.plan is None:
+        writes = named is not None and settings.name in _names(named)
+    if writes and not table.has("quarantined_media_replicated"):
+        return [
+            f"Synapse {table.version}: {settings.name} writes {stream}, and the others do not hear "
+            "of it, so that /sync may stop after media was quarantined; update to 1.159, or let "
+            "nobody but main write that stream"
+        ]
+    if writes:
+        return []
+    if settings.plan is not None:
+        return [
+            f"Synapse {table.version}: {settings.name} answers requests to quarantine media with "
+            "an error; update to 1.159"
+        ]
+    return [
+        f"homeserver.yaml: stream_writers.{stream} is {named!r} and does not name {settings.name}, "
+        "so that it answers requests to quarantine media with an error; set stream_writers: "
+        f"{{{stream}: [{settings.name}, {MAIN_WRITER}]}} and instance_map: {{{settings.name}: "
+        f"{{host: HOST, port: {settings.ports['replication']}}}}} there for every process"
+    ]
 
 
 def duty_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
@@ -66,13 +125,13 @@ def _named_duty(homeserver: Mapping[str, Any], settings: Settings, role: Role) -
 
 def _stream(homeserver: Mapping[str, Any], settings: Settings, role: Role) -> list[str]:
     problems = []
-    writers = homeserver.get("stream_writers")
-    named = writers.get(role.stream) if isinstance(writers, dict) else None
+    named = _writers(homeserver, role.stream)
+    value = f"[{settings.name}, {MAIN_WRITER}]" if role.main_writes else settings.name
     if named is None or settings.name not in _names(named):
         problems.append(
             f"homeserver.yaml: stream_writers.{role.stream} is {named!r} and does not name "
             f"{settings.name}, so this worker would refuse what it is there for; set "
-            f"stream_writers: {{{role.stream}: {settings.name}}} there for every process"
+            f"stream_writers: {{{role.stream}: {value}}} there for every process"
         )
     instances = homeserver.get("instance_map")
     if not isinstance(instances, dict) or settings.name not in instances:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from worker.plan import PlannedWorker, replicates
+from worker.plan import replicates
 from worker.settings import Settings
 
 Document = dict[str, Any]
@@ -26,8 +26,8 @@ def kinds(settings: Settings, instance_map: object) -> list[str]:
         found.append("federation")
     found += ["health", "metrics"]
     named = isinstance(instance_map, dict) and settings.name in instance_map
-    itself = PlannedWorker(settings.name, worker, "")
-    if worker.main or named or (settings.plan is not None and replicates(itself)):
+    called = settings.plan is not None and replicates(worker, settings.table)
+    if worker.main or named or called:
         found.append("replication")
     return found
 

@@ -13,7 +13,8 @@ from worker.hosts import host_problem, unbracketed
 from worker.worker_types import Table, WorkerType
 
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-RESERVED_NAMES = ("main", "master")  # Synapse's own names of the main process.
+MAIN_WRITER = "master"  # The main process among ``stream_writers``.
+RESERVED_NAMES = ("main", MAIN_WRITER)  # Synapse's own names of the main process.
 _MOST = 500  # Workers: far above any cluster, and a typing error such as :1000000 ends here.
 _ENTRY = re.compile(
     r"(?:(?P<name>[^=:@]+)=)?(?P<type>[^=:@]+)(?::(?P<count>[^=:@]+))?(?:@(?P<host>.+))?"
@@ -134,12 +135,15 @@ def _clashes(workers: Sequence[PlannedWorker]) -> list[str]:
 
 
 def shared_settings(
-    workers: Sequence[PlannedWorker], location: Callable[[str, str], dict[str, Any]]
+    workers: Sequence[PlannedWorker],
+    table: Table,
+    location: Callable[[str, str], dict[str, Any]] = lambda name, host: {},
 ) -> dict[str, Any]:
     """Return what every process must have in its shared configuration for ``workers``.
 
     Args:
         workers: the plan.
+        table: what the Synapse that is run has.
         location: makes the entry of ``instance_map`` from a worker's name and host.
 
     Returns:
@@ -147,13 +151,15 @@ def shared_settings(
     """
     settings: dict[str, Any] = {}
     instances = {
-        worker.name: location(worker.name, worker.host) for worker in workers if replicates(worker)
+        worker.name: location(worker.name, worker.host)
+        for worker in workers
+        if replicates(worker.type, table)
     }
     writers: dict[str, list[str]] = {}
     for worker in workers:
+        for stream in table.streams(worker.type):
+            writers.setdefault(stream, []).append(worker.name)
         for role in worker.type.roles:
-            if role.stream:
-                writers.setdefault(role.stream, []).append(worker.name)
             if role.takes_list:
                 settings.setdefault(role.duty, []).append(worker.name)
             elif role.duty:
@@ -165,14 +171,16 @@ def shared_settings(
     if instances:
         settings["instance_map"] = instances
     if writers:
+        for stream in sorted(table.shared_with_main() & writers.keys()):
+            writers[stream].append(MAIN_WRITER)
         settings["stream_writers"] = writers
     return settings
 
 
-def replicates(worker: PlannedWorker) -> bool:
-    """Whether others call this worker: stream writers, and whoever federates for them."""
-    return bool(worker.type.streams) or any(
-        role.duty == "federation_sender_instances" for role in worker.type.roles
+def replicates(kind: WorkerType, table: Table) -> bool:
+    """Whether others call a worker of this kind: it writes a stream, or federates for them."""
+    return bool(table.streams(kind)) or any(
+        role.duty == "federation_sender_instances" for role in kind.roles
     )
 
 
@@ -190,7 +198,7 @@ def contradictions(
 ) -> list[str]:
     """Return a line for each setting of ``homeserver`` that the plan says otherwise."""
     problems = []
-    planned = shared_settings(workers, lambda name, host: {})
+    planned = shared_settings(workers, table)
     for name, value in planned.items():
         have = homeserver.get(name)
         if value is None or have is None or name == "instance_map" or _same(have, value):

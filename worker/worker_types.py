@@ -26,6 +26,9 @@ class Role:
         legacy: the older shared setting whose ``false`` gives the duty away, or "".
         many: whether several workers may have it.
         since: the first minor release 1.x with its stream; 0 for all.
+        also_writes: the stream of another role that its workers must write too, or "".
+        also_needs: the feature without which they must not, or "".
+        main_writes: whether the main process must write its stream beside them.
     """
 
     name: str
@@ -36,6 +39,9 @@ class Role:
     legacy: str
     many: bool
     since: int
+    also_writes: str
+    also_needs: str
+    main_writes: bool
 
     @property
     def takes_list(self) -> bool:
@@ -81,11 +87,6 @@ class WorkerType:
         """Whether it writes media."""
         return "media" in self.resources
 
-    @property
-    def streams(self) -> tuple[str, ...]:
-        """The streams that it writes."""
-        return tuple(role.stream for role in self.roles if role.stream)
-
 
 @dataclass(frozen=True)
 class Table:
@@ -114,6 +115,22 @@ class Table:
         """Whether this Synapse has one of the table's features."""
         first, last = self.features[feature]
         return first <= self._minor and (not last or self._minor <= last)
+
+    def streams(self, kind: WorkerType) -> tuple[str, ...]:
+        """Return the streams that a worker of this Synapse writes as ``kind``, each once."""
+        found = [role.stream for role in kind.roles if role.stream]
+        for role in kind.roles:
+            if role.also_writes and self.has(role.also_needs):
+                found.append(role.also_writes)
+        return tuple(dict.fromkeys(found))
+
+    def shared_with_main(self) -> frozenset[str]:
+        """Return the streams that the main process of this Synapse must write beside workers."""
+        return frozenset(
+            role.stream
+            for role in self.roles.values()
+            if role.main_writes and role.since <= self._minor
+        )
 
     def lacks(self, kind: WorkerType) -> str:
         """Return "" when this Synapse can run ``kind``, or what it lacks."""
@@ -167,6 +184,9 @@ def load_table(path: Path = _TABLE) -> Table:
             legacy=row["legacy"],
             many=row["many"],
             since=row["since"],
+            also_writes=row["also_writes"],
+            also_needs=row["also_needs"],
+            main_writes=row["main_writes"],
         )
         for name, row in document["roles"].items()
     }

@@ -67,6 +67,7 @@ def test_a_plan_gives_every_process_the_same_duties() -> None:
             "events": ["persister"],
             "presence": ["writer"],
             "push_rules": ["writer"],
+            "quarantined_media_changes": ["media_repository", "master"],
             "receipts": ["writer"],
             "to_device": ["writer"],
             "typing": ["writer"],
@@ -81,6 +82,7 @@ def test_every_process_finds_those_that_it_calls() -> None:
     assert workers == {
         "federation_sender": {"host": "federation_sender", "port": 9093},
         "main": {"host": "main", "port": 9093},
+        "media_repository": {"host": "media_repository", "port": 9093},
         "persister": {"host": "10.0.0.7", "port": 9093},
         "writer": {"host": "writer", "port": 9093},
     }
@@ -99,7 +101,12 @@ def test_every_process_finds_those_that_it_calls() -> None:
         ),
         (
             "media_repository",
-            [(8008, ["client", "media"]), (8080, ["health"]), (9000, ["metrics"])],
+            [
+                (8008, ["client", "media"]),
+                (8080, ["health"]),
+                (9000, ["metrics"]),
+                (9093, ["replication"]),
+            ],
         ),
     ],
 )
