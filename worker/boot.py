@@ -43,6 +43,9 @@ def _watch(signals: int) -> None:
 
 def main(application: str) -> None:
     """Become ``application``, which finds its arguments in ``sys.argv``."""
+    modules = os.environ.get("SYNAPSE_MODULES_DIR")
+    if modules:
+        sys.path.append(modules)  # Behind all of the image, of which it can replace nothing.
     # SIGINT keeps Python's own handler: Twisted leaves any other in place.
     signal.signal(signal.SIGTERM, _end)
     signals, wakeup = os.pipe()

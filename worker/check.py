@@ -185,6 +185,11 @@ def find_problems(
         problems += answers.once("key", lambda: _signing_key(data / "signing.key"))
     problems += answers.once("secret", lambda: replication_secret_problems(settings))
     problems += answers.once("database", lambda: database_problems(homeserver, settings))
+    if settings.modules is not None and not os.access(settings.modules / ".", os.R_OK | os.X_OK):
+        problems.append(
+            f"SYNAPSE_MODULES_DIR={settings.modules}: it is not a folder that uid {os.geteuid()} "
+            "can read; mount one, or unset it"
+        )
     if has_tls(settings):
         problems += answers.once("tls", lambda: _tls(data))
     if _keeps_media(homeserver, settings) and not os.access(settings.media, os.W_OK | os.X_OK):

@@ -101,10 +101,9 @@ def _place(name: str, value: Any, above: _Place) -> _Place:
     ending = (_words(name) or [""])[-1]
     if above is _Place.PUBLIC or _PUBLIC.search(name):
         return _Place.PUBLIC
-    if ending in _PATH_ENDINGS and not holds:
+    if ending in _PATH_ENDINGS and (_names_secret(name) or above is _Place.SECRET):
         # Somebody may have put the secret itself there.
-        misplaced = _names_secret(name) and not _PATH.fullmatch(str(value))
-        return _Place.SECRET if misplaced else _Place.PLAIN
+        return _Place.PLAIN if _PATH.fullmatch(str(value)) else _Place.SECRET
     if ending in _PLAIN_ENDINGS | _PATH_ENDINGS:
         third = holds and name in _THIRD_PARTIES
         return _Place.THIRD_PARTY if third else above if holds else _Place.PLAIN

@@ -46,6 +46,7 @@ class Settings:
         data: the folder of keys and certificates.
         media: the folder of the media repository.
         runtime: where rendered files go.
+        modules: a mounted folder with Synapse modules, or None.
         sockets: the folder of unix sockets that stand for client and replication ports, or None.
         jemalloc: whether to preload it.
         federation_tls: whether 8448 speaks TLS; otherwise 8008 serves federation too.
@@ -74,6 +75,7 @@ class Settings:
     data: Path
     media: Path
     runtime: Path
+    modules: Path | None
     sockets: Path | None
     jemalloc: bool
     federation_tls: bool
@@ -323,6 +325,7 @@ def parse(
         data=data,
         media=read.path("SYNAPSE_MEDIA_DIR", "/synapse_media"),
         runtime=read.path("SYNAPSE_RUNTIME_DIR", "/synapse_runtime"),
+        modules=read.path("SYNAPSE_MODULES_DIR", "/") if read.text("SYNAPSE_MODULES_DIR") else None,
         sockets=sockets,
         jemalloc=read.choice("SYNAPSE_JEMALLOC", "on", "off"),
         federation_tls=read.choice("SYNAPSE_FEDERATION_TLS", "on", "off"),

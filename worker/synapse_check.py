@@ -1,5 +1,6 @@
 """Lets Synapse's own parser judge the documents."""
 
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,6 +21,8 @@ def ask_synapse(homeserver: Mapping[str, Any], settings: Settings) -> str:
     Raises:
         ConfigError: with Synapse's own words on one line.
     """
+    if settings.modules is not None:
+        sys.path.append(str(settings.modules))
     # Heavy, and needed by this verb alone.
     from pydantic import ValidationError
     from synapse.config._base import ConfigError as SynapseError

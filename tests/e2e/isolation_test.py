@@ -35,7 +35,7 @@ class Site:
     process: Process
 
 
-def set_traps(folder: Path) -> None:
+def set_traps(folder: Path, *, marks: bool = True) -> None:
     """Put modules that leave a mark where Python might look for some."""
     for python in ("python3.11", "python3.13"):
         (folder / f".local/lib/{python}/site-packages").mkdir(parents=True)
@@ -45,7 +45,8 @@ def set_traps(folder: Path) -> None:
             text = f"import os\nos.close(os.open({mark!r}, os.O_CREAT | os.O_WRONLY))\n"
             (place / f"{name}.py").write_text(text)
         (place / "trap.pth").write_text("import yaml\n")
-    (folder / "marks").mkdir()
+    if marks:
+        (folder / "marks").mkdir()
 
 
 _ENVIRON = {
@@ -62,17 +63,28 @@ _ENVIRON = {
 }
 
 
-def command(image: Image, folder: Path, *arguments: str) -> list[str]:
+def command(image: Image, folder: Path, *arguments: str, **variables: str) -> list[str]:
     """Return how an engine would start the main process, or another verb."""
     mounts = {"/data": folder / "data"}
     for name in ("synapse_media", "synapse_runtime"):
         mounts[f"/{name}"] = folder / name
         mounts[f"/{name}"].mkdir(exist_ok=True)
-    inside = enter(image, folder / "root", mounts, _ENVIRON)
+    inside = enter(image, folder / "root", mounts, _ENVIRON | variables)
     # Signals go to Synapse itself, which is not behind a PID namespace here.
     inside.remove("--unshare-pid")
     inside.remove("--die-with-parent")
     return [*inside, *entrypoint(image), *arguments]
+
+
+def run(site: Site, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a verb beside the main process."""
+    return subprocess.run(
+        command(site.image, site.folder, *arguments, **variables),
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
 
 
 def healthy() -> bool:
@@ -118,15 +130,30 @@ def test_nothing_is_imported_from_a_mounted_folder(site: Site) -> None:
 )
 def test_no_verb_imports_from_a_mounted_folder(site: Site, arguments: list[str]) -> None:
     """Each has its own imports."""
-    done = subprocess.run(
-        command(site.image, site.folder, *arguments),
-        text=True,
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in run(site, *arguments).stderr
     assert marks(site) == []
+
+
+def test_modules_that_are_asked_for_are_imported(site: Site) -> None:
+    """Behind everything of the image: the traps beside them stay what they are."""
+    modules = site.folder / "data/modules"
+    set_traps(modules, marks=False)
+    (modules / "asked_for.py").write_text(
+        "class Module:\n    def __init__(self, config, api):\n        pass\n"
+        "    @staticmethod\n    def parse_config(config):\n        print('asked for')\n"
+    )
+    text = SQLITE + "modules: [{module: asked_for.Module, config: {}}]\n"
+    (site.folder / "data/with_module.yaml").write_text(text)
+    config = {"SYNAPSE_CONFIG_PATH": "/data/with_module.yaml"}
+    refused = run(site, "check", **config)
+    assert "No module named 'asked_for'" in refused.stderr
+    done = run(site, "check", **config, SYNAPSE_MODULES_DIR="/data/modules")
+    assert done.stdout.startswith("asked for\nok: "), done.stderr
+    assert marks(site) == []
+    absent = run(site, "check", **config, SYNAPSE_MODULES_DIR="/data/absent")
+    assert absent.stderr.startswith(
+        "error: SYNAPSE_MODULES_DIR=/data/absent: it is not a folder that uid 991 can read"
+    )
 
 
 def test_the_home_folder_is_synapses_own(site: Site) -> None:

@@ -50,6 +50,7 @@ _SECRETS: list[dict[str, Any]] = [
     {"anything": "x\n-----BEGIN RSA PRIVATE KEY-----\nhunter2"},
     {"headers": ["Authorization: Bearer hunter2hunter2"]},
     {"macaroon_secret_key_path": "hunter2"},
+    {"macaroon_secret_key_path": {"value": ["hunter2"]}},
     {"x": {"http://user:hunter2@example.com/": 1}},
 ]
 
