@@ -63,14 +63,18 @@ class Process:
         if self.running:
             os.kill(self.pid, number)
 
-    def stop(self, seconds: float = 20) -> int:
-        """Ask it to end, and kill it after ``seconds``; return its exit status."""
-        self.signal(signal.SIGTERM)
+    def wait(self, seconds: float) -> int:
+        """Return its exit status; kill it when it has not ended after ``seconds``."""
         assert self._popen is not None
         try:
             return self._popen.wait(seconds)
         except subprocess.TimeoutExpired:
             return self.kill()
+
+    def stop(self, seconds: float = 20) -> int:
+        """Ask it to end, and kill it after ``seconds``; return its exit status."""
+        self.signal(signal.SIGTERM)
+        return self.wait(seconds)
 
     def kill(self) -> int:
         """Kill it at once, as the machine's out-of-memory killer would; return its status."""

@@ -1,0 +1,281 @@
+"""SIGTERM and SIGINT end the container at any moment, its process being number 1 as in engines."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cluster import services
+from cluster.image import Image, enter, entrypoint, read_image, unpack
+from cluster.processes import Process
+from cluster.site import SQLITE, make_data
+
+POSTGRES, REDIS, SILENT = "127.0.0.2", "127.0.0.3", "127.0.0.4"
+MOST = 1.0  # Seconds from the signal to the end.
+# Seconds from the first handler: until the reactor runs, and somewhat beyond.
+MOMENTS = [0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0]
+
+
+class Container:
+    """One container in the image: user 991, read-only root, process 1 of its PID namespace."""
+
+    def __init__(self, image: Image, root: Path, folder: Path, homeserver: str = SQLITE) -> None:
+        """Make its files in ``folder``."""
+        self._image, self._root, self._folder = image, root, folder
+        make_data(folder / "data", homeserver)
+        for name in ("runtime", "media"):
+            (folder / name).mkdir()
+
+    @property
+    def runtime(self) -> Path:
+        """Where the entrypoint writes."""
+        return self._folder / "runtime"
+
+    def start(self, *verb: str, **environ: str) -> Process:
+        """Start a verb; return once it has a handler: until then the kernel drops signals."""
+        mounts = {
+            "/data": self._folder / "data",
+            "/synapse_runtime": self.runtime,
+            "/synapse_media": self._folder / "media",
+        }
+        environ = {"SYNAPSE_WORKER": "homeserver"} | environ
+        line = enter(self._image, self._root, mounts, environ)
+        line.insert(line.index("--unshare-pid"), "--as-pid-1")
+        log = self._folder / "log"
+        log.unlink(missing_ok=True)
+        process = Process("container", [*line, *entrypoint(self._image), *verb], log)
+        process.start()
+        process.wait_until(lambda: hears(process))
+        return process
+
+
+def command_line(process: Process) -> bytes:
+    """Return the command line of process 1, b"" before there is one."""
+    try:
+        words = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+    return b"" if b"bwrap" in words.partition(b"\0")[0] else words
+
+
+def hears(process: Process) -> bool:
+    """Whether process 1 has a handler for SIGTERM."""
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    except OSError:
+        return False
+    caught = re.search(r"^SigCgt:\t(\w+)$", status, re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) >> signal.SIGTERM - 1 & 1)
+
+
+def end(process: Process, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
+    """Send a signal; return the exit code and the seconds that the end took."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    assert re.search(r"^NSpid:.*\t1$", status, re.MULTILINE), "not process 1 of a PID namespace"
+    began = time.monotonic()
+    process.signal(number)
+    code = process.wait(20)
+    return code, time.monotonic() - began
+
+
+def listening(process: Process) -> None:
+    """Return once Synapse says that it listens."""
+    process.wait_until(lambda: "Synapse now listening" in process.log.read_text(), 120)
+
+
+def report(capsys: pytest.CaptureFixture[str], phase: str, took: float) -> None:
+    """Print a figure, whatever the test's outcome."""
+    with capsys.disabled():
+        print(f"\n{phase}: {took * 1000:.0f} ms from the signal to the end", file=sys.stderr)
+
+
+@pytest.fixture(scope="module")
+def image() -> Image:
+    """The image."""
+    return read_image(Path(os.environ["IMAGE"]))
+
+
+@pytest.fixture(scope="module")
+def root(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The image, unpacked."""
+    folder = tmp_path_factory.mktemp("image") / "root"
+    unpack(image, folder)
+    yield folder
+    subprocess.run(["rm", "-rf", folder], check=True)
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """A PostgreSQL."""
+    services_root = Path(os.environ["SERVICES"]).resolve().parent / "root"
+    process = services.postgres(services_root, tmp_path_factory.mktemp("postgres"), POSTGRES)
+    yield process
+    process.stop()
+
+
+def homeserver(**args: object) -> str:
+    """Return a homeserver.yaml with a PostgreSQL, ``args`` over its parameters."""
+    document = yaml.safe_load(SQLITE)
+    given = {"user": "synapse", "dbname": "synapse", "host": POSTGRES} | args
+    document["database"] = {"name": "psycopg2", "args": given}
+    return yaml.safe_dump(document)
+
+
+@pytest.fixture
+def silent() -> Iterator[None]:
+    """A server at ``SILENT``, port 5432, that accepts and says nothing."""
+    with socket.create_server((SILENT, 5432)):
+        yield
+
+
+@pytest.mark.parametrize("seconds", MOMENTS)
+def test_at_any_moment_of_a_start(
+    image: Image, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], seconds: float
+) -> None:
+    """Reading, checking, rendering, importing, setting up, running: every phase is hit."""
+    container = Container(image, root, tmp_path)
+    process = container.start()
+    time.sleep(seconds)
+    booted = b"boot.py" in command_line(process)
+    code, took = end(process)
+    report(capsys, f"{seconds} s after the start ({'Synapse' if booted else 'entrypoint'})", took)
+    assert code in (143, 0), process.tail()
+    assert took < (MOST if code == 143 else 10)
+    left = [path.name for path in container.runtime.iterdir() if path.name.startswith(".")]
+    assert left == [], "half-written"
+
+
+def test_between_the_entrypoint_and_synapse(
+    image: Image, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A new interpreter has no handler yet: the signal waits, blocked."""
+    process = Container(image, root, tmp_path).start()
+    while b"boot.py" not in command_line(process):
+        pass
+    assert not hears(process), "too late for what is tested"
+    code, took = end(process)
+    report(capsys, "between the entrypoint and Synapse", took)
+    assert code == 143, process.tail()
+    assert took < MOST
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"]
+)
+@pytest.mark.parametrize("verb", ["start", "wait", "healthcheck"])
+def test_while_a_service_is_silent(
+    image: Image,
+    root: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    silent: None,
+    verb: str,
+    number: signal.Signals,
+    code: int,
+) -> None:
+    """What is asked cannot be interrupted, and must not hold up the end."""
+    container = Container(image, root, tmp_path, homeserver(host=SILENT))
+    words = [verb, "--ready"] if verb == "healthcheck" else [verb]
+    if verb == "healthcheck":
+        text = (tmp_path / "data/homeserver.yaml").read_text()
+        (container.runtime / "homeserver.yaml").write_text(text)
+    process = container.start(*words, SYNAPSE_WAIT_SECONDS="60")
+    time.sleep(1.5)
+    found, took = end(process, number)
+    report(capsys, f"{verb} while PostgreSQL is silent, {number.name}", took)
+    assert found == code, process.tail()
+    assert took < MOST
+    assert "Traceback" not in process.tail()
+
+
+@pytest.mark.parametrize("verb", ["check", "generate", "print-config"])
+def test_verbs_that_end_by_themselves(
+    image: Image, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    """Ctrl-C and an engine's stop end those too; what they have written is whole."""
+    container = Container(image, root, tmp_path)
+    names = {"SYNAPSE_SERVER_NAME": "worker.test", "SYNAPSE_REPORT_STATS": "no"}
+    process = container.start(verb, **names)
+    time.sleep(0.05)
+    code, took = end(process)
+    report(capsys, verb, took)
+    assert code == 143, process.tail()
+    assert took < MOST
+    assert "Traceback" not in process.tail()
+
+
+def sql(postgres: Process, *words: str) -> subprocess.Popen[str]:
+    """Start psql beside the PostgreSQL."""
+    inside = postgres.command[: postgres.command.index("postgres", 1)]
+    while inside[-1] != "--":
+        inside = inside[:-1]
+    line = [*inside, "psql", "-h", POSTGRES, "-U", "synapse", "-d", "synapse", *words]
+    return subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_while_synapse_waits_for_its_database(
+    image: Image,
+    root: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    postgres: Process,
+) -> None:
+    """A migration may take hours, all of them within one call of libpq."""
+    process = Container(image, root, tmp_path, homeserver()).start()
+    listening(process)
+    assert process.stop() == 0, process.tail()
+    (tmp_path / "again").mkdir()
+    with sql(postgres, "-q") as session:
+        assert session.stdin is not None
+        assert session.stdout is not None
+        session.stdin.write("BEGIN; LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE;\n")
+        session.stdin.write("SELECT 'locked';\n")
+        session.stdin.flush()
+        while "locked" not in session.stdout.readline():
+            pass
+        process = Container(image, root, tmp_path / "again", homeserver()).start()
+        process.wait_until(lambda: _waits_for_lock(postgres), 60)
+        code, took = end(process)
+        session.stdin.close()
+    report(capsys, "Synapse within a query of its set-up", took)
+    assert code == 143, process.tail()
+    assert took < MOST
+
+
+def _waits_for_lock(postgres: Process) -> bool:
+    query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    with sql(postgres, "-Atc", query) as session:
+        return session.communicate()[0].strip() not in ("", "0")
+
+
+def test_while_it_runs(
+    image: Image, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Twisted has its own handlers then: Synapse stops cleanly, with 0."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        folder = tmp_path / number.name
+        folder.mkdir()
+        process = Container(image, root, folder).start()
+        listening(process)
+        time.sleep(1)
+        code, took = end(process, number)
+        report(capsys, f"Synapse while it runs, {number.name}", took)
+        assert code == 0, process.tail()
+
+
+def test_synapse_is_process_1_alone(image: Image, root: Path, tmp_path: Path) -> None:
+    """The entrypoint is gone, and nothing stays beside Synapse."""
+    process = Container(image, root, tmp_path).start()
+    process.wait_until(lambda: b"boot.py" in command_line(process))
+    assert command_line(process).split(b"\0")[4] == b"synapse.app.homeserver"
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    assert children == ""
+    end(process)
