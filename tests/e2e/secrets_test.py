@@ -69,7 +69,7 @@ turn_password turn_shared_secret worker_replication_secret
 form_secret_path macaroon_secret_key_path registration_shared_secret_path turn_shared_secret_path
 """.split()
 # What makes Synapse's parser judge the section at all.
-_SWITCHED_ON = {
+_SWITCHED_ON: dict[str, dict[str, object]] = {
     "jwt_config": {"enabled": True, "algorithm": 5},
     "matrix_authentication_service": {"enabled": True, "endpoint": 5},
     "manhole_settings": {"username": 5},
@@ -85,7 +85,8 @@ _SWITCHED_ON = {
 
 def documents() -> Iterator[str]:
     """Yield each homeserver.yaml: all options at once, and each in a section that is wrong."""
-    for shape in (MARK, {"value": [MARK]}, f"host=db password={MARK} y"):
+    shapes: list[object] = [MARK, {"value": [MARK]}, f"host=db password={MARK} y"]
+    for shape in shapes:
         document = yaml.safe_load(PLANNED)
         for option in _OPTIONS:
             proxy = option == "http_proxy"
@@ -93,7 +94,7 @@ def documents() -> Iterator[str]:
         yield yaml.safe_dump(document)
     for option in _OPTIONS:
         section = option.partition(".")[0]
-        for shape in (MARK, [MARK, {"value": f"x://user:{MARK}@host/ y"}]):
+        for shape in [*shapes[:1], [MARK, {"value": f"x://user:{MARK}@host/ y"}]]:
             document = yaml.safe_load(PLANNED)
             for name, value in _SWITCHED_ON.get(section, {}).items():
                 set_in(document, f"{section}.{name}", value)
