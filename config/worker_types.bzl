@@ -15,6 +15,7 @@ PORTS = {
 FEATURES = {
     "health_resource": (78, 0),  # `health` may be named among a listener's resources.
     "instance_map_main": (84, 0),  # Workers find main there; before, by worker_replication_host.
+    "ipv6_replication": (85, 0),  # Before, host and port were joined into a URL without brackets.
     "quarantined_media_replicated": (159, 0),  # A worker that quarantines tells the others.
     "secret_path": (126, 0),  # worker_replication_secret_path
     "tcp_replication": (0, 66),  # Workers may hear of events from main's port, without Redis.

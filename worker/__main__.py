@@ -67,10 +67,16 @@ def _wait(homeserver: Mapping[str, Any], settings: Settings, seconds: float) -> 
 
 
 def _start(environ: Environ, _: Sequence[str]) -> int:
+    from worker.binding import listening_problems
+    from worker.documents import documents
+
     settings, homeserver = _prepare(environ)
     files = _render(homeserver, settings)
     if settings.wait_seconds:
         _wait(homeserver, settings, settings.wait_seconds)
+    taken = listening_problems(documents(homeserver, settings).values())
+    if taken:
+        raise ConfigError(taken)
     exec_synapse(settings, files, environ)
     return 2
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from worker.databases import database_problems
 from worker.duties import duty_problems, main_writer_problems, quarantine_warnings
-from worker.errors import ConfigError
+from worker.errors import ConfigError, shown
 from worker.files import KEY_FILE_LIMIT, read_bounded
-from worker.listeners import has_tls, uses_tcp
-from worker.plan import contradictions
+from worker.hosts import host_problem, unbracketed
+from worker.listeners import has_tls, kinds, listener, socket_path, socket_problem, uses_tcp
+from worker.plan import contradictions, replicates
 from worker.secret_files import replication_secret_problems
 from worker.settings import Settings
 
@@ -157,6 +158,44 @@ def _keeps_media(homeserver: Mapping[str, Any], settings: Settings) -> bool:
     return not planned and homeserver.get("enable_media_repo") is not False
 
 
+def _instance_problems(instances: Mapping[str, Any]) -> list[str]:
+    """Return one line for each place of ``instances`` where Synapse would reach nobody."""
+    problems = []
+    for name, place in instances.items():
+        where = f"homeserver.yaml: instance_map.{name}"
+        host = place.get("host") if isinstance(place, dict) else None
+        if isinstance(host, str) and host_problem(host):
+            problems.append(f"{where}.host={shown(repr(host))} {host_problem(host)}")
+        elif isinstance(host, str) and host != unbracketed(host):
+            problems.append(
+                f"{where}.host={host!r} has brackets, which Synapse takes for a part of the name; "
+                f"write it as {unbracketed(host)!r}"
+            )
+        elif isinstance(place, dict) and socket_problem(place.get("path"), where):
+            problems.append(socket_problem(place["path"], where))
+    return problems
+
+
+def _sockets(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
+    """Return one line for each unix socket of the process itself that cannot be made."""
+    folder = settings.sockets
+    if folder is None:
+        return []
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return [
+            f"{folder}: unix sockets cannot be made by uid {os.geteuid()}; mount a folder that it "
+            "may write"
+        ]
+    where = f"SYNAPSE_UNIX_SOCKETS={shown(folder)}"
+    rows = [listener(kind, settings) for kind in kinds(settings, homeserver.get("instance_map"))]
+    paths = [row["path"] for row in rows if "path" in row]
+    # Of the others, those that this process connects to.
+    others = [worker.name for worker in settings.plan or () if replicates(worker)]
+    paths += [socket_path(settings, name, "replication") for name in ["", *others]]
+    problem = socket_problem(max(paths, key=len), where)
+    return [problem] if problem else []
+
+
 def find_problems(
     homeserver: Mapping[str, Any], settings: Settings, answers: Answers | None = None
 ) -> list[str]:
@@ -197,12 +236,10 @@ def find_problems(
             f"{settings.media}: media cannot be written by uid {os.geteuid()}; mount a folder "
             "that it owns"
         )
-    if settings.sockets is not None and not os.access(settings.sockets, os.W_OK | os.X_OK):
-        problems.append(
-            f"{settings.sockets}: unix sockets cannot be made by uid {os.geteuid()}; mount a "
-            "folder that it may write"
-        )
-    return problems
+    instances = homeserver.get("instance_map")
+    if isinstance(instances, dict):
+        problems += answers.once("instances", lambda: _instance_problems(instances))
+    return problems + _sockets(homeserver, settings)
 
 
 def find_warnings(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
@@ -213,7 +250,7 @@ def find_warnings(homeserver: Mapping[str, Any], settings: Settings) -> list[str
             f"SYNAPSE_WORKER_NAME is not set; this worker is called {settings.name}, and a second "
             "one of that name would break sessions: give each worker its own"
         )
-    if (settings.data / "tls.dh").exists():
+    if os.path.exists(settings.data / "tls.dh"):
         found.append(f"{settings.data / 'tls.dh'} is not used: Synapse takes none since 0.99")
     table = settings.table
     tls_lost = settings.federation_tls and "federation" in settings.worker.resources

@@ -8,10 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from worker.errors import ConfigError, shown
-from worker.strict_yaml import DocumentError, load
+from worker.strict_yaml import DocumentError, dump, load
 
 _LARGEST = 10 * 1024 * 1024  # Bytes: far above any homeserver.yaml.
 KEY_FILE_LIMIT = 1024 * 1024  # Bytes of a key, certificate chain, secret or plan.
@@ -132,10 +130,7 @@ def write_documents(folder: Path, documents: Mapping[str, Mapping[str, Any]]) ->
     Raises:
         ConfigError: when the folder cannot be written.
     """
-    texts = {
-        folder / name: yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-        for name, document in documents.items()
-    }
+    texts = {folder / name: dump(document) for name, document in documents.items()}
     for path, text in texts.items():
         write_text(path, text)
     return list(texts)
@@ -147,17 +142,19 @@ def write_new(path: Path, text: str) -> Path:
     Raises:
         ConfigError: when it exists, or cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.new")
+    temporary = ""
     try:
-        temporary.unlink(missing_ok=True)
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        handle, temporary = tempfile.mkstemp(prefix=".new.", dir=path.parent)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
         os.link(temporary, path)  # Unlike a rename, it replaces nothing.
     except FileExistsError:
-        raise ConfigError([f"{path} exists already; it is not replaced"]) from None
+        raise ConfigError([f"{shown(path)} exists already; it is not replaced"]) from None
     except OSError as error:
-        raise ConfigError([f"{path} cannot be written: {error.strerror}"]) from None
+        raise ConfigError(
+            [f"{shown(path)} cannot be written: {error.strerror}; make room, or mount another"]
+        ) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary:
+            os.unlink(temporary)
     return path

@@ -6,38 +6,70 @@ import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from worker.errors import ConfigError
+from worker.errors import ConfigError, shown
 from worker.files import write_new
+from worker.hosts import host_problem
+from worker.strict_yaml import dump
 
-# Grammar of a server name: "Server Name" in the appendices of the Matrix specification.
-_SERVER_NAME = re.compile(r"(?:[A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
-_TEMPLATE = """\
-# The first configuration of {server_name}; the same file for every process.
-# https://element-hq.github.io/synapse/latest/usage/configuration/config_documentation.html
-server_name: "{server_name}"
-report_stats: {report_stats}
-
-# One process may live with SQLite; before there are workers, move to PostgreSQL:
-# database: {{name: psycopg2, args: {{host: postgres, user: synapse, dbname: synapse}}}}
-database:
-  name: sqlite3
-  args:
-    database: {data}/homeserver.db
-
-# Workers hear of events through Redis:
-# redis: {{enabled: true, host: redis}}
-
-registration_shared_secret_path: {data}/registration_shared_secret
-macaroon_secret_key_path: {data}/macaroon_secret_key
-form_secret_path: {data}/form_secret
-
-# Whose word is taken for the keys of servers that are down; Synapse would warn of the choice.
-trusted_key_servers:
-  - server_name: "matrix.org"
-suppress_key_server_warning: true
-"""
+_DOCUMENTATION = (
+    "https://element-hq.github.io/synapse/latest/usage/configuration/config_documentation.html"
+)
 _SECRETS = ("registration_shared_secret", "macaroon_secret_key", "form_secret")
+_SERVER_NAME = re.compile(
+    r"(?P<host>[A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?"
+)
+
+
+def _server_name_problem(name: str) -> str:
+    """Return why ``name`` is not a server name, or "".
+
+    The grammar is that of "Server Name" in the appendices of the Matrix specification.
+    """
+    match = _SERVER_NAME.fullmatch(name)
+    if match is None or not 0 < int(match["port"] or 1) < 65536:
+        return "is not a server name; give a name, for example example.com, and a port if needed"
+    return host_problem(match["host"])
+
+
+def configuration(name: str, *, statistics: bool, data: Path) -> str:
+    """Return a first homeserver.yaml.
+
+    Args:
+        name: the server name.
+        statistics: whether matrix.org gets anonymous statistics.
+        data: the folder of database and secrets.
+    """
+    parts: list[tuple[str, dict[str, Any]]] = [
+        (
+            f"The first configuration of {name}; the same file for every process.\n"
+            f"{_DOCUMENTATION}",
+            {"server_name": name, "report_stats": statistics},
+        ),
+        (
+            "SQLite is enough for one process; before there are workers, move to PostgreSQL:\n"
+            "database: {name: psycopg2, args: {host: postgres, user: synapse, dbname: synapse}}",
+            {"database": {"name": "sqlite3", "args": {"database": str(data / "homeserver.db")}}},
+        ),
+        (
+            "Workers hear of events through Redis:\nredis: {enabled: true, host: redis}",
+            {f"{secret}_path": str(data / secret) for secret in _SECRETS},
+        ),
+        (
+            "The server that vouches for the keys of servers that are down; Synapse would warn of\n"
+            "this choice.",
+            {
+                "trusted_key_servers": [{"server_name": "matrix.org"}],
+                "suppress_key_server_warning": True,
+            },
+        ),
+    ]
+    texts = []
+    for comment, values in parts:
+        lines = [f"# {line}\n" for line in comment.splitlines()]
+        texts.append("".join(lines) + dump(values))
+    return "\n".join(texts)
 
 
 def generate(environ: Mapping[str, str]) -> list[Path]:
@@ -48,7 +80,7 @@ def generate(environ: Mapping[str, str]) -> list[Path]:
 
     Raises:
         ConfigError: when a variable is wrong, there is a homeserver.yaml, or the folder is not
-            writable.
+            writable; then nothing is left behind.
     """
     name = environ.get("SYNAPSE_SERVER_NAME", "")
     stats = environ.get("SYNAPSE_REPORT_STATS", "")
@@ -59,34 +91,35 @@ def generate(environ: Mapping[str, str]) -> list[Path]:
         problems.append(
             "SYNAPSE_SERVER_NAME is not set; give the part behind the colon of user ids"
         )
-    elif not _SERVER_NAME.fullmatch(name):
-        problems.append(
-            f"SYNAPSE_SERVER_NAME={name!r} is not a server name; give such as example.com"
-        )
+    elif _server_name_problem(name):
+        problems.append(f"SYNAPSE_SERVER_NAME={shown(repr(name))} {_server_name_problem(name)}")
     if stats not in ("yes", "no"):
         problems.append(
-            f"SYNAPSE_REPORT_STATS={stats!r} is neither yes nor no; it decides whether matrix.org "
-            "gets anonymous statistics"
+            f"SYNAPSE_REPORT_STATS={shown(repr(stats))} is neither yes nor no; it decides whether "
+            "matrix.org gets anonymous statistics"
         )
-    if config.exists():
-        problems.append(f"{config} exists already; it is not replaced")
-    if not os.access(data, os.W_OK | os.X_OK):
-        problems.append(
-            f"{data}: it cannot be written by uid {os.geteuid()}; mount a folder that it owns"
-        )
+    if os.path.lexists(config):
+        problems.append(f"{shown(config)} exists already; it is not replaced")
+    for folder in dict.fromkeys((data, config.parent)):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            problems.append(
+                f"{shown(folder)}: it cannot be written by uid {os.geteuid()}; mount a folder that "
+                "it owns"
+            )
     if problems:
         raise ConfigError(problems)
-    written = []
-    for secret in _SECRETS:
-        if not (data / secret).exists():
-            written.append(write_new(data / secret, secrets.token_urlsafe(32) + "\n"))
-    if not (data / "signing.key").exists():
-        seed = base64.b64encode(secrets.token_bytes(32)).decode().rstrip("=")
-        line = f"ed25519 a_{secrets.token_hex(2)} {seed}\n"
-        written.append(write_new(data / "signing.key", line))
-    text = _TEMPLATE.format(
-        server_name=name, report_stats="true" if stats == "yes" else "false", data=data
-    )
+    texts = {data / secret: secrets.token_urlsafe(32) + "\n" for secret in _SECRETS}
+    seed = base64.b64encode(secrets.token_bytes(32)).decode().rstrip("=")
+    texts[data / "signing.key"] = f"ed25519 a_{secrets.token_hex(2)} {seed}\n"
+    missing = {path: text for path, text in texts.items() if not os.path.lexists(path)}
     # Last: whoever finds it finds everything that it names.
-    written.append(write_new(config, text))
+    missing[config] = configuration(name, statistics=stats == "yes", data=data)
+    written: list[Path] = []
+    try:
+        for path, text in missing.items():
+            written.append(write_new(path, text))
+    except BaseException:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
     return written

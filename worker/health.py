@@ -4,6 +4,7 @@ import http.client
 from collections.abc import Mapping
 
 from worker.asking import Probe
+from worker.binding import local_address, takes_both
 from worker.settings import Settings
 
 
@@ -26,8 +27,7 @@ def reason_of(error: Exception) -> str:
 
 def itself(settings: Settings) -> Probe:
     """Return the probe of this container's Synapse, at its health port."""
-    address = settings.bind_addresses[0]
-    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
+    local = local_address(settings.bind_addresses, both=takes_both())
     port = settings.ports["health"]
     name = f"{settings.worker.app} at {local} port {port}"
 

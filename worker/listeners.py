@@ -1,12 +1,15 @@
 """Where each process listens, and where the others find it."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
+from worker.errors import shown
 from worker.plan import replicates
 from worker.settings import Settings
 
 Document = dict[str, Any]
+_LONGEST_SOCKET = 107  # Bytes: sun_path of unix(7), without its null.
 
 
 def kinds(settings: Settings, instance_map: object) -> list[str]:
@@ -87,6 +90,22 @@ def listener(kind: str, settings: Settings) -> Document:
     if kind == "health" and not settings.table.has("health_resource"):
         return document | {"resources": []}  # Every HTTP listener answers /health.
     return document | {"resources": [{"names": _resources(kind, settings), "compress": False}]}
+
+
+def socket_problem(path: object, where: str) -> str:
+    """Return one line when the unix socket ``path`` is too long to be bound, or "".
+
+    Args:
+        path: the path, or whatever homeserver.yaml has in its place.
+        where: the setting that the path comes from.
+    """
+    size = len(os.fsencode(path)) if isinstance(path, str) else 0
+    if size <= _LONGEST_SOCKET:
+        return ""
+    return (
+        f"{where}: the unix socket {shown(str(path))} has a path of {size} bytes, and at most "
+        f"{_LONGEST_SOCKET} are possible; choose a shorter folder or a shorter name of the worker"
+    )
 
 
 def location(settings: Settings, name: str, host: str) -> Document:

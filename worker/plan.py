@@ -4,11 +4,12 @@ Rules: docs/workers.md and "instance_map", "stream_writers" of the configuration
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from worker.errors import ConfigError
+from worker.errors import ConfigError, shown
 from worker.hosts import host_problem, unbracketed
 from worker.worker_types import Table, WorkerType
 
@@ -16,6 +17,7 @@ NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 MAIN_WRITER = "master"  # The main process among ``stream_writers``.
 RESERVED_NAMES = ("main", MAIN_WRITER)  # Synapse's own names of the main process.
 _MOST = 500  # Workers: far above any cluster, and a typing error such as :1000000 ends here.
+_MOST_PROBLEMS = 50  # Lines to report of one plan.
 _ENTRY = re.compile(
     r"(?:(?P<name>[^=:@]+)=)?(?P<type>[^=:@]+)(?::(?P<count>[^=:@]+))?(?:@(?P<host>.+))?"
 )
@@ -36,53 +38,51 @@ class PlannedWorker:
     host: str
 
 
+def _quoted(text: str) -> str:
+    return shown(repr(text))
+
+
 def _entry(text: str, table: Table, problems: list[str]) -> list[PlannedWorker]:
     match = _ENTRY.fullmatch(text)
+    where = f"SYNAPSE_WORKERS: {_quoted(text)}"
     if match is None:
-        problems.append(
-            f"SYNAPSE_WORKERS: {text!r} is no entry; write [NAME=]ROLE[+ROLE...][:COUNT][@HOST]"
-        )
+        problems.append(f"{where} is not an entry; write [NAME=]ROLE[+ROLE...][:COUNT][@HOST]")
         return []
     kind = table.find(match["type"].strip())
     if kind is None:
         problems.append(
-            f"SYNAPSE_WORKERS: {match['type']!r} is not a worker type; choose one of "
+            f"SYNAPSE_WORKERS: {_quoted(match['type'])} is not a worker type; choose one of "
             f"{table.choices()}"
         )
         return []
     if kind.main:
-        problems.append(
-            f"SYNAPSE_WORKERS: {text!r} is the main process, which is always there; leave it out"
-        )
+        problems.append(f"{where} is the main process, which is always there; leave it out")
         return []
     if table.lacks(kind):
-        problems.append(f"SYNAPSE_WORKERS: {text!r}: {table.lacks(kind)}; leave it out")
+        problems.append(f"{where}: {table.lacks(kind)}; leave it out")
         return []
     count_text = (match["count"] or "1").strip()
     count = int(count_text) if re.fullmatch("[0-9]{1,6}", count_text) else 0
     if not 1 <= count <= _MOST:
-        problems.append(
-            f"SYNAPSE_WORKERS: {text!r}: {count_text!r} is not a count from 1 to {_MOST}"
-        )
+        problems.append(f"{where}: {_quoted(count_text)} is not a count from 1 to {_MOST}")
         return []
     base = (match["name"] or kind.slug).strip()
-    if not NAME.fullmatch(base) or base in RESERVED_NAMES:
+    names = [base] if match["count"] is None else [f"{base}{n}" for n in range(1, count + 1)]
+    if not NAME.fullmatch(names[-1]) or base in RESERVED_NAMES:
         problems.append(
-            f"SYNAPSE_WORKERS: {base!r} cannot be a worker's name; use up to 64 of A-Z a-z 0-9 "
-            "_ . -, neither main nor master"
+            f"SYNAPSE_WORKERS: {_quoted(base)} cannot be a worker's name; use up to 64 of A-Z a-z "
+            "0-9 _ . -, neither main nor master"
         )
         return []
-    names = [base] if match["count"] is None else [f"{base}{n}" for n in range(1, count + 1)]
     host = (match["host"] or "").strip()
     if host and count > 1:
         problems.append(
-            f"SYNAPSE_WORKERS: {text!r}: {host!r} is one host for several workers; give one worker "
-            "one name"
+            f"{where}: {_quoted(host)} is one host for several workers; give one worker one name"
         )
         return []
-    problem = host_problem(host) if host else ""
+    problem = (host_problem(host) or table.refuses_host(host)) if host else ""
     if problem:
-        problems.append(f"SYNAPSE_WORKERS: {text!r}: {host!r} {problem}")
+        problems.append(f"{where}: {_quoted(host)} {problem}")
         return []
     for name in names:
         if not host and host_problem(name):
@@ -106,29 +106,42 @@ def parse_plan(text: str, table: Table) -> tuple[PlannedWorker, ...]:
         for part in line.partition("#")[0].split(","):
             if part.strip():
                 workers += _entry(part.strip(), table, problems)
+            if len(workers) > _MOST or len(problems) > _MOST_PROBLEMS:
+                raise ConfigError(_first(problems, too_many=len(workers) > _MOST))
     problems += _clashes(workers)
-    if len(workers) > _MOST:
-        problems.append(f"SYNAPSE_WORKERS has {len(workers)} workers; at most {_MOST} are taken")
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(_first(problems))
     return tuple(workers)
 
 
+def _first(problems: list[str], *, too_many: bool = False) -> list[str]:
+    """Return the problems to report; reading ended early when there are too many workers."""
+    lines = problems[:_MOST_PROBLEMS]
+    if len(problems) > _MOST_PROBLEMS:
+        lines.append("SYNAPSE_WORKERS has more problems than these; correct these first")
+    if too_many:
+        lines.append(f"SYNAPSE_WORKERS has more than {_MOST} workers; plan at most {_MOST}")
+    return lines
+
+
 def _clashes(workers: Sequence[PlannedWorker]) -> list[str]:
-    """Return a line for each name and each singleton that stands there twice."""
+    """Return a line for each name and each singleton that is planned twice."""
     problems = []
-    names = [worker.name for worker in workers]
-    for name in sorted({name for name in names if names.count(name) > 1}):
+    names = Counter(worker.name for worker in workers)
+    for name in sorted(name for name, count in names.items() if count > 1):
         problems.append(
-            f"SYNAPSE_WORKERS: the name {name} stands there {names.count(name)} times; two workers "
-            "of one name keep each other's deleted tokens valid: give each its own"
+            f"SYNAPSE_WORKERS: the name {name} is given {names[name]} times; two workers of one "
+            "name keep each other's deleted tokens valid: give each its own"
         )
-    roles = {role.name: role for worker in workers for role in worker.type.roles}
-    for role in roles.values():
-        having = [worker.name for worker in workers if role in worker.type.roles]
-        if len(having) > 1 and not role.many:
+    having: dict[str, list[str]] = {}
+    for worker in workers:
+        for role in worker.type.roles:
+            if not role.many:
+                having.setdefault(role.name, []).append(worker.name)
+    for role_name, holders in having.items():
+        if len(holders) > 1:
             problems.append(
-                f"SYNAPSE_WORKERS: {', '.join(having)} all have the role {role.name}, which one "
+                f"SYNAPSE_WORKERS: {', '.join(holders)} all have the role {role_name}, which one "
                 "worker alone may have; drop it from the others"
             )
     return problems

@@ -1,13 +1,13 @@
 """The environment, parsed once into a checked value."""
 
-import ipaddress
 import re
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker.errors import ConfigError
+from worker.binding import bind_problem, sockets_for, takes_both
+from worker.errors import ConfigError, shown
 from worker.hosts import host_problem, unbracketed
 from worker.plan import NAME, RESERVED_NAMES, PlannedWorker, parse_plan
 from worker.redaction import masked_text
@@ -21,6 +21,11 @@ _FORWARDED = {
     "all": frozenset({"client", "federation"}),
     "off": frozenset[str](),
 }
+_MOST_CPUS = 4096
+_MASK = re.compile(
+    "0[xX][0-9A-Fa-f]{1,1024}|0[bB][01]{1,4096}|0[oO][0-7]{1,1366}|[1-9][0-9]{0,1233}"
+)
+_LONGEST_PATH, _LONGEST_PART = 4095, 255  # Bytes: PATH_MAX without its null, and NAME_MAX.
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Settings:
         jemalloc: whether to preload it.
         federation_tls: whether 8448 speaks TLS; otherwise 8008 serves federation too.
         forwarded: the kinds of listener that believe ``X-Forwarded-For``.
-        bind_addresses: the addresses of every listener.
+        bind_addresses: the addresses that every listener binds: none that another one covers.
         wait_seconds: how long to wait for database, Redis and main; 0 for not at all.
         ports: the port of each listener.
         table: what the Synapse that is run has, and what not.
@@ -86,6 +91,19 @@ class Settings:
     table: Table
 
 
+def _path_problem(path: Path) -> str:
+    """Return why no file can have the path ``path``, or ""."""
+    try:
+        data = str(path).encode()  # Rendered files, which name it, are UTF-8.
+    except UnicodeEncodeError:
+        return "is not UTF-8; give a path that is"
+    if b"\0" in data or len(data) > _LONGEST_PATH:
+        return f"is not a path of up to {_LONGEST_PATH} bytes; give a shorter one"
+    if any(len(part) > _LONGEST_PART for part in data.split(b"/")):
+        return f"has a part of more than {_LONGEST_PART} bytes; give a shorter one"
+    return ""
+
+
 class _Environ:
     """Reads single variables and collects what is wrong with them."""
 
@@ -97,7 +115,7 @@ class _Environ:
         return self._environ.get(name) or default
 
     def wrong(self, name: str, what: str) -> None:
-        self.problems.append(f"{name}={masked_text(self._environ[name])!r} {what}")
+        self.problems.append(f"{name}={shown(repr(masked_text(self._environ[name])))} {what}")
 
     def choice(self, name: str, default: str, other: str) -> bool:
         """Return whether the variable has ``default``, of the two values that it may have."""
@@ -116,6 +134,8 @@ class _Environ:
         value = Path(self.text(name, str(default)))
         if self.text(name) and not value.is_absolute():
             self.wrong(name, "is not an absolute path; begin it with /")
+        elif self.text(name) and _path_problem(value):
+            self.wrong(name, _path_problem(value))
         return value
 
     def secret_file(self, name: str) -> Path | None:
@@ -137,11 +157,8 @@ class _Environ:
         value = self.text(name)
         if not value:
             return frozenset()
-        try:
-            mask = int(value, 0)
-        except ValueError:
-            mask = 0
-        if not 0 < mask < 1 << 4096:
+        mask = int(value, 0) if _MASK.fullmatch(value) else 0
+        if not 0 < mask < 1 << _MOST_CPUS:
             self.wrong(
                 name,
                 "is not a CPU mask; give a positive number whose bits are CPUs, such as 0x3 for "
@@ -159,13 +176,10 @@ class _Environ:
 
     def addresses(self, name: str) -> tuple[str, ...]:
         values = [value.strip() for value in self.text(name, "0.0.0.0").split(",")]
-        for value in values:
-            try:
-                ipaddress.ip_address(value)
-            except ValueError:
-                self.wrong(name, f"has {value!r}, which is no IP address; give such as 0.0.0.0,::")
-                break
-        return tuple(values)
+        if bind_problem(values):
+            self.wrong(name, bind_problem(values))
+            return ()
+        return sockets_for(values, both=takes_both())
 
     def hostname(self, name: str) -> str:
         value = self.text(name) or socket.gethostname()
@@ -241,7 +255,7 @@ def _planned(
     return kind, ""
 
 
-def _host(read: _Environ) -> str:
+def _host(read: _Environ, table: Table) -> str:
     host = read.text("SYNAPSE_REPLICATION_HOST")
     if not host:
         read.problems.append(
@@ -249,6 +263,8 @@ def _host(read: _Environ) -> str:
         )
     elif host_problem(host):
         read.wrong("SYNAPSE_REPLICATION_HOST", host_problem(host))
+    elif table.refuses_host(host):
+        read.wrong("SYNAPSE_REPLICATION_HOST", table.refuses_host(host))
     return unbracketed(host)
 
 
@@ -304,7 +320,7 @@ def parse(
         )
     host = ""
     if worker is not None and not worker.main and sockets is None:
-        host = _host(read)
+        host = _host(read, table)
     data = read.path("SYNAPSE_DATA_DIR", "/data")
     settings = Settings(
         worker=worker or table.types["synapse.app.homeserver"],

@@ -234,3 +234,12 @@ def load(text: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
         raise DocumentError(f"not YAML: {line}{_problem(error)}") from None
+
+
+def dump(value: Any) -> str:
+    """Return the document ``value`` as YAML that loads to the same value.
+
+    Characters outside ASCII are escaped: PyYAML writes some of them, such as U+0085, as line ends.
+    """
+    text: str = yaml.safe_dump(value, sort_keys=False)
+    return text

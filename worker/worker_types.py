@@ -142,6 +142,15 @@ class Table:
                 )
         return ""
 
+    def refuses_host(self, host: str) -> str:
+        """Return why this Synapse cannot reach another process at ``host``, or ""."""
+        if ":" not in host or self.has("ipv6_replication"):
+            return ""
+        return (
+            f"is an IPv6 address, which Synapse takes for replication since "
+            f"1.{self.features['ipv6_replication'][0]}, and this is {self.version}; give a name"
+        )
+
     def find(self, text: str) -> WorkerType | None:
         """Return the type that ``text`` means: an application, or role names joined by ``+``."""
         if text in self.types:

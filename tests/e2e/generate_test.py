@@ -76,8 +76,8 @@ def run(
         (
             NAMED | {"SYNAPSE_SERVER_NAME": "https://x"},
             [
-                "error: SYNAPSE_SERVER_NAME='https://x' is not a server name; give such as "
-                "example.com"
+                "error: SYNAPSE_SERVER_NAME='https://x' is not a server name; give a name, for "
+                "example example.com, and a port if needed"
             ],
         ),
     ],

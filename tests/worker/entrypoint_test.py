@@ -53,8 +53,11 @@ def settings(**variables: str) -> Settings:
         ({"SYNAPSE_LOG_FORMAT": "xml"}, "SYNAPSE_LOG_FORMAT='xml' is neither text nor json; use"),
         ({"SYNAPSE_FEDERATION_TLS": "1"}, "SYNAPSE_FEDERATION_TLS='1' is neither on nor off; use"),
         ({"SYNAPSE_X_FORWARDED": "on"}, "SYNAPSE_X_FORWARDED='on' is not a choice of"),
-        ({"SYNAPSE_BIND_ADDRESSES": "a"}, "SYNAPSE_BIND_ADDRESSES='a' has 'a', which is no IP"),
-        ({"SYNAPSE_BIND_ADDRESSES": "::,"}, "SYNAPSE_BIND_ADDRESSES='::,' has '', which is no IP"),
+        ({"SYNAPSE_BIND_ADDRESSES": "a"}, "SYNAPSE_BIND_ADDRESSES='a' has 'a', which is not an IP"),
+        (
+            {"SYNAPSE_BIND_ADDRESSES": "::,"},
+            "SYNAPSE_BIND_ADDRESSES='::,' has '', which is not an IP",
+        ),
         ({"SYNAPSE_WAIT_SECONDS": "-1"}, "SYNAPSE_WAIT_SECONDS='-1' is not a number of seconds"),
         ({"SYNAPSE_WAIT_SECONDS": "1e3"}, "SYNAPSE_WAIT_SECONDS='1e3' is not a number of seconds"),
         ({"SYNAPSE_HOSTNAME": "a\nb"}, "SYNAPSE_HOSTNAME='a\\nb' is not one printable line of up"),
@@ -79,7 +82,7 @@ def settings(**variables: str) -> Settings:
         ),
         (
             {"SYNAPSE_WORKERS": "a=pusher, a=typing"},
-            "SYNAPSE_WORKERS: the name a stands there 2 times; two workers of one name keep each",
+            "SYNAPSE_WORKERS: the name a is given 2 times; two workers of one name keep each",
         ),
         (
             {"SYNAPSE_WORKERS": "bogus"},
@@ -111,7 +114,7 @@ def settings(**variables: str) -> Settings:
         ),
         (
             {"SYNAPSE_WORKERS": "a=b=c"},
-            "SYNAPSE_WORKERS: 'a=b=c' is no entry; write [NAME=]ROLE[+ROLE...][:COUNT][@HOST]",
+            "SYNAPSE_WORKERS: 'a=b=c' is not an entry; write [NAME=]ROLE[+ROLE...][:COUNT][@HOST]",
         ),
         (
             {"SYNAPSE_WORKERS": "synchrotron"},

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from tests.worker.yaml_cases import yaml_bytes, yaml_texts
 from worker.errors import ConfigError
 from worker.files import read_homeserver
-from worker.strict_yaml import DocumentError, load
+from worker.strict_yaml import DocumentError, dump, load
 
 # What is refused on purpose although Synapse reads it.
 _ON_PURPOSE = (
@@ -76,7 +76,7 @@ def test_what_is_rendered_means_what_was_read(text: str) -> None:
         document = load(text)
     except DocumentError:
         return
-    rendered = yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode()
+    rendered = dump(document).encode()
     assert listed(plain(yaml.safe_load(rendered))) == listed(plain(document))
 
 

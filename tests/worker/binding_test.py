@@ -1,0 +1,178 @@
+"""Addresses to bind: each set that is accepted can be opened, as Synapse opens its sockets."""
+
+import errno
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from worker.binding import (
+    bind_problem,
+    listening_problems,
+    local_address,
+    sockets_for,
+    takes_both,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a", "has 'a', which is not an IP address; give addresses, for example 0.0.0.0,::"),
+        ("", "has '', which is not an IP address"),
+        ("127.0.0.1:8008", "has '127.0.0.1:8008', which is not an IP address"),
+        ("[::1]", "has '[::1]', which is not an IP address"),
+        ("fe80::1%eth0", "has 'fe80::1%eth0', which has a zone, and the metrics listener takes"),
+        (
+            "::ffff:10.0.0.5",
+            "has '::ffff:10.0.0.5', which is an IPv4 address; write it as 10.0.0.5",
+        ),
+        ("::ffff:0.0.0.0", "has '::ffff:0.0.0.0', which is an IPv4 address; write it as 0.0.0.0"),
+        ("224.0.0.1", "has '224.0.0.1', which is not the address of one host"),
+        ("ff02::1", "has 'ff02::1', which is not the address of one host"),
+        ("255.255.255.255", "has '255.255.255.255', which is not the address of one host"),
+        ("::1,::1", "has '::1' twice; leave one out"),
+        ("::,0::0", "has '0::0' twice, also written as '::'; leave one out"),
+        ("fd00::A,fd00:0::a", "has 'fd00:0::a' twice, also written as 'fd00::A'; leave one out"),
+    ],
+)
+def test_an_address_that_cannot_be_bound_is_named(text: str, problem: str) -> None:
+    """Synapse would stop with the traceback of a listener."""
+    assert bind_problem(text.split(",")).startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("given_addresses", "dual", "single"),
+    [
+        ("0.0.0.0", "0.0.0.0", "0.0.0.0"),
+        ("0::0", "::", "::"),
+        ("0.0.0.0,::", "::", "0.0.0.0,::"),
+        ("::,0.0.0.0", "::", "::,0.0.0.0"),
+        ("127.0.0.1,::", "::", "127.0.0.1,::"),
+        ("::1,::", "::", "::"),
+        ("0.0.0.0,127.0.0.1", "0.0.0.0", "0.0.0.0"),
+        ("127.0.0.1,::1", "127.0.0.1,::1", "127.0.0.1,::1"),
+        ("::1,0.0.0.0", "::1,0.0.0.0", "::1,0.0.0.0"),
+    ],
+)
+def test_what_a_wildcard_covers_is_not_bound_beside_it(
+    given_addresses: str, dual: str, single: str
+) -> None:
+    """Whether ``::`` covers IPv4 is a setting of the kernel."""
+    texts = given_addresses.split(",")
+    assert bind_problem(texts) == ""
+    assert ",".join(sockets_for(texts, both=True)) == dual
+    assert ",".join(sockets_for(texts, both=False)) == single
+
+
+def test_a_health_check_asks_where_something_listens() -> None:
+    """Containers often have no IPv6 address, not even that of loopback."""
+    assert local_address(("0.0.0.0",), both=True) == "127.0.0.1"
+    assert local_address(("::",), both=True) == "127.0.0.1"
+    assert local_address(("::",), both=False) == "::1"
+    assert local_address(("10.0.0.5", "::1"), both=True) == "10.0.0.5"
+
+
+def bind_all(addresses: tuple[str, ...]) -> None:
+    """Listen at all addresses of one port, as Twisted and socketserver do; raise OSError."""
+    sockets: list[socket.socket] = []
+    port = 0
+    try:
+        for address in addresses:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            opened = socket.socket(family)
+            sockets.append(opened)
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            opened.bind((address, port))
+            opened.listen()
+            port = opened.getsockname()[1]
+    finally:
+        for opened in sockets:
+            opened.close()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(["0.0.0.0", "::", "0::0", "127.0.0.1", "127.0.0.2", "::1", "0:0::1"]),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_every_accepted_set_can_be_opened_in_any_order(texts: list[str]) -> None:
+    """With the kernel's own answer on this machine; two settings of it are tried below."""
+    if bind_problem(texts):
+        assert len({text.replace("0::0", "::").replace("0:0::1", "::1") for text in texts}) < len(
+            texts
+        )
+        return
+    needed = sockets_for(texts, both=takes_both())
+    for attempt in range(3):
+        try:
+            bind_all(needed)
+            return
+        except OSError as error:
+            # Another process may have the port that was free for the first address.
+            if error.errno != errno.EADDRINUSE or attempt == 2:
+                raise
+
+
+_ORDERS = """
+import sys
+from worker.binding import bind_problem, sockets_for, takes_both
+from tests.worker.binding_test import bind_all
+for order in ("0.0.0.0,::", "::,0.0.0.0", "127.0.0.1,::", "::,127.0.0.1", "::1,0.0.0.0", "::"):
+    needed = sockets_for(order.split(","), both=takes_both())
+    bind_all(needed)
+print("bound", takes_both())
+"""
+
+
+@pytest.mark.parametrize("setting", ["0", "1"])
+def test_both_orders_can_be_opened_whatever_the_kernels_setting(setting: str) -> None:
+    """In a network of its own, where ``net.ipv6.bindv6only`` can be set."""
+    unshare = shutil.which("unshare")
+    script = (
+        f"ip link set lo up 2>/dev/null; echo {setting} > /proc/sys/net/ipv6/bindv6only || exit 77;"
+        f' exec "$0" -c "$1"'
+    )
+    command = [str(unshare), "--user", "--map-root-user", "--net", "sh", "-c", script]
+    paths = ":".join(path for path in sys.path if path)
+    done = subprocess.run(
+        [*command, sys.executable, _ORDERS],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 77 or "unshare failed" in done.stderr:
+        pytest.skip(f"no network namespace of its own here: {done.stderr.strip()}")
+    assert done.stdout == f"bound {setting == '0'}\n", done.stderr
+
+
+def test_a_port_that_is_in_use_is_named_before_synapse_starts() -> None:
+    """With the host's network, two processes have the same ports."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        document = {"listeners": [{"port": port, "bind_addresses": ["127.0.0.1", "127.0.0.2"]}]}
+        assert listening_problems([document]) == [
+            f"port {port} of 127.0.0.1 is in use; stop the process that listens there"
+        ]
+    assert listening_problems([document, {"worker_listeners": [{"path": "/x"}]}, {}]) == []
+
+
+def test_an_address_that_the_container_does_not_have_is_named(tmp_path: Path) -> None:
+    """The address of the machine is not one of the container."""
+    document = {"worker_listeners": [{"port": 1024, "bind_addresses": ["192.0.2.1"]}] * 2}
+    assert listening_problems([document]) == [
+        "SYNAPSE_BIND_ADDRESSES has 192.0.2.1, which is not an address of this container; give "
+        "one that it has, for example 0.0.0.0"
+    ]

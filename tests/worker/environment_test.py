@@ -1,0 +1,240 @@
+"""Odd values of the environment: long, with digits of other scripts, or not UTF-8."""
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from worker.__main__ import main
+from worker.check import find_problems
+from worker.errors import ConfigError
+from worker.plan import parse_plan
+from worker.settings import Settings, parse
+from worker.worker_types import load_table
+
+LONG = "9" * 400
+PATHS = (
+    "SYNAPSE_CONFIG_PATH",
+    "SYNAPSE_DATA_DIR",
+    "SYNAPSE_MEDIA_DIR",
+    "SYNAPSE_RUNTIME_DIR",
+    "SYNAPSE_UNIX_SOCKETS",
+)
+
+
+def settings(**variables: str) -> Settings:
+    """Parse ``variables`` over a complete request for a pusher."""
+    base = {"SYNAPSE_WORKER": "synapse.app.pusher", "SYNAPSE_REPLICATION_HOST": "main"}
+    return parse(base | variables)
+
+
+def problem_of(**variables: str) -> str:
+    """Return the one line with which ``variables`` are refused."""
+    with pytest.raises(ConfigError) as caught:
+        settings(**variables)
+    (line,) = caught.value.problems
+    assert line.isprintable()
+    return line
+
+
+@pytest.mark.parametrize("name", ["GID", "SYNAPSE_CPU_AFFINITY", "SYNAPSE_WAIT_SECONDS", "UID"])
+@pytest.mark.parametrize(
+    "value",
+    ["9" * 5000, "-" + LONG, "٣", "¹", "1_0", "1e5", " 1", "1 ", "1\n", "0x", "0x1_0", "+1"],
+    ids=ascii,
+)
+def test_a_number_is_made_of_a_few_ascii_digits(name: str, value: str) -> None:
+    """Python takes more than anybody means, and is slow or fails where there are many digits."""
+    line = problem_of(**{name: value})
+    assert line.startswith(f"{name}='")
+    assert len(line) < 450
+
+
+@pytest.mark.parametrize("value", ["0x" + "f" * 1025, "0x1" + "0" * 1024, "9" * 1235, "010", "0"])
+def test_a_mask_of_more_cpus_than_linux_has_is_refused(value: str) -> None:
+    """Some tools write all bits."""
+    assert "is not a CPU mask; give a positive number" in problem_of(SYNAPSE_CPU_AFFINITY=value)
+
+
+@pytest.mark.parametrize(
+    ("value", "cpus"),
+    [("0x3", {0, 1}), ("0b101", {0, 2}), ("0o10", {3}), ("5", {0, 2}), ("0x" + "f" * 1024, 4096)],
+)
+def test_a_mask_is_read_in_any_base(value: str, cpus: object) -> None:
+    """As Synapse's old setting took it."""
+    found = settings(SYNAPSE_CPU_AFFINITY=value).cpus
+    assert (len(found) if isinstance(cpus, int) else found) == cpus
+
+
+@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("/" + "a" * 256, "has a part of more than 255 bytes; give a shorter one"),
+        ("/" + "ä" * 128, "has a part of more than 255 bytes; give a shorter one"),
+        ("/aa" * 1400, "is not a path of up to 4095 bytes; give a shorter one"),
+        ("/a\0b", "is not a path of up to 4095 bytes; give a shorter one"),
+        (os.fsdecode(b"/a\xff"), "is not UTF-8; give a path that is"),
+    ],
+    ids=["part", "bytes", "long", "null", "latin-1"],
+)
+def test_a_path_that_no_file_can_have_is_refused(name: str, value: str, problem: str) -> None:
+    """Synapse would get it in a file of UTF-8, and answers with a traceback."""
+    line = problem_of(**{name: value})
+    assert line.startswith(f"{name}='/")
+    assert line.endswith(problem)
+    assert len(line) < 450
+
+
+@pytest.mark.parametrize("value", ["10.0.0.5:9093", "[::1]:9093", "http://a", "1.2.3.4.5"])
+def test_a_host_is_refused_in_the_environment_and_in_a_plan(value: str) -> None:
+    """A port would be added to the one that is there."""
+    assert problem_of(SYNAPSE_REPLICATION_HOST=value).startswith(
+        f"SYNAPSE_REPLICATION_HOST='{value}'"
+    )
+    with pytest.raises(ConfigError) as caught:
+        parse_plan(f"a=pusher@{value}", load_table())
+    assert caught.value.problems[0].startswith(f"SYNAPSE_WORKERS: 'a=pusher@{value}': '{value}' ")
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_an_ipv6_host_is_rendered_without_brackets(host: str) -> None:
+    """Synapse hands it to Twisted as a name, and brackets would be a part of it."""
+    assert settings(SYNAPSE_REPLICATION_HOST=host).replication_host == "::1"
+    (worker,) = parse_plan(f"a=typing@{host}", load_table())
+    assert worker.host == "::1"
+
+
+@pytest.mark.parametrize("variable", ["SYNAPSE_REPLICATION_HOST", "SYNAPSE_WORKERS"])
+def test_an_ipv6_host_is_refused_where_synapse_joins_it_into_a_url(variable: str) -> None:
+    """Before 1.85."""
+    environ = {"SYNAPSE_WORKER": "synapse.app.pusher", "SYNAPSE_REPLICATION_HOST": "main"}
+    value = "::1" if variable == "SYNAPSE_REPLICATION_HOST" else "a=pusher@::1"
+    for version, refused in (("1.84.1", True), ("1.85.0", False)):
+        try:
+            parse(environ | {variable: value}, replace(load_table(), version=version))
+            problems: tuple[str, ...] = ()
+        except ConfigError as error:
+            problems = error.problems
+        assert bool(problems) is refused
+        for line in problems:
+            assert line.endswith(
+                "is an IPv6 address, which Synapse takes for replication since 1.85, and this is "
+                "1.84.1; give a name"
+            )
+
+
+@pytest.mark.parametrize("name", ["1", "a..b", "x-", "1.2.3.4.5"])
+def test_a_name_under_which_nobody_would_be_found_needs_a_host(name: str) -> None:
+    """``1`` is the address 0.0.0.1 to every resolver."""
+    with pytest.raises(ConfigError, match="is where the others look for that worker"):
+        parse_plan(f"{name}=pusher", load_table())
+    (worker,) = parse_plan(f"{name}=pusher@main", load_table())
+    assert worker.name == name
+
+
+@pytest.mark.parametrize(
+    ("place", "problem"),
+    [
+        ({"host": "a:9093", "port": 9093}, "instance_map.x.host='a:9093' has a port"),
+        (
+            {"host": "[::1]", "port": 9093},
+            "instance_map.x.host='[::1]' has brackets, which Synapse",
+        ),
+        ({"path": "/" + "a" * 107}, "instance_map.x: the unix socket /aaa"),
+    ],
+)
+def test_a_place_in_instance_map_where_nobody_can_be_is_named(
+    tmp_path: Path, place: dict[str, object], problem: str
+) -> None:
+    """Requests to that worker would fail one by one, long after the start."""
+    found = find_problems({"instance_map": {"x": place}}, settings(SYNAPSE_DATA_DIR=str(tmp_path)))
+    assert [line for line in found if line.startswith(f"homeserver.yaml: {problem}")]
+
+
+@pytest.mark.parametrize(("length", "fits"), [(80, True), (81, False)])
+def test_a_unix_socket_has_a_path_of_at_most_107_bytes(
+    tmp_path: Path, length: int, fits: bool
+) -> None:
+    """The kernel takes no more; the longest is that of the longest name in the plan."""
+    folder = Path("/tmp") / ("s" * (length - 5))
+    folder.mkdir(exist_ok=True)
+    try:
+        variables = {
+            "SYNAPSE_UNIX_SOCKETS": str(folder),
+            "SYNAPSE_WORKERS": "a=pusher, longest99=typing",  # 107 - 80 - len("/.replication.sock")
+            "SYNAPSE_WORKER_NAME": "a",
+            "SYNAPSE_WORKER": "",
+        }
+        found = find_problems({}, settings(**variables))
+    finally:
+        folder.rmdir()
+    lines = [line for line in found if "unix socket" in line]
+    assert bool(lines) is not fits
+    if lines:
+        assert lines[0].startswith(
+            f"SYNAPSE_UNIX_SOCKETS={folder}: the unix socket {folder}/longest"
+        )
+        assert "has a path of 108 bytes, and at most 107 are possible" in lines[0]
+
+
+PLANS = {
+    "439 bytes": ", ".join(f"w{n}x=pusher:500" for n in range(10, 34)),
+    "3.3 KB": ",".join(f"w{n}x=pusher:500" for n in range(100, 320)),
+    "1 MiB of entries": "pusher\n" * 150_000,
+    "1 MiB of nonsense": "x," * 500_000,
+    "1 MiB of nothing": "," * 1_000_000,
+    "one entry of 1 MiB": "+".join(["pusher"] * 150_000),
+    "one name of 1 MiB": "a" * 1_000_000 + "=pusher",
+    "500 of one name": "\n".join(["a=pusher"] * 500),
+    "500 of one singleton": "\n".join(f"a{n}=background_worker" for n in range(500)),
+}
+
+
+@pytest.mark.parametrize("text", PLANS.values(), ids=PLANS)
+def test_a_plan_is_refused_in_time_that_grows_with_its_length_alone(text: str) -> None:
+    """The limit comes before the work."""
+    table = load_table()
+    begin = time.process_time()
+    try:
+        parse_plan(text, table)
+        problems: tuple[str, ...] = ()
+    except ConfigError as error:
+        problems = error.problems
+    seconds = time.process_time() - begin
+    assert seconds < (0.05 if len(text) < 10_000 else 1)
+    assert len(problems) <= 52
+    assert all(len(line) < 8000 and line.isprintable() for line in problems)
+
+
+def test_500_workers_are_planned_and_501_are_refused() -> None:
+    """Whether by one count or by many entries."""
+    table = load_table()
+    assert len(parse_plan("pusher:500", table)) == 500
+    assert len(parse_plan(",".join(f"a{n}=pusher" for n in range(500)), table)) == 500
+    for text in ("pusher:500, typing", ",".join(f"a{n}=pusher" for n in range(501))):
+        with pytest.raises(ConfigError) as caught:
+            parse_plan(text, table)
+        assert caught.value.problems == (
+            "SYNAPSE_WORKERS has more than 500 workers; plan at most 500",
+        )
+
+
+def test_wait_takes_no_400_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The clock counts in 64 bits."""
+    (tmp_path / "homeserver.yaml").write_text(
+        "server_name: x\nreport_stats: false\nsigning_key: x\n"
+    )
+    environ = {
+        "SYNAPSE_WORKER": "homeserver",
+        "SYNAPSE_FEDERATION_TLS": "off",
+        "SYNAPSE_DATA_DIR": str(tmp_path),
+        "SYNAPSE_MEDIA_DIR": str(tmp_path),
+        "UID": str(os.getuid() or 991),
+    }
+    if os.getuid() == 0:
+        pytest.skip("root would drop its rights")
+    assert main(["wait", LONG], environ) == 2
+    assert "is not a number of seconds from 1 to 86400" in capsys.readouterr().err

@@ -1,0 +1,152 @@
+"""The first homeserver.yaml: any accepted path and name survive; failure leaves nothing behind."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from worker.errors import ConfigError
+from worker.files import read_homeserver, write_new
+from worker.generate import configuration, generate
+
+NAMED = {"SYNAPSE_SERVER_NAME": "example.com", "SYNAPSE_REPORT_STATS": "no"}
+_FOLDERS = st.text(
+    st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=40
+).filter(lambda name: name not in (".", "..") and len(name.encode()) < 200)
+_ODD_FOLDERS = st.sampled_from(
+    [
+        "a #b",
+        "#",
+        "a: b",
+        "- a",
+        "{a}",
+        "'",
+        '"',
+        "a\\b",
+        "%",
+        "~",
+        "null",
+        " a ",
+        "a\nb",
+        "*a",
+        "yes",
+        "!x",
+        "&x",
+        "a\tb",
+        "|",
+        "\u0085",
+        "\u2028",
+        "\ufeff",
+        "0x1f",
+        "2001-01-01",
+        "🙂",
+    ]
+)
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(folder=st.one_of(_ODD_FOLDERS, _FOLDERS), stats=st.sampled_from(["yes", "no"]))
+def test_any_folder_is_named_as_it_is_called(tmp_path: Path, folder: str, stats: str) -> None:
+    """A comment sign in it once cut the path off."""
+    data = Path(tempfile.mkdtemp(dir=tmp_path)) / folder
+    data.mkdir()
+    environ = NAMED | {"SYNAPSE_REPORT_STATS": stats, "SYNAPSE_DATA_DIR": str(data)}
+    written = generate(environ)
+    document = read_homeserver(data / "homeserver.yaml")
+    assert document == yaml.safe_load((data / "homeserver.yaml").read_text())
+    assert document == {
+        "server_name": "example.com",
+        "report_stats": stats == "yes",
+        "database": {"name": "sqlite3", "args": {"database": f"{data}/homeserver.db"}},
+        "registration_shared_secret_path": f"{data}/registration_shared_secret",
+        "macaroon_secret_key_path": f"{data}/macaroon_secret_key",
+        "form_secret_path": f"{data}/form_secret",
+        "trusted_key_servers": [{"server_name": "matrix.org"}],
+        "suppress_key_server_warning": True,
+    }
+    assert sorted(path.name for path in data.iterdir()) == sorted(path.name for path in written)
+    for path in written:
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+@given(
+    st.from_regex(r"(?:[A-Za-z0-9.-]{1,20}|\[[0-9a-f:.]{2,10}\])(?::[0-9]{1,5})?", fullmatch=True)
+)
+def test_a_server_name_that_looks_like_another_type_is_text(name: str) -> None:
+    """Such as 1e5, 1:30 or no."""
+    assert (
+        yaml.safe_load(configuration(name, statistics=True, data=Path("/d")))["server_name"] == name
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("https://x", "is not a server name; give a name, for example example.com, and a port if"),
+        ("a_b", "is not a server name"),
+        ("example.com:", "is not a server name"),
+        ("example.com:0", "is not a server name"),
+        ("example.com:65536", "is not a server name"),
+        ("example.com\n", "is not a server name"),
+        ("bücher.example", "is not a server name"),
+        ("[:::]", "is not an IPv6 address"),
+        ("1.2.3.4.5", "is not an IPv4 address"),
+        ("a..b", "is not a host name"),
+        ("-a", "is not a host name"),
+    ],
+)
+def test_a_server_name_that_is_none_is_refused(tmp_path: Path, name: str, problem: str) -> None:
+    """It can never be changed again."""
+    with pytest.raises(ConfigError) as caught:
+        generate(NAMED | {"SYNAPSE_SERVER_NAME": name, "SYNAPSE_DATA_DIR": str(tmp_path)})
+    (line,) = caught.value.problems
+    assert line.startswith(f"SYNAPSE_SERVER_NAME={name!r} {problem}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_on_the_way_leaves_nothing_behind(tmp_path: Path) -> None:
+    """A second try must not find half of the first."""
+    config = tmp_path / ("a" * 256)
+    environ = NAMED | {"SYNAPSE_DATA_DIR": str(tmp_path), "SYNAPSE_CONFIG_PATH": str(config)}
+    with pytest.raises(ConfigError, match="cannot be written: File name too long"):
+        generate(environ)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_there_is_kept(tmp_path: Path) -> None:
+    """Also a link that leads nowhere."""
+    (tmp_path / "signing.key").write_text("mine")
+    (tmp_path / "homeserver.yaml").symlink_to("nowhere")
+    environ = NAMED | {"SYNAPSE_DATA_DIR": str(tmp_path)}
+    with pytest.raises(ConfigError, match=r"homeserver\.yaml exists already; it is not replaced"):
+        generate(environ)
+    assert len(list(tmp_path.iterdir())) == 2
+    (tmp_path / "homeserver.yaml").unlink()
+    generate(environ)
+    assert (tmp_path / "signing.key").read_text() == "mine"
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    """A volume that was not mounted."""
+    data = tmp_path / "data"
+    with pytest.raises(ConfigError) as caught:
+        generate(NAMED | {"SYNAPSE_DATA_DIR": str(data)})
+    assert caught.value.problems == (
+        f"{data}: it cannot be written by uid {os.geteuid()}; mount a folder that it owns",
+    )
+
+
+def test_a_file_is_never_replaced(tmp_path: Path) -> None:
+    """Whoever was first wins, and nothing else is left."""
+    path = tmp_path / "a"
+    assert write_new(path, "one") == path
+    with pytest.raises(ConfigError, match="exists already; it is not replaced"):
+        write_new(path, "two")
+    assert path.read_text() == "one"
+    assert list(tmp_path.iterdir()) == [path]

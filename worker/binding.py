@@ -1,0 +1,118 @@
+"""The addresses that listeners bind: which may be given, and which sockets they need.
+
+Synapse opens one socket for each address of each listener, and the metrics listener, which is
+prometheus_client's, stops it at the first that fails.
+"""
+
+import errno
+import ipaddress
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_ANY4, _ANY6 = ipaddress.IPv4Address("0.0.0.0"), ipaddress.IPv6Address("::")
+_LOCAL = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+def takes_both() -> bool:
+    """Return whether a socket on ``::`` serves IPv4 too: ``bindv6only`` of ip-sysctl is 0."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            return not probe.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+    except OSError:
+        return False  # A kernel without IPv6.
+
+
+def _problem(text: str) -> str:
+    """Return why nothing can listen at ``text``, or ""."""
+    try:
+        parsed = ipaddress.ip_address(text)
+    except ValueError:
+        return "which is not an IP address; give addresses, for example 0.0.0.0,::"
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.scope_id:
+            return "which has a zone, and the metrics listener takes none; give another address"
+        if parsed.ipv4_mapped:
+            return f"which is an IPv4 address; write it as {parsed.ipv4_mapped}"
+    if parsed.is_multicast or parsed == ipaddress.IPv4Address("255.255.255.255"):
+        return "which is not the address of one host; give an address of this container"
+    return ""
+
+
+def bind_problem(texts: Sequence[str]) -> str:
+    """Return what is wrong with the addresses ``texts``, or "".
+
+    Returns:
+        The end of a sentence that begins with the setting.
+    """
+    seen: dict[Address, str] = {}
+    for text in texts:
+        if _problem(text):
+            return f"has {text!r}, {_problem(text)}"
+        parsed = ipaddress.ip_address(text)
+        if parsed in seen:
+            also = "" if seen[parsed] == text else f", also written as {seen[parsed]!r}"
+            return f"has {text!r} twice{also}; leave one out"
+        seen[parsed] = text
+    return ""
+
+
+def sockets_for(texts: Iterable[str], *, both: bool) -> tuple[str, ...]:
+    """Return the addresses to bind so that all of ``texts`` are served, in their usual spelling.
+
+    What a wildcard covers cannot be bound beside it (EADDRINUSE), in either order.
+
+    Args:
+        texts: addresses without a problem.
+        both: what `takes_both` returned.
+    """
+    parsed = [ipaddress.ip_address(text) for text in texts]
+    needed = []
+    for one in parsed:
+        by_four = one.version == 4 and one != _ANY4 and _ANY4 in parsed
+        by_six = _ANY6 in parsed and one != _ANY6 and (one.version == 6 or both)
+        if not (by_four or by_six):
+            needed.append(str(one))
+    return tuple(needed)
+
+
+def local_address(addresses: Sequence[str], *, both: bool) -> str:
+    """Return where a process that binds ``addresses`` is reached from its own container."""
+    first = addresses[0]
+    if first == "::" and both:
+        return "127.0.0.1"  # There also when the container has no IPv6 address, not even ::1.
+    return _LOCAL.get(first, first)
+
+
+def _taken(address: str, port: int) -> str:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, port))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return f"port {port} of {address} is in use; stop the process that listens there"
+        if error.errno == errno.EADDRNOTAVAIL:
+            return (
+                f"SYNAPSE_BIND_ADDRESSES has {address}, which is not an address of this container; "
+                "give one that it has, for example 0.0.0.0"
+            )
+        if error.errno == errno.EAFNOSUPPORT:
+            return f"SYNAPSE_BIND_ADDRESSES has {address}, and there is no IPv6 here; leave it out"
+        return f"port {port} of {address} cannot be listened on: {error.strerror}"
+    return ""
+
+
+def listening_problems(documents: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return one line for each address at which the listeners of ``documents`` cannot be opened.
+
+    Only the process that is about to listen can know: `check` may run in another container.
+    """
+    lines: dict[str, None] = {}
+    for document in documents:
+        for row in document.get("listeners", []) + document.get("worker_listeners", []):
+            for address in row.get("bind_addresses", []):
+                lines[_taken(address, row["port"])] = None
+    return [line for line in lines if line]
