@@ -190,7 +190,9 @@ def _sockets(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
     rows = [listener(kind, settings) for kind in kinds(settings, homeserver.get("instance_map"))]
     paths = [row["path"] for row in rows if "path" in row]
     # Of the others, those that this process connects to.
-    others = [worker.name for worker in settings.plan or () if replicates(worker)]
+    others = [
+        worker.name for worker in settings.plan or () if replicates(worker.type, settings.table)
+    ]
     paths += [socket_path(settings, name, "replication") for name in ["", *others]]
     problem = socket_problem(max(paths, key=len), where)
     return [problem] if problem else []
