@@ -1,0 +1,120 @@
+"""A whole run, on a package of a few lines."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_CODE = """\
+import os
+
+LIMIT = 3
+
+
+def small(number):
+    return number < LIMIT
+
+
+def told(text):
+    os.getpid()
+    return text + "!"
+
+
+def never(a):
+    return [a, 1]
+"""
+_TESTS = """\
+import subprocess
+import sys
+
+from package.code import small, told
+
+SEEN = []
+
+
+def test_small():
+    SEEN.append(1)
+    assert small(2)
+    assert not small(3)
+
+
+def test_told_in_another_process():
+    program = "from package.code import told; print(told('a'))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "a!\\n"
+
+
+def test_needs_the_first():
+    told("")
+    assert SEEN
+"""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A package, its tests, and an empty list of reasons."""
+    root = tmp_path / "workspace"
+    for name in ("package", "tests"):
+        (root / name).mkdir(parents=True)
+    (root / "package" / "__init__.py").touch()
+    (root / "package" / "code.py").write_text(_CODE)
+    (root / "tests" / "code_test.py").write_text(_TESTS)
+    (root / "reasons.yaml").write_text("[]")
+    return root
+
+
+def run(workspace: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the tool on ``workspace``."""
+    command = [sys.executable, "-m", "tools.mutation", f"--root={workspace}"]
+    command += ["--package=package", "--tests=tests", f"--reasons={workspace}/reasons.yaml"]
+    return subprocess.run(
+        [*command, *arguments],
+        env={"PYTHONPATH": ":".join(path for path in sys.path if path), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_what_no_test_sees_is_listed_and_fails(workspace: Path) -> None:
+    """Those that are seen are seen in other processes too, and by tests that need no other."""
+    done = run(workspace, "--verbose")
+    assert done.returncode == 1, done.stderr
+    lines = done.stdout.splitlines()
+    unseen = [line for line in lines if line.startswith("NOT SEEN: ")]
+    assert unseen == [
+        "NOT SEEN: package/code.py:11: os.getpid() -> pass",
+        "NOT SEEN: package/code.py:16: [a, 1] -> [1]",
+        "NOT SEEN: package/code.py:16: [a, 1] -> [a]",
+        "NOT SEEN: package/code.py:16: 1 -> 2",
+    ]
+    assert "not asked, since it depends on other tests: tests/code_test.py::test_needs_the" in (
+        done.stdout
+    )
+    assert "number < LIMIT -> number <= LIMIT" in done.stdout
+    assert "seen by tests/code_test.py::test_told_in_another_process" in done.stdout
+    assert lines[-1] == "at least 95 % must be seen"
+
+
+def test_a_reason_explains_what_cannot_be_seen(workspace: Path) -> None:
+    """And one that fits nothing is reported."""
+    (workspace / "reasons.yaml").write_text(
+        "- {where: package/code.py told, changes: [os.getpid() -> pass], reason: no effect}\n"
+        "- {where: package/code.py never, changes: ['[*', 1 -> 2, gone], reason: never runs}\n"
+    )
+    done = run(workspace, "--minimum=10")
+    assert done.returncode == 0, done.stdout
+    assert "not seen: package/code.py:11: os.getpid() -> pass: no effect" in done.stdout
+    assert "reason that fits nothing: package/code.py never: gone" in done.stdout
+    assert "4 others with a reason, 0 without" in done.stdout
+
+
+def test_tests_that_fail_by_themselves_judge_nothing(workspace: Path) -> None:
+    """Otherwise every change would be seen."""
+    (workspace / "tests" / "code_test.py").write_text("def test_a():\n    assert 0\n")
+    done = run(workspace)
+    assert done.returncode == 1
+    assert "error: the tests fail on the unchanged program" in done.stderr
+    assert "code_test.py::test_a" in done.stderr
+    assert done.stdout == ""

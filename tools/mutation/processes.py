@@ -1,0 +1,56 @@
+"""Forked processes with a deadline, after which nothing of them is left."""
+
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of linux/prctl.h.
+
+
+def adopt_orphans() -> None:
+    """Become the parent of whatever a test started and left behind, so that it can be ended."""
+    ctypes.CDLL(None, use_errno=True).prctl(_SUBREAPER, 1, 0, 0, 0)
+
+
+def fork(work: Callable[[], None]) -> int:
+    """Do ``work`` in a child; return its process id."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child:
+        return child
+    try:
+        work()
+        sys.stdout.flush()
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+    finally:
+        os._exit(1)
+
+
+def finished(child: int) -> bool:
+    """Whether ``child`` has ended; it is reaped."""
+    return os.waitpid(child, os.WNOHANG)[0] == child
+
+
+def end(child: int) -> None:
+    """Kill and reap ``child``, which leads a session of its own."""
+    try:
+        os.killpg(child, signal.SIGKILL)
+    except ProcessLookupError:
+        os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def end_orphans(kept: set[int]) -> None:
+    """Kill and reap every child that is not in ``kept``: processes that a test left behind."""
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+    while strays := set(map(int, children.read_text().split())) - kept:
+        for stray in strays:
+            os.kill(stray, signal.SIGKILL)
+            os.waitpid(stray, 0)

@@ -1,0 +1,160 @@
+"""One run of pytest in a forked process: to see what runs, or to look at one changed program."""
+
+import json
+import os
+import resource
+import sys
+from collections import defaultdict
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+from tools.mutation.hits import Recorder
+
+OPTIONS = ["-q", "-p", "no:cacheprovider", "-p", "no:junitxml", "--import-mode=importlib"]
+_MEMORY = 4 << 30  # Bytes that a changed program may take: some never end.
+_FILE = 64 << 20  # Bytes of one file that it writes.
+
+
+def enter(tree: Path, root: Path, log: Path) -> None:
+    """Make ``tree`` the place of all imports, here and in whatever is started.
+
+    Args:
+        tree: a copy of ``root``.
+        root: the workspace.
+        log: where output goes.
+    """
+    os.setsid()
+    os.chdir(tree)
+    others = [path for path in sys.path if path and Path(path).resolve() != root.resolve()]
+    sys.path[:] = [str(tree), *others]
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    kept = [path for path in given if path and Path(path).resolve() != root.resolve()]
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(tree), *kept])
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    settings.register_profile("mutants", derandomize=True, database=None)
+    settings.load_profile("mutants")
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+
+
+def limit() -> None:
+    """Bound what a changed program takes."""
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE, _FILE))
+
+
+class Outcome:
+    """Remembers which tests failed, and how long each took."""
+
+    def __init__(self) -> None:
+        self.failed: list[str] = []
+        self.skipped: dict[str, str] = {}
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seconds[report.nodeid] += report.duration
+        if report.failed:
+            self.failed.append(report.nodeid)
+        if report.skipped:
+            self.skipped[report.nodeid] = str(report.longrepr)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.failed.append(report.nodeid or "collection")
+
+
+class _Chosen(Outcome):
+    """Runs the chosen tests in their order."""
+
+    def __init__(self, tests: Sequence[str]) -> None:
+        super().__init__()
+        self._tests = tests
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        by_name = {item.nodeid: item for item in items}
+        items[:] = [by_name[test] for test in self._tests if test in by_name]
+
+
+class _Observer(Outcome):
+    """Attributes what runs to tests; what runs for several of a file, to all of them."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self._recorder = recorder
+        self.of_tests: dict[str, set[str]] = defaultdict(set)
+        self.of_files: dict[str, set[str]] = defaultdict(set)
+
+    def _take(self, places: set[str]) -> None:
+        module = sys.modules.get(self._recorder.module)
+        places.update(self._recorder.take(module.seen if module else None))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self, collector: pytest.Collector) -> Generator[None, Any, Any]:
+        result = yield
+        if isinstance(collector, pytest.Module):
+            self._take(self.of_files[collector.nodeid])
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        result = yield
+        self._take(self.of_tests[item.nodeid])
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, Any, Any]:
+        if fixturedef.scope == "function":
+            return (yield)
+        self._take(self.of_tests[request.node.nodeid])
+        try:
+            return (yield)
+        finally:
+            self._take(self.of_files[request.node.nodeid.partition("::")[0]])
+
+
+def _main(files: Sequence[str], scratch: Path, plugin: object, *options: str) -> int:
+    arguments = [*OPTIONS, f"--basetemp={scratch}", *options, *files]
+    return int(pytest.main(arguments, plugins=[plugin]))
+
+
+def observe(files: Sequence[str], scratch: Path, recorder: Recorder, result: Path) -> None:
+    """Run everything on the instrumented package; write what ran, and for how long."""
+    observer = _Observer(recorder)
+    _main(files, scratch, observer)
+    places = {
+        test: sorted(observer.of_tests[test] | observer.of_files[test.partition("::")[0]])
+        for test in observer.seconds
+        if test not in observer.skipped
+    }
+    document = {
+        "places": places,
+        "collected": {file: sorted(found) for file, found in observer.of_files.items()},
+        "bare": sorted(test for test in places if not observer.of_tests[test]),
+        "seconds": observer.seconds,
+        "failed": observer.failed,
+        "skipped": observer.skipped,
+        "modules": sorted(sys.modules),
+    }
+    result.write_text(json.dumps(document))
+
+
+def judge(stages: Sequence[Sequence[str]], scratch: Path, result: Path, *options: str) -> None:
+    """Run the tests of each stage, until one fails; write which failed."""
+    failed: list[str] = []
+    for tests in stages:
+        chosen = _Chosen(tests)
+        files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
+        status = _main(files, scratch, chosen, *options)
+        failed += chosen.failed
+        if status not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) and not failed:
+            failed.append(f"pytest, with status {status}")
+        if failed:
+            break
+    result.write_text(json.dumps(failed))
