@@ -89,7 +89,7 @@ def test_a_certificate_that_is_none_is_named(data: Path, text: str) -> None:
 def test_a_key_with_a_passphrase_is_named_and_asks_nobody(data: Path) -> None:
     """OpenSSL would ask on the terminal that a container has not."""
     key = str(data / "tls.key")
-    command = ["openssl", "rsa", "-aes128", "-passout", "pass:x", "-in", key, "-out", key]
+    command = ["openssl", "ec", "-aes128", "-passout", "pass:x", "-in", key, "-out", key]
     subprocess.run(command, check=True, capture_output=True)
     (found,) = find_problems(GOOD, settings(data, "homeserver"))
     assert found.startswith(f"{data}/tls.crt and {data}/tls.key: they are not a certificate and")

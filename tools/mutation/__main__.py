@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 
 import yaml
@@ -25,7 +26,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root", type=Path, default=Path(), help="the workspace")
     parser.add_argument("--package", default="worker", help="a folder of it")
     parser.add_argument("--tests", default="tests/worker", help="the folder of its tests")
-    parser.add_argument("--without", action="append", default=[], help="a test module to leave out")
+    parser.add_argument("--without", action="append", default=[], help="test modules to leave out")
     parser.add_argument("--slowest", type=float, default=5.0, help="seconds of a test to ask")
     parser.add_argument("--reasons", type=Path, required=True, help="why some are not seen")
     parser.add_argument("--minimum", type=float, default=95.0, help="per cent that must be seen")
@@ -140,7 +141,7 @@ def main(arguments: Sequence[str]) -> int:
         names = [
             path.relative_to(options.root).as_posix()
             for path in files
-            if path.name not in options.without
+            if not any(fnmatch(path.name, pattern) for pattern in options.without)
         ]
         with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
             campaign = Campaign(
