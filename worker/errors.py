@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-_LONGEST = 200  # Characters of a path or value in a message.
+_LONGEST = 400  # Characters of a path or value in a message.
 
 
 def one_line(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from worker.redaction import MASK, masked, secrets_of, without_secrets
@@ -156,6 +156,7 @@ def shape(value: Any) -> Any:
     return [shape(part) for part in value] if isinstance(value, list) else None
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_DOCUMENTS)
 def test_masking_keeps_the_structure_and_is_final(document: dict[str, Any]) -> None:
     """Whoever reads it sees which options were set."""
@@ -181,7 +182,7 @@ def forms(secret: str) -> list[str]:
     ]
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=8, max_size=40))
 @example("hunter2 'quoted' \"twice\" \\ back")
 @example("p@ss/w:rd%20?&=+;")
@@ -196,6 +197,7 @@ def test_no_form_of_a_secret_is_left(secret: str) -> None:
             assert len(again) < 4 or again not in left
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text("abcdefghijk0123456789", min_size=30, max_size=90))
 def test_what_is_left_of_a_secret_that_was_cut_off_tells_little(secret: str) -> None:
     """pydantic shows the beginning and the end of a long value."""
