@@ -169,11 +169,10 @@ def _doctor(environ: Environ, arguments: Sequence[str]) -> int:
 def _prometheus(environ: Environ, arguments: Sequence[str]) -> int:
     import json
 
-    from worker.doctor import planned, read_plan, scrape_targets
+    from worker.doctor import main_host, planned, read_plan, scrape_targets
 
-    main_host = environ.get("SYNAPSE_REPLICATION_HOST") or "main"
     plan = planned(read_plan(arguments[0]))
-    print(json.dumps(scrape_targets(plan or (), main_host), indent=1))
+    print(json.dumps(scrape_targets(plan or (), main_host(environ)), indent=1))
     return 0
 
 

@@ -9,7 +9,7 @@ from worker.documents import document_kind
 from worker.errors import ConfigError, shown
 from worker.examination import Examination
 from worker.files import KEY_FILE_LIMIT, read_bounded
-from worker.hosts import address
+from worker.hosts import address, host_problem
 from worker.plan import PlannedWorker, parse_plan, replicates
 from worker.worker_types import load_table
 
@@ -40,6 +40,18 @@ def planned(text: str) -> tuple[PlannedWorker, ...] | None:
         ConfigError: with every problem at once.
     """
     return parse_plan(text, load_table()) if text else None
+
+
+def main_host(environ: Mapping[str, str]) -> str:
+    """Return the host of the main process as workers are given it; ``main`` where it is not set.
+
+    Raises:
+        ConfigError: when it is not a host.
+    """
+    host = environ.get("SYNAPSE_REPLICATION_HOST") or MAIN
+    if host_problem(host):
+        raise ConfigError([f"SYNAPSE_REPLICATION_HOST={shown(host)!r} {host_problem(host)}"])
+    return host
 
 
 def environs(

@@ -1,4 +1,4 @@
-"""The doctor and the processes judge alike: one is never content where the other refuses."""
+"""`doctor` accepts a plan when, and only when, every process of the plan would start."""
 
 import io
 import json
@@ -31,7 +31,7 @@ STATES = ("right", "right", "right", "missing", "wrong", "folder", "unreadable")
 
 @dataclass(frozen=True)
 class Answer:
-    """What a verb said."""
+    """The exit code of a verb, and its lines on standard error."""
 
     status: int
     lines: list[str] = field(default_factory=list)
@@ -78,7 +78,7 @@ def attributed(lines: Mapping[str, list[str]], processes: int) -> set[str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def this_process() -> Iterator[None]:
-    """Keep rights and CPUs: the sandbox may map root alone, who could become nobody else."""
+    """Keep rights and CPUs: where the sandbox maps root alone, no other user exists."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("worker.examination.drop_rights", lambda _: [])
         patch.setattr(os, "sched_setaffinity", lambda *_: None)
@@ -165,7 +165,7 @@ def test_the_doctor_says_what_each_process_says(
     states: dict[str, str],
     used: set[str],
 ) -> None:
-    """Each line once, with the processes that print it, and content when all of them are."""
+    """The same lines, each once and with the processes that print it, and the same exit code."""
     site.arrange(homeserver, states)
     environ = environ | site.environ()
     if "secret" in used:
@@ -192,7 +192,7 @@ SEEN: set[int] = set()
 
 
 def test_both_answers_were_seen() -> None:
-    """Otherwise the cases above are too strange, or too tame."""
+    """Otherwise the property above holds for one of them alone."""
     assert SEEN == {0, 2}
 
 
@@ -223,7 +223,7 @@ def test_missing_certificates_are_named_with_those_that_need_them(
 
 
 def test_a_folder_of_media_is_for_those_that_keep_media(site: Site) -> None:
-    """The main process leaves it to the plan's media workers."""
+    """With media workers in the plan, the main process serves none."""
     site.arrange(yaml.safe_load(PLANNED), RIGHT | {"media": "missing"})
     line = f"error: {site.media}: media cannot be written by uid {os.geteuid()}; mount a folder"
     for plan, names in (("pusher", "main"), ("pusher, media_repository:1", "media_repository1")):
@@ -233,14 +233,14 @@ def test_a_folder_of_media_is_for_those_that_keep_media(site: Site) -> None:
 
 
 def test_what_this_container_is_does_not_matter(site: Site) -> None:
-    """An image of one worker type may be asked about all."""
+    """The images of single worker types set SYNAPSE_WORKER, and have the verb too."""
     site.arrange(yaml.safe_load(PLANNED), RIGHT)
     variables = {"SYNAPSE_WORKER": "synapse.app.pusher", "SYNAPSE_WORKER_NAME": "pusher9"}
     assert ask(["doctor", "typing"], site.environ() | variables) == Answer(0)
 
 
 def test_a_wrong_variable_is_named_once(site: Site) -> None:
-    """For all that are given it."""
+    """Behind it are the processes that read the variable."""
     site.arrange(yaml.safe_load(PLANNED), RIGHT)
     variables = {"SYNAPSE_REPLICATION_HOST": "http://main", "SYNAPSE_LOG_LEVEL": "loud"}
     said = ask(["doctor", "typing, pusher"], site.environ() | variables)
@@ -251,7 +251,7 @@ def test_a_wrong_variable_is_named_once(site: Site) -> None:
 
 
 def test_a_wrong_plan_is_all_that_is_said_of_it(site: Site) -> None:
-    """Nobody knows its workers."""
+    """Its workers are not known, so the main process alone is examined."""
     site.arrange(yaml.safe_load(PLANNED), RIGHT)
     said = ask(["doctor", "typing:2, pusher"], site.environ())
     assert said.status == 2
@@ -262,7 +262,7 @@ def test_a_wrong_plan_is_all_that_is_said_of_it(site: Site) -> None:
 def test_an_empty_plan_is_the_main_process_alone(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """SYNAPSE_WORKERS without a value is as good as unset."""
+    """SYNAPSE_WORKERS without a value counts as unset."""
     site.arrange(yaml.safe_load(PLANNED), RIGHT)
     assert main(["doctor", ""], site.environ()) == 0
     assert capsys.readouterr().out == "ok: main: the main process\n"
@@ -270,9 +270,20 @@ def test_an_empty_plan_is_the_main_process_alone(
     assert [row["labels"]["instance"] for row in json.loads(capsys.readouterr().out)] == [MAIN]
 
 
+@pytest.mark.parametrize("host", ["http://main", "10.0.0.5:9093"])
+def test_prometheus_refuses_what_is_not_a_host(
+    host: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Prometheus would scrape nothing, or refuse the whole file."""
+    assert main(["prometheus", "pusher"], {"SYNAPSE_REPLICATION_HOST": host}) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"error: SYNAPSE_REPLICATION_HOST={host!r} ")
+
+
 @pytest.mark.parametrize("state", ["right", "missing"])
 def test_the_largest_plan_takes_no_time(site: Site, state: str) -> None:
-    """What does not depend on the worker is asked once."""
+    """What is the same for every worker is checked once."""
     site.arrange(yaml.safe_load(PLANNED) | {"start_pushers": False}, dict.fromkeys(FILES, state))
     begin = time.process_time()
     said = ask(

@@ -180,7 +180,7 @@ def test_a_duty_that_nobody_has_is_named(change: dict[str, Any], line: str) -> N
 
 @pytest.fixture(autouse=True)
 def rights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep those of the test: the sandbox may map root alone, who could become nobody else."""
+    """Keep those of the test: where the sandbox maps root alone, no other user exists."""
     monkeypatch.setattr("worker.examination.drop_rights", lambda _: [])
 
 

@@ -26,7 +26,7 @@ BARE: dict[str, Any] = yaml.safe_load(WORKERS)
 
 
 def table(version: str) -> Table:
-    """That of another Synapse."""
+    """Return the table as another version of Synapse reads it."""
     return replace(TABLE, version=version)
 
 
@@ -58,7 +58,7 @@ def rendered(plan: str, version: str = "", **variables: str) -> dict[str, Any]:
     ],
 )
 def test_main_writes_quarantined_media_beside_workers(plan: str, writers: list[str]) -> None:
-    """Its update of the database would fail five times, and keep all later ones from running."""
+    """Otherwise its update of the database fails five times, and no later one runs."""
     for variables in ({}, {"SYNAPSE_WORKER_NAME": parse_plan(plan, TABLE)[0].name}):
         shared = rendered(plan, **variables)
         assert shared["stream_writers"] == {STREAM: [*writers, MAIN_WRITER]}
@@ -67,7 +67,7 @@ def test_main_writes_quarantined_media_beside_workers(plan: str, writers: list[s
 
 
 def test_without_a_worker_for_media_main_is_the_writer_by_default() -> None:
-    """Nothing to say."""
+    """The plan sets `stream_writers` for other streams alone."""
     assert "stream_writers" not in rendered("pusher")
     assert rendered("typing")["stream_writers"] == {"typing": ["typing"]}
 
@@ -82,7 +82,7 @@ def test_older_synapse_has_no_further_writer(version: str) -> None:
 
 @pytest.mark.parametrize("version", ["1.152.0", "1.158.0", "1.159.0rc1", "1.163.2"])
 def test_the_role_that_was_asked_for_is_rendered_since_1_152(version: str) -> None:
-    """With the main process."""
+    """Together with the main process."""
     shared = rendered(STREAM, version)
     assert shared["stream_writers"] == {STREAM: [STREAM, MAIN_WRITER]}
 
@@ -115,7 +115,7 @@ def test_every_writer_can_be_called(plan: list[list[str]], version: str) -> None
 
 
 def test_homeserver_yaml_may_say_the_same_as_the_plan() -> None:
-    """And nothing else."""
+    """Anything else contradicts it."""
     plan = parse_plan("keeper=media_repository", TABLE)
     same = {"stream_writers": {STREAM: ["keeper", MAIN_WRITER]}}
     assert contradictions(GOOD | same, plan, TABLE) == []
@@ -151,7 +151,7 @@ PROBLEM = (
 
 @pytest.mark.parametrize("worker", ["homeserver", "media_repository", "synapse.app.pusher"])
 def test_homeserver_yaml_must_not_take_the_stream_from_main(data: Path, worker: str) -> None:
-    """Every process says so, since each would have to be given the remedy."""
+    """Each process refuses it: all of them read the same file."""
     instances = {"instance_map": {"w": {"host": "w", "port": 9093}}}
     homeserver = BARE | instances | {"stream_writers": {STREAM: "w"}}
     assert find_problems(homeserver, own(data, worker)) == [PROBLEM]
@@ -164,7 +164,7 @@ def test_homeserver_yaml_must_not_take_the_stream_from_main(data: Path, worker: 
 
 
 def test_the_remedy_for_the_role_names_main_too(data: Path) -> None:
-    """Or the next start would be refused."""
+    """Without main in it, the next start would be refused for that."""
     found = find_problems(BARE, own(data, STREAM))
     assert found[0].endswith(
         "set stream_writers: {quarantined_media_changes: [w, master]} there for every process"
@@ -178,7 +178,7 @@ def quarantine(found: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("worker", ["media_repository", "synapse.app.media_repository"])
 def test_a_worker_that_cannot_quarantine_says_so(data: Path, worker: str) -> None:
-    """The requests are routed to it, and it would answer with an error 500."""
+    """A proxy routes such requests to it, and Synapse answers them with an error 500."""
     chosen = own(data, worker)
     assert quarantine(find_warnings(BARE, chosen)) == [
         "homeserver.yaml: stream_writers.quarantined_media_changes is None and does not name w, so "
@@ -192,7 +192,7 @@ def test_a_worker_that_cannot_quarantine_says_so(data: Path, worker: str) -> Non
 
 
 def test_synapse_that_quarantines_badly_says_so() -> None:
-    """1.152 to 1.158 had the stream, and told nobody of it."""
+    """From 1.152 to 1.158 a worker did not replicate the stream."""
     plan = "a=media_repository, b=quarantined_media_changes"
 
     def warnings(name: str, version: str) -> list[str]:
