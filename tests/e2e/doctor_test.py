@@ -27,12 +27,16 @@ from pathlib import Path
 sys.path.insert(0, "/usr/lib/synapse-worker")
 from worker.__main__ import main
 warnings.simplefilter("ignore")
+PREFIXES = ("error: ", "warning: ")
 
 def ask(arguments, environ):
     err = io.StringIO()
     try:
         with redirect_stdout(io.StringIO()), redirect_stderr(err):
-            return [main(arguments, environ), err.getvalue().splitlines()]
+            status = main(arguments, environ)
+        # Synapse's own warnings are among them, on several lines each.
+        lines = [line for line in err.getvalue().splitlines() if line.startswith(PREFIXES)]
+        return [status, lines]
     except BaseException:
         return [-1, traceback.format_exc().splitlines()]
 
