@@ -5,13 +5,19 @@ from dataclasses import replace
 
 import yaml
 
-from cluster.site import WORKERS
+from cluster.site import PLANNED, WORKERS
 from worker.documents import documents
 from worker.settings import parse
 from worker.worker_types import load_table
 
 # One of each era: direct TCP replication, no secret's path, no quarantine stream.
 ERAS = ("1.66.0", "1.98.0", "1.144.0")
+
+# Each kind of writer: of one stream, of several, beside main, and by what it serves.
+PLAN = (
+    "pusher:2, sender=federation_sender, persister=event_persister@10.0.0.7, "
+    "writer=typing+receipts, keeper=media_repository, warden=quarantined_media_changes"
+)
 
 
 def _render(app: str, version: str, homeserver: str) -> str:
@@ -22,8 +28,27 @@ def _render(app: str, version: str, homeserver: str) -> str:
     return yaml.safe_dump_all(rendered.values(), sort_keys=False)
 
 
+def _render_plan() -> str:
+    environ = {
+        "SYNAPSE_WORKERS": PLAN,
+        "SYNAPSE_HOSTNAME": "host-1",
+        "SYNAPSE_REPLICATION_HOST": "main",
+    }
+    main = parse(environ | {"SYNAPSE_WORKER": "homeserver"}, replace(load_table(), version=""))
+    parts = []
+    for name in ["", *(worker.name for worker in main.plan or ())]:
+        process = {"SYNAPSE_WORKER_NAME": name} if name else {"SYNAPSE_WORKER": "homeserver"}
+        rendered = documents(yaml.safe_load(PLANNED), parse(environ | process, main.table))
+        text = yaml.safe_dump_all(rendered.values(), sort_keys=False)
+        parts.append(f"# {name or 'main'}\n---\n{text}")
+    return "".join(parts)
+
+
 def golden_files() -> Iterator[tuple[str, str]]:
-    """Yield (name, text) of every golden file: one per type for the newest, one per older era."""
+    """Yield (name, text) of every golden file.
+
+    One per type for the newest Synapse, one per older era, and one of a whole plan.
+    """
     types = load_table().types
     for app, worker in types.items():
         yield f"{worker.slug}.yaml", _render(app, "", WORKERS)
@@ -34,3 +59,4 @@ def golden_files() -> Iterator[tuple[str, str]]:
             homeserver = "".join(lines)
         parts = [f"# {app}\n---\n{_render(app, version, homeserver)}" for app in types]
         yield f"synapse-{version}.yaml", "".join(parts)
+    yield "plan.yaml", _render_plan()
