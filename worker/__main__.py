@@ -104,13 +104,13 @@ def _print_config(environ: Environ, _: Sequence[str]) -> int:
 
 
 def _healthcheck(environ: Environ, arguments: Sequence[str]) -> int:
-    from worker.asking import READY_SECONDS, ask
+    from worker.asking import ask, healthcheck_seconds
     from worker.health import itself
 
     settings = parse(environ)
     drop_rights(settings)  # What Synapse may not read, nobody reads for it.
     if not arguments:
-        problems = ask([itself(settings)], READY_SECONDS)
+        problems = ask([itself(settings)], healthcheck_seconds())
     else:
         from worker.files import read_homeserver
         from worker.probes import around, without_secrets_of
@@ -119,7 +119,7 @@ def _healthcheck(environ: Environ, arguments: Sequence[str]) -> int:
         # Before there is one, the process itself is not up.
         document = read_homeserver(rendered) if os.path.exists(rendered) else {}
         probes = [itself(settings), *around(document, settings)]
-        problems = ask(probes, READY_SECONDS, without_secrets_of(document))
+        problems = ask(probes, healthcheck_seconds(), without_secrets_of(document))
     if problems:
         _say(f"unhealthy: {'; '.join(problems)}")
         return 1

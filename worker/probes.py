@@ -253,10 +253,6 @@ def around(document: Document, settings: Settings) -> list[Probe]:
 
 def without_secrets_of(document: Document) -> Callable[[str], str]:
     """Return what masks the secrets of ``document`` in a line: libpq's messages may quote them."""
+    from worker.redaction import without_secrets
 
-    def mask(line: str) -> str:
-        from worker.redaction import without_secrets
-
-        return without_secrets(line, document)
-
-    return mask
+    return lambda line: without_secrets(line, document)
