@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 # Each verb imports what it needs: `healthcheck` runs every few seconds in each container.
+from worker.environ import LONGEST_WAIT
 from worker.errors import ConfigError, NotReadyError, ReportedError, one_line, shown
 from worker.launch import choose_cpus, drop_rights, exec_synapse
-from worker.settings import LONGEST_WAIT, Settings, parse
+from worker.settings import Settings, parse
 from worker.signals import end_on_signals, run
 
 Environ = Mapping[str, str]
