@@ -1,5 +1,6 @@
 """Lets Synapse's own parser judge the documents."""
 
+import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -15,12 +16,25 @@ from worker.redaction import without_secrets
 from worker.settings import Settings
 
 
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory()
+    except OSError:
+        raise ConfigError(
+            [
+                "/tmp: Synapse's parser needs files, and no temporary folder can be written by uid "
+                f"{os.geteuid()}; mount a tmpfs there, with mode 1777"
+            ]
+        ) from None
+
+
 def ask_synapse(homeserver: Mapping[str, Any], settings: Settings) -> str:
     """Return the line that says that Synapse accepts the documents.
 
     Raises:
-        ConfigError: with Synapse's own words on one line.
+        ConfigError: with Synapse's own message on one line, or when there is no temporary folder.
     """
+    scratch = _scratch()
     if settings.modules is not None:
         sys.path.append(str(settings.modules))
     # Heavy, and needed by this verb alone.
@@ -29,7 +43,7 @@ def ask_synapse(homeserver: Mapping[str, Any], settings: Settings) -> str:
     from synapse.config.homeserver import HomeServerConfig
     from synapse.util import SYNAPSE_VERSION
 
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch as folder:
         settings = replace(settings, runtime=Path(folder))
         rendered = documents(homeserver, settings)
         files = write_documents(settings.runtime, rendered)

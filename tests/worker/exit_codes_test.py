@@ -1,7 +1,9 @@
 """Each way to fail has an exit code of its own, so that an engine can tell them apart."""
 
+import os
 import re
 import socket
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -64,4 +66,19 @@ def test_unhealthy_ends_with_1(environ: dict[str, str], capsys: pytest.CaptureFi
     assert main(["healthcheck"], environ | {"SYNAPSE_BIND_ADDRESSES": "127.9.9.9"}) == 1
     assert capsys.readouterr().err.startswith(
         "unhealthy: synapse.app.pusher at 127.9.9.9 port 8080 does not answer: "
+    )
+
+
+def test_check_without_a_temporary_folder_says_so(
+    environ: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With a read-only root there is one only where a tmpfs is mounted."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    assert main(["check"], environ) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "error: /tmp: Synapse's parser needs files, and no temporary folder can be written by uid "
+        f"{os.geteuid()}; mount a tmpfs there, with mode 1777"
     )
