@@ -1,6 +1,6 @@
 """Fetches the Debian packages that a lock names, each checked against its sha256."""
 
-load(":machine.bzl", "MACHINE_ENVIRON", "debian_mirrors")
+load(":machine.bzl", "MACHINE_ENVIRON", "debian_mirrors", "without_password")
 
 _EXPLAIN = Label("//config/private:explain_download.py")
 
@@ -26,25 +26,36 @@ def download_packages(rctx, lock, folder):
         bases = [mirrors[package["archive"]]]
         if archive:
             bases.append(archive.replace("{archive}", package["archive"]))
-        urls = ["%s/%s" % (base, package["path"]) for base in bases]
-        waiting.append((package, urls, rctx.download(
+        auth = {}
+        for base in bases:
+            plain, credentials = without_password(base)
+            auth["%s/%s" % (plain, package["path"])] = credentials
+        urls = auth.keys()
+        auth = {url: credentials for url, credentials in auth.items() if credentials}
+        waiting.append((package, auth, urls, rctx.download(
             allow_fail = True,
+            auth = auth,
             block = False,
             output = folder + "/" + name,
             sha256 = package["sha256"],
             url = urls,
         )))
-    for package, urls, download in waiting:
+    for package, auth, urls, download in waiting:
         if not download.wait().success:
-            _explain(rctx, lock, package, urls)
+            _explain(rctx, lock, package, urls, auth)
     return names
 
-def _explain(rctx, lock, package, urls):
+def _explain(rctx, lock, package, urls, auth):
     """Fails with the reason why a package could not be downloaded, and the remedy."""
     python = rctx.which("python3")
     if not python:
         fail("python3 is not on PATH; it asks why a download failed")
-    said = rctx.execute([python, "-I", rctx.path(_EXPLAIN), package["sha256"]] + urls, timeout = 300)
+    said = rctx.execute(
+        [python, "-I", rctx.path(_EXPLAIN), package["sha256"]] + urls,
+        # Not an argument, which every user of the machine could read.
+        environment = {"DOWNLOAD_AUTH": json.encode(auth)},
+        timeout = 300,
+    )
     fail("%s %s cannot be fetched: %s. Move the lock with: %s; or give an archive of old packages: %s" % (
         package["name"],
         package["version"],

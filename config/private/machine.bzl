@@ -1,7 +1,10 @@
 """What the machine's own package clients say: base addresses, so that none is written down here."""
 
 def _trimmed(address):
-    return address[:-1] if address.endswith("/") else address
+    return address.rstrip("/")
+
+# The one place that reads apt's sources; bazelw sources it.
+_MIRRORS = Label("//tools/debian:mirrors.sh")
 
 def debian_mirrors(rctx):
     """The addresses of the Debian archives, as apt on this machine knows them.
@@ -12,28 +15,48 @@ def debian_mirrors(rctx):
     Returns:
         A dict from archive ("debian", "debian-security") to its address.
     """
-    found = {
-        "debian": rctx.os.environ.get("DEBIAN_MIRROR", ""),
-        "debian-security": rctx.os.environ.get("DEBIAN_SECURITY_MIRROR", ""),
-    }
-    sources = [rctx.path("/etc/apt/sources.list")]
-    folder = rctx.path("/etc/apt/sources.list.d")
-    if folder.exists:
-        sources += folder.readdir()
-    words = []
-    for source in sources:
-        if source.exists:
-            words += rctx.read(source, watch = "no").replace("\n", " ").split(" ")
-    for archive in found:
-        for word in words:
-            if not found[archive] and "://" in word and _trimmed(word).endswith("/" + archive):
-                found[archive] = _trimmed(word)
+    variables = {"debian": "DEBIAN_MIRROR", "debian-security": "DEBIAN_SECURITY_MIRROR"}
+    found = {archive: _trimmed(rctx.os.environ.get(name, "")) for archive, name in variables.items()}
+    if "" not in found.values():
+        return found
+    bash = rctx.which("bash")
+    if not bash:
+        fail("bash is not on PATH; it reads apt's sources")
+    done = rctx.execute([bash, rctx.path(_MIRRORS)])
+    if done.return_code:
+        fail("error: " + done.stderr.strip())
+    for line in done.stdout.splitlines():
+        archive, _, address = line.partition(" ")
+        found[archive] = address
     if not found["debian"]:
         fail("no Debian archive in this machine's apt sources; give one: " +
              "--repo_env=DEBIAN_MIRROR=ADDRESS")
-    if not found["debian-security"]:
-        found["debian-security"] = found["debian"] + "-security"
     return found
+
+# What a percent sign and two digits stand for in a user or password: printable ASCII from 0x20 on.
+_PRINTABLE = """ !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"""
+
+def _decoded(text):
+    parts = text.split("%")
+    return parts[0] + "".join([_PRINTABLE[int(part[:2], 16) - 0x20] + part[2:] for part in parts[1:]])
+
+def without_password(address):
+    """Separates an address from the user and password in it, which Bazel would print and not use.
+
+    Args:
+        address: an address, with or without USER:PASSWORD@.
+
+    Returns:
+        The address without them, and what `auth` of rctx.download takes for it, or None.
+    """
+    scheme, separator, rest = address.partition("://")
+    authority, slash, path = rest.partition("/")
+    if "@" not in authority:
+        return address, None
+    credentials, _, host = authority.rpartition("@")
+    login, _, password = credentials.partition(":")
+    auth = {"login": _decoded(login), "password": _decoded(password), "type": "basic"}
+    return scheme + separator + host + slash + path, auth
 
 def _pip(rctx, *arguments):
     python = rctx.which("python3")

@@ -1,122 +1,31 @@
-"""bazelw against a tiny Debian archive on disk: real apt, real dpkg-deb, faults by their text."""
+"""bazelw against a small Debian archive on disk: real apt, real dpkg-deb, faults by their text."""
 
-import gzip
-import hashlib
 import os
 import re
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
-BAZELW = Path(os.environ["BAZELW"]).absolute()
-lacking = [name for name in ("apt-get", "dpkg-deb", "flock", "bwrap") if not shutil.which(name)]
-pytestmark = pytest.mark.skipif(bool(lacking), reason=f"not on PATH: {', '.join(lacking)}")
+from tests.bazelw.archive import LACKING, Mirror, bazelw, checkout, environ, last_line, left
+
+pytestmark = pytest.mark.skipif(bool(LACKING), reason=f"not on PATH: {', '.join(LACKING)}")
+# What bazelw calls before it looks for anything that a machine may lack.
+ALWAYS = ("awk", "bash", "cut", "readlink", "sed", "sha256sum", "stat", "uname")
 
 
-def make_package(folder: Path, size: int = 0) -> Path:
-    """Build a package whose `bazel` is echo, with the libraries that it loads."""
-    root = folder / "package"
-    (root / "DEBIAN").mkdir(parents=True)
-    (root / "DEBIAN/control").write_text(
-        "Package: tiny\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b.c>\nDescription: d\n"
-    )
-    echo = shutil.which("echo")
-    assert echo
-    listed = subprocess.run(["ldd", echo], text=True, capture_output=True, check=True).stdout
-    for path in [echo, *re.findall(r"(/\S+)", listed)]:
-        name = "/usr/bin/bazel" if path == echo else "/usr" + path.removeprefix("/usr")
-        (root / name[1:]).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, root / name[1:])
-    (root / "usr/filler").write_bytes(os.urandom(size))
-    deb = folder / "tiny_1_all.deb"
-    subprocess.run(["dpkg-deb", "--build", "-Znone", root, deb], check=True, capture_output=True)
-    return deb
-
-
-@dataclass(frozen=True)
-class Mirror:
-    """A Debian archive: its files and its address."""
-
-    root: Path
-    address: str
-
-
-@pytest.fixture
-def mirror(tmp_path: Path) -> Iterator[Mirror]:
-    """A Debian archive with one suite and one package, served on loopback."""
-    root = make_archive(tmp_path)
-    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield Mirror(root, f"http://127.0.0.1:{server.server_port}/debian")
-        server.shutdown()
-
-
-def make_archive(tmp_path: Path) -> Path:
-    """Write the archive's files."""
-    root = tmp_path / "debian"
-    index = root / "dists/sid/main/binary-amd64"
-    index.mkdir(parents=True)
-    (root / "pool").mkdir()
-    deb = make_package(tmp_path)
-    shutil.copy(deb, root / "pool")
-    data = deb.read_bytes()
-    packages = (
-        "Package: tiny\nVersion: 1\nArchitecture: all\nFilename: pool/tiny_1_all.deb\n"
-        f"Size: {len(data)}\nSHA256: {hashlib.sha256(data).hexdigest()}\n"
-    ).encode()
-    (index / "Packages").write_bytes(packages)
-    (index / "Packages.gz").write_bytes(gzip.compress(packages))
-    release = "Suite: sid\nCodename: sid\nArchitectures: amd64 all\nComponents: main\nSHA256:\n"
-    for name in ("Packages", "Packages.gz"):
-        content = (index / name).read_bytes()
-        digest = hashlib.sha256(content).hexdigest()
-        release += f" {digest} {len(content)} main/binary-amd64/{name}\n"
-    (root / "dists/sid/Release").write_text(release)
-    return root
-
-
-def environ(tmp_path: Path, mirror: str, **more: str) -> dict[str, str]:
-    """The environment of a newcomer with an empty home."""
-    home = tmp_path / "home"
-    home.mkdir(exist_ok=True)
-    return {
-        "BAZELW_APT_OPTIONS": "trusted=yes",
-        "BAZELW_MODE": "debian",
-        "BAZELW_PACKAGES": "tiny",
-        "DEBIAN_MIRROR": mirror,
-        "HOME": str(home),
-        "PATH": os.environ["PATH"],
-        **more,
-    }
-
-
-def bazelw(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run bazelw to its end."""
-    return subprocess.run(
-        ["bash", BAZELW, *(arguments or ("version",))],
-        env=env,
-        text=True,
-        capture_output=True,
-        check=False,
-        timeout=100,
-    )
-
-
-def left(env: dict[str, str]) -> list[str]:
-    """What is in the cache folder, hashes cut off."""
-    cache = Path(env["HOME"], ".cache/synapse-worker-image")
-    names = [path.name for path in cache.iterdir()] if cache.exists() else []
-    return sorted(re.sub("-[0-9a-f]{16}$", "", name) for name in names)
+def tools(tmp_path: Path, *names: str) -> str:
+    """Return a PATH with ``names`` alone."""
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    for name in names:
+        program = shutil.which(name)
+        assert program
+        (folder / name).symlink_to(program)
+    return str(folder)
 
 
 def test_an_empty_home_gets_a_root_and_the_next_run_uses_it(tmp_path: Path, mirror: Mirror) -> None:
@@ -124,10 +33,11 @@ def test_an_empty_home_gets_a_root_and_the_next_run_uses_it(tmp_path: Path, mirr
     env = environ(tmp_path, mirror.address)
     first = bazelw(env, "version")
     assert first.returncode == 0, first.stderr
-    assert re.fullmatch("--host_jvm_args=-Dbazelw.root=[0-9a-f]{16} version\n", first.stdout)
+    said = first.stdout.splitlines()[0]
+    assert re.fullmatch("--host_jvm_args=-Dbazelw.root=[0-9a-f]{16} version", said)
     assert "bazelw: debian mode (BAZELW_MODE=debian), root " in first.stderr
     assert "bazelw: unpacking 1 packages" in first.stderr
-    assert left(env) == ["bazel-root", "lock"]
+    assert left(env) == ["actions", "bazel-root", "lock"]
     second = bazelw(env, "build", "image")
     actions = f"{env['HOME']}/.cache/synapse-worker-image/actions"
     assert f" build --config=debian --disk_cache={actions} --repo_env=DEBIAN" in second.stdout
@@ -150,7 +60,7 @@ def test_clean_root_removes_what_bazelw_made_and_nothing_else(
 
 def test_a_wrong_file_is_named_and_leaves_no_root(tmp_path: Path, mirror: Mirror) -> None:
     """A mirror, or someone before it, serves something else."""
-    deb = mirror.root / "pool/tiny_1_all.deb"
+    deb = mirror.root / "pool/bazel-bootstrap_7.7.1+ds-8_all.deb"
     data = bytearray(deb.read_bytes())
     data[-1] ^= 1
     deb.write_bytes(data)
@@ -158,9 +68,9 @@ def test_a_wrong_file_is_named_and_leaves_no_root(tmp_path: Path, mirror: Mirror
     done = bazelw(env)
     assert done.returncode == 2
     assert "bazelw: error: packages of http:" in done.stderr
-    assert "tiny_1_all.deb" in done.stderr
+    assert "bazel-bootstrap_7.7.1" in done.stderr
     assert "Hash Sum mismatch" in done.stderr
-    assert left(env) == ["lock"]
+    assert left(env) == ["actions", "lock"]
 
 
 def test_no_network_is_one_line(tmp_path: Path) -> None:
@@ -170,14 +80,14 @@ def test_no_network_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 2
     last = done.stderr.splitlines()[-1]
     assert last.startswith("bazelw: error: package lists of http://127.0.0.1:9/debian: ")
-    assert left(env) == ["lock"]
+    assert left(env) == ["actions", "lock"]
 
 
 def test_a_full_disk_leaves_no_half_root(tmp_path: Path, mirror: Mirror) -> None:
     """A limit on file size stands for the disk: the write fails in the middle of a file."""
     env = environ(tmp_path, mirror.address)
     limited = subprocess.run(
-        ["bash", "-c", 'ulimit -f 64; trap "" XFSZ; exec bash "$0" version', BAZELW],
+        ["bash", "-c", 'ulimit -f 64; trap "" XFSZ; exec bash "$0" version', checkout(tmp_path)],
         env=env,
         text=True,
         capture_output=True,
@@ -186,38 +96,45 @@ def test_a_full_disk_leaves_no_half_root(tmp_path: Path, mirror: Mirror) -> None
     )
     assert limited.returncode == 2, limited.stderr
     assert "bazelw: error: " in limited.stderr
-    assert left(env) == ["lock"]
+    assert left(env) == ["actions", "lock"]
     assert bazelw(env).returncode == 0
 
 
-def test_an_interrupted_run_is_repaired_by_the_next(tmp_path: Path, mirror: Mirror) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_run_is_repaired_by_the_next(
+    tmp_path: Path, mirror: Mirror, number: signal.Signals
+) -> None:
     """Even kill -9, which lets nothing be tidied up."""
     env = environ(tmp_path, mirror.address)
     process = subprocess.Popen(
-        ["bash", BAZELW, "version"], env=env, stderr=subprocess.DEVNULL, start_new_session=True
+        ["bash", checkout(tmp_path / "here"), "version"],
+        env=env,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 20
     while not any(name.startswith("tmp.") for name in left(env)):
         assert time.monotonic() < deadline
         assert process.poll() is None
-    os.killpg(process.pid, signal.SIGKILL)
+    os.killpg(process.pid, number)
     process.wait()
     done = bazelw(env)
     assert done.returncode == 0, done.stderr
-    assert left(env) == ["bazel-root", "lock"]
+    assert left(env) == ["actions", "bazel-root", "lock"]
 
 
 def test_two_at_once_make_one_root(tmp_path: Path, mirror: Mirror) -> None:
     """An editor and a terminal often start together."""
     env = environ(tmp_path, mirror.address)
+    program = checkout(tmp_path / "here")
     both = [
-        subprocess.Popen(["bash", BAZELW, "version"], env=env, text=True, stderr=subprocess.PIPE)
+        subprocess.Popen(["bash", program, "version"], env=env, text=True, stderr=subprocess.PIPE)
         for _ in range(2)
     ]
     words = [process.communicate(timeout=100)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], words
     assert sum("unpacking" in text for text in words) == 1
-    assert left(env) == ["bazel-root", "lock"]
+    assert left(env) == ["actions", "bazel-root", "lock"]
 
 
 def test_without_user_namespaces_one_line_says_what_to_enable(
@@ -242,36 +159,63 @@ def test_without_user_namespaces_one_line_says_what_to_enable(
         (
             "BAZELW_MODE",
             "host",
-            "BAZELW_MODE=host, but neither bazelisk nor bazel is on PATH; inst",
+            "BAZELW_MODE=host, but neither bazelisk nor bazel is on PATH; install Bazelisk",
         ),
         ("HOME", "", "HOME is not set; set it, or XDG_CACHE_HOME"),
+        ("HOME", "relative", "HOME=relative: not an absolute path"),
+        ("XDG_CACHE_HOME", "relative", "XDG_CACHE_HOME=relative: not an absolute path"),
+        (
+            "DEBIAN_MIRROR",
+            "ftp://user:hunter2@127.0.0.1/debian",
+            "DEBIAN_MIRROR=127.0.0.1/debian: not the address of a mirror; "
+            "use http://, https:// or file:// (%40 for an @ in a password)",
+        ),
     ],
 )
 def test_a_wrong_setting_is_one_line(tmp_path: Path, variable: str, value: str, line: str) -> None:
     """Before anything is fetched."""
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for name in ("bash", "dirname", "head", "sed", "tr"):
-        found = shutil.which(name)
-        assert found
-        (tools / name).symlink_to(found)
-    env = environ(tmp_path, "http://127.0.0.1:9/debian", PATH=str(tools)) | {variable: value}
-    done = bazelw(env)
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith(f"bazelw: error: {line}")
+    path = tools(tmp_path, *ALWAYS)
+    env = environ(tmp_path, "http://127.0.0.1:9/debian", PATH=path) | {variable: value}
+    done = bazelw(env, program=checkout(tmp_path))
+    assert last_line(done) == line
+    assert "hunter2" not in done.stderr
 
 
 def test_a_missing_prerequisite_is_named(tmp_path: Path) -> None:
     """Not Debian: the way out is in the line."""
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for name in ("bash", "dirname", "head", "sed", "tr", "sha256sum", "cut"):
-        found = shutil.which(name)
-        assert found
-        (tools / name).symlink_to(found)
-    done = bazelw(environ(tmp_path, "http://127.0.0.1:9/debian", PATH=str(tools)))
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == (
-        "bazelw: error: debian mode needs apt-get, dpkg-deb and flock, as Debian has them; "
+    path = tools(tmp_path, *ALWAYS)
+    done = bazelw(environ(tmp_path, "http://127.0.0.1:9/debian", PATH=path))
+    assert last_line(done) == (
+        "debian mode needs apt-get, dpkg-deb and flock, as Debian has them; "
         "elsewhere install Bazelisk for host mode"
     )
+
+
+@pytest.mark.parametrize("machine", ["Linux aarch64", "Darwin arm64", "Darwin x86_64"])
+@pytest.mark.parametrize("mode", ["debian", "host"])
+def test_another_machine_is_refused_first(tmp_path: Path, machine: str, mode: str) -> None:
+    """The compilers are packages for amd64; a uname of our own stands for the machine."""
+    path = Path(tools(tmp_path, "bash", "readlink"))
+    (path / "uname").write_text(f"#!/bin/bash\necho {machine}\n")
+    (path / "uname").chmod(0o755)
+    env = environ(tmp_path, "http://127.0.0.1:9/debian", PATH=str(path), BAZELW_MODE=mode)
+    assert last_line(bazelw(env)) == (
+        f"this machine is {machine}; the image is built on Linux x86_64 only "
+        "(README.md, Requirements)"
+    )
+    assert left(env) == []
+
+
+def test_a_call_through_a_symlink_from_elsewhere_finds_its_workspace(
+    tmp_path: Path, mirror: Mirror
+) -> None:
+    """~/bin/bazelw is a link to a link; the checkout's path has a space."""
+    program = checkout(tmp_path / "my work")
+    env = environ(tmp_path, mirror.address)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/bazelw").symlink_to("other")
+    (tmp_path / "bin/other").symlink_to(program)
+    for cwd, where in ((tmp_path, ""), (tmp_path / "my work/tools", "/tools")):
+        done = bazelw(env, program=tmp_path / "bin/bazelw", cwd=cwd)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == f"in {tmp_path}/my work{where}"

@@ -1,5 +1,6 @@
 """What a fetch says when a mirror lies or nobody answers: real Bazel, a mirror on loopback."""
 
+import base64
 import hashlib
 import json
 import os
@@ -159,3 +160,42 @@ def test_no_network_names_the_address(tmp_path: Path, repository: str) -> None:
     assert done.returncode != 0
     assert "http://127.0.0.1:9/" in done.stderr
     assert "Connection refused" in done.stderr
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[str]:
+    """Serve the folder ``served`` to user ``me`` with password ``p@ss/word``; yield the address."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    expected = "Basic " + base64.b64encode(b"me:p@ss/word").decode()
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            """Answer who knows the password."""
+            if self.headers["Authorization"] == expected:
+                super().do_GET()
+            else:
+                self.send_error(401)
+
+    handler = partial(Handler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://me:p%40ss%2Fword@127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("content", [GOOD, b"something else"])
+def test_a_password_of_the_mirror_is_used_and_not_printed(
+    tmp_path: Path, guarded: str, content: bytes
+) -> None:
+    """Bazel by itself would print the address and not send the password."""
+    pool = tmp_path / "served/debian/pool/main/a"
+    pool.mkdir(parents=True)
+    (pool / "a_1_all.deb").write_bytes(content)
+    done = fetch(tmp_path, guarded, "debs")
+    assert "p%40ss" not in done.stderr
+    assert "p@ss" not in done.stderr
+    if content == GOOD:
+        assert done.returncode == 0, done.stderr
+    else:
+        assert "/debian/pool/main/a/a_1_all.deb has the sha256 " in done.stderr
