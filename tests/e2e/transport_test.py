@@ -107,7 +107,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     image = read_image(Path(os.environ["IMAGE"]))
     unpack(image, folder / "root")
-    root = Path(os.environ["SERVICES"]).parent / "root"
+    root = Path(os.environ["SERVICES"]).resolve().parent / "root"
     data = make_data(folder / "data", SQLITE, POSTGRES, make_authority(folder / "authority"))
     make_authority(folder / "other")
     shutil.copy(folder / "other/ca.crt", data / "other.crt")
