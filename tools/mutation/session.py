@@ -15,6 +15,8 @@ from hypothesis import settings
 from tools.mutation.hits import Recorder
 
 OPTIONS = ["-q", "-p", "no:cacheprovider", "-p", "no:junitxml", "--import-mode=importlib"]
+_EXAMPLES = 20  # Of a property test: each change is tried by all tests that run it.
+_SETTINGS = "_hypothesis_internal_use_settings"
 _MEMORY = 4 << 30  # Bytes that a changed program may take: some never end.
 _FILE = 64 << 20  # Bytes of one file that it writes.
 
@@ -50,12 +52,22 @@ def limit() -> None:
 
 
 class Outcome:
-    """Remembers which tests failed, and how long each took."""
+    """Remembers which tests failed, and how long each took; keeps property tests short."""
 
     def __init__(self) -> None:
         self.failed: list[str] = []
         self.skipped: dict[str, str] = {}
         self.seconds: dict[str, float] = defaultdict(float)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            function: Any = getattr(item, "obj", None)
+            # The only way to bound what a decorator of the test has set.
+            given: settings | None = getattr(function, _SETTINGS, None)
+            if given is not None and given.max_examples > _EXAMPLES:
+                bounded = settings(given, max_examples=_EXAMPLES)
+                setattr(getattr(function, "__func__", function), _SETTINGS, bounded)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.seconds[report.nodeid] += report.duration
@@ -78,6 +90,7 @@ class _Chosen(Outcome):
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        super().pytest_collection_modifyitems(items)
         by_name = {item.nodeid: item for item in items}
         items[:] = [by_name[test] for test in self._tests if test in by_name]
 

@@ -195,17 +195,9 @@ def mutants(root: Path, path: str) -> list[Mutant]:
                 names=_names(place),
                 text=changed,
             )
-            if _compiles(changed) and changed.encode() != data:
+            if changed.encode() != data:
                 found.append(mutant)
     return sorted(found, key=lambda mutant: mutant.line)
-
-
-def _compiles(text: str) -> bool:
-    try:
-        compile(text, "", "exec")
-    except SyntaxError:
-        return False
-    return True
 
 
 def _statement_line(place: Place) -> int:

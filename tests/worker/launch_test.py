@@ -1,0 +1,183 @@
+"""What becomes of the process: groups, CPUs, and the program that takes its place."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from worker.launch import synapse_environ
+from worker.settings import Settings, parse
+
+_PROGRAM = """\
+import os, sys
+from pathlib import Path
+from worker.errors import ConfigError
+from worker.launch import drop_rights, exec_synapse
+from worker.settings import parse
+settings = parse(os.environ)
+try:
+    drop_rights(settings)
+    sys.executable = os.environ["PROGRAM"]
+    sys.stdout.write("unflushed, ")
+    sys.stderr.write("nothing lost")
+    names = ("homeserver.yaml", "worker.yaml", "log.yaml")
+    exec_synapse(settings, [settings.runtime / name for name in names], os.environ)
+except ConfigError as error:
+    sys.exit("error: " + "; ".join(error.problems))
+"""
+# In place of Python: shows as what it was started.
+_SHOWN = """\
+#!/bin/sh
+printf '\\n\\n'
+printf '%s\\n' "$@" ''
+grep -E '^(Groups|Cpus_allowed_list):' /proc/self/status
+echo
+env
+"""
+
+
+def run(folder: Path, *prefix: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Start a pusher in a process of its own, with a program that shows how it was started."""
+    program = folder / "python3"
+    program.write_text(_SHOWN)
+    program.chmod(0o755)
+    return subprocess.run(
+        [*prefix, sys.executable, "-c", _PROGRAM],
+        env={
+            "PATH": os.environ["PATH"],
+            "PROGRAM": str(program),
+            "PYTHONPATH": ":".join(path for path in sys.path if path),
+            "SYNAPSE_JEMALLOC": "off",
+            "SYNAPSE_REPLICATION_HOST": "main",
+            "SYNAPSE_RUNTIME_DIR": str(folder),
+            "SYNAPSE_WORKER": "synapse.app.pusher",
+            **variables,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def shown(done: subprocess.CompletedProcess[str]) -> tuple[list[str], list[str], dict[str, str]]:
+    """Return the arguments, groups and CPUs, and environment that the program showed."""
+    assert done.stderr == "nothing lost"
+    first, arguments, status, environ = (part.splitlines() for part in done.stdout.split("\n\n"))
+    assert first == ["unflushed, "]
+    rights = [" ".join(line.split(":")[1].split()) for line in status]
+    return arguments, rights, dict(line.split("=", 1) for line in environ)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A runtime folder that any user may enter and write."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        os.chmod(name, 0o777)
+        yield Path(name)
+
+
+def test_synapse_gets_its_files_and_keeps_what_the_operator_set(folder: Path) -> None:
+    """Its output is in order with the entrypoint's, and no PYTHON variable reaches it."""
+    arguments, _, environ = shown(run(folder, UID="1234", GID="4321", TZ="Asia/Tokyo"))
+    isolated, unbuffered, boot, *rest = arguments
+    assert (isolated, unbuffered, Path(boot).name) == ("-I", "-u", "boot.py")
+    assert rest == [
+        "synapse.app.pusher",
+        *("-c", f"{folder}/homeserver.yaml"),
+        *("-c", f"{folder}/worker.yaml"),
+    ]
+    assert environ["TZ"] == "Asia/Tokyo"
+    assert environ["HOME"] == f"{folder}/home"
+    assert not [name for name in environ if name.startswith("PYTHON")]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has groups to lose")
+def test_groups_of_the_engine_do_not_reach_synapse(folder: Path) -> None:
+    """`--group-add` is for the user of the container, and root's groups open root's files."""
+    done = run(folder, "setpriv", "--groups=5,6", UID="1234", GID="4321")
+    _, (groups, _), _ = shown(done)
+    assert groups == ""
+
+
+def test_synapse_runs_on_the_chosen_cpus_alone(folder: Path) -> None:
+    """A mask of one CPU of those that may be used."""
+    may = sorted(os.sched_getaffinity(0))
+    _, (_, cpus), _ = shown(run(folder, SYNAPSE_CPU_AFFINITY=hex(1 << may[-1])))
+    assert cpus == str(may[-1])
+    _, (_, all_cpus), _ = shown(run(folder))
+    assert len(may) == 1 or all_cpus != cpus
+
+
+def test_cpus_that_the_machine_has_not_are_named(folder: Path) -> None:
+    """The line has those that may be used."""
+    done = run(folder, SYNAPSE_CPU_AFFINITY=hex(1 << 2001 | 1 << 2000))
+    may = sorted(os.sched_getaffinity(0))
+    assert done.stderr == (
+        "nothing losterror: SYNAPSE_CPU_AFFINITY names CPUs [2000, 2001], but only "
+        f"{may} may be used here; choose among them\n"
+    )
+    assert done.returncode == 1
+
+
+def test_a_program_that_cannot_be_started_is_named(folder: Path) -> None:
+    """A broken base image, or a policy of the system."""
+    done = run(folder, PROGRAM="/dev/null")
+    assert done.stderr == "nothing losterror: /dev/null cannot be started: Permission denied\n"
+
+
+def settings(**variables: str) -> Settings:
+    """Parse a request for the main process."""
+    return parse({"SYNAPSE_WORKER": "homeserver"} | variables)
+
+
+@pytest.mark.parametrize(
+    ("environ", "variables", "there", "expected"),
+    [
+        ({}, {}, True, "libjemalloc.so.2"),
+        ({}, {}, False, None),
+        ({}, {"SYNAPSE_JEMALLOC": "off"}, True, None),
+        ({"LD_PRELOAD": "another.so"}, {}, True, "another.so"),
+    ],
+)
+def test_jemalloc_is_preloaded_where_it_is_and_nobody_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+    environ: dict[str, str],
+    variables: dict[str, str],
+    there: bool,
+    expected: str | None,
+) -> None:
+    """A library that is missing would print a line for every process."""
+    monkeypatch.setattr("worker.launch._has_jemalloc", lambda: there)
+    assert synapse_environ(environ, settings(**variables)).get("LD_PRELOAD") == expected
+
+
+def test_no_variable_of_bazels_launcher_reaches_synapse() -> None:
+    """Its runfiles are not those of Synapse."""
+    given = {"JAVA_RUNFILES": "/a", "RUNFILES_DIR": "/a", "RUNFILES_MANIFEST_FILE": "/b", "TZ": "U"}
+    assert synapse_environ(given, settings(SYNAPSE_JEMALLOC="off")).keys() == {"HOME", "TZ"}
+
+
+@pytest.mark.parametrize(("given", "warned"), [({}, False), ({"UID": ""}, True)])
+def test_a_user_that_is_not_the_default_needs_no_warning(
+    folder: Path, given: dict[str, str], warned: bool
+) -> None:
+    """`--user` alone says everything."""
+    program = _PROGRAM.split("try:")[0] + "print(drop_rights(settings))\n"
+    done = subprocess.run(
+        ["unshare", "--user", "--map-user=77", sys.executable, "-c", program],
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": ":".join(path for path in sys.path if path),
+            "SYNAPSE_WORKER": "homeserver",
+            **({"UID": "78"} if warned else {}),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    warning = "UID=78 is not used: started as uid 77, not as root"
+    assert done.stdout == f"{[warning] if warned else []}\n", done.stderr

@@ -1,0 +1,120 @@
+"""What a process is, and what its rendered files say, where no golden file shows it."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cluster.site import PLANNED, WORKERS
+from worker.documents import documents, log_document
+from worker.settings import Settings, parse
+from worker.worker_types import Table, installed_version, load_table
+
+GOOD: dict[str, Any] = yaml.safe_load(WORKERS)
+BARE: dict[str, Any] = yaml.safe_load(PLANNED)
+
+
+def settings(worker: str, **variables: str) -> Settings:
+    """Parse a request for ``worker``."""
+    return parse(
+        {"SYNAPSE_WORKER": worker, "SYNAPSE_REPLICATION_HOST": "main"} | variables, load_table()
+    )
+
+
+@pytest.mark.parametrize("folders", [["matrix_synapse-1.126.0.dist-info"], []])
+def test_the_version_is_that_of_the_synapse_that_would_be_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folders: list[str]
+) -> None:
+    """Other packages beside it, and folders that do not exist, are no matter."""
+    for name in [*folders, "matrix_common-1.3.0.dist-info", "synapse"]:
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "none"), str(tmp_path)])
+    assert installed_version() == ("1.126.0" if folders else "")
+
+
+def table(version: str) -> Table:
+    """Return a table with a feature of some releases alone."""
+    return Table(ports={}, roles={}, types={}, features={"odd": (70, 90)}, version=version)
+
+
+@pytest.mark.parametrize(
+    ("version", "has"),
+    [("1.69.0", False), ("1.70.0", True), ("1.90.2rc1", True), ("1.91.0", False), ("", False)],
+)
+def test_a_feature_is_there_from_its_first_release_to_its_last(version: str, has: bool) -> None:
+    """No version means the newest."""
+    assert table(version).has("odd") is has
+
+
+def test_roles_are_joined_by_plus_and_named_in_their_order() -> None:
+    """The worker's name follows, and nothing is a role twice."""
+    found = load_table().find(" typing + pusher ")
+    assert found is not None
+    assert (found.slug, found.app) == ("typing-pusher", "synapse.app.generic_worker")
+    assert found.resources == {"client"}
+    assert load_table().find("typing+nobody") is None
+    assert load_table().find("typing+typing") is None
+
+
+def test_json_logs_come_from_synapses_own_formatter() -> None:
+    """Nothing else knows its fields."""
+    formatters = log_document(settings("pusher", SYNAPSE_LOG_FORMAT="json"))["formatters"]
+    assert formatters == {"console": {"class": "synapse.logging.TerseJsonFormatter"}}
+
+
+def test_a_log_line_names_application_and_host() -> None:
+    """A percent sign of a host name is not a format."""
+    document = log_document(settings("pusher", SYNAPSE_HOSTNAME="50%", SYNAPSE_LOG_LEVEL="ERROR"))
+    assert document["formatters"]["console"]["format"] == (
+        "synapse.app.generic_worker [50%%] - %(asctime)s - %(name)s - %(lineno)d - %(levelname)s - "
+        "%(request)s - %(message)s"
+    )
+    assert document["root"] == {"level": "ERROR", "handlers": ["console"]}
+    assert document["loggers"] == {"synapse.storage.SQL": {"level": "INFO"}}
+
+
+@pytest.mark.parametrize("old", ["start_pushers", "notify_appservices", "send_federation"])
+def test_a_plan_drops_the_older_setting_of_the_same_duty(old: str) -> None:
+    """Synapse refuses both, or believes the older one."""
+    plan = "pusher, appservice, federation_sender"
+    homeserver = BARE | {old: False}
+    for worker in ("homeserver", "pusher"):
+        shared = documents(homeserver, settings(worker, SYNAPSE_WORKERS=plan))["homeserver.yaml"]
+        assert old not in shared
+        assert documents(homeserver, settings(worker))["homeserver.yaml"][old] is False
+
+
+@pytest.mark.parametrize(
+    ("worker", "tls", "has"),
+    [
+        ("homeserver", "on", True),
+        ("homeserver", "off", False),
+        ("federation_reader", "on", True),
+        ("synchrotron", "on", False),
+    ],
+)
+def test_only_who_speaks_tls_gets_the_paths(worker: str, tls: str, has: bool) -> None:
+    """Whoever has them reads the files, and ends without them."""
+    homeserver = GOOD | {"tls_certificate_path": "/old", "tls_private_key_path": "/old"}
+    chosen = settings(worker, SYNAPSE_FEDERATION_TLS=tls, SYNAPSE_DATA_DIR="/keys")
+    shared = documents(homeserver, chosen)["homeserver.yaml"]
+    paths = (shared.get("tls_certificate_path"), shared.get("tls_private_key_path"))
+    assert paths == (("/keys/tls.crt", "/keys/tls.key") if has else (None, None))
+
+
+def test_every_process_gets_the_same_paths_and_metrics() -> None:
+    """What homeserver.yaml says of them is replaced."""
+    homeserver = GOOD | {"media_store_path": "/x", "signing_key_path": "/y", "log_config": "/z"}
+    chosen = settings(
+        "homeserver",
+        SYNAPSE_DATA_DIR="/keys",
+        SYNAPSE_MEDIA_DIR="/media",
+        SYNAPSE_RUNTIME_DIR="/rendered",
+    )
+    shared = documents(homeserver | {"enable_metrics": False}, chosen)["homeserver.yaml"]
+    assert shared["media_store_path"] == "/media"
+    assert shared["signing_key_path"] == "/keys/signing.key"
+    assert shared["log_config"] == "/rendered/log.yaml"
+    assert shared["enable_metrics"] is True
