@@ -3,6 +3,9 @@
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -75,3 +78,56 @@ def test_an_ordinary_user_is_told_that_uid_is_not_used() -> None:
     assert done.stdout.splitlines()[0] == (
         "['UID=1234 is not used: started as uid 77, not as root']"
     ), done.stderr
+
+
+# The user cannot read this test's Python: what is imported later must be imported before.
+_HEALTHCHECK = """\
+import encodings.idna, encodings.utf_8_sig, os, sys
+import worker.files, worker.health, worker.probes, worker.redaction
+from worker.__main__ import main
+code = main(["healthcheck", *sys.argv[1:]], os.environ)
+print(os.getuid(), os.getgid(), os.getgroups(), code)
+"""
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user reaches, unlike those below root's home."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@root_only
+@pytest.mark.parametrize("ready", [[], ["--ready"]], ids=["plain", "--ready"])
+def test_healthcheck_drops_rights_before_it_reads(ready: list[str], open_folder: Path) -> None:
+    """Root without CAP_DAC_OVERRIDE may not read what Synapse's user keeps for itself."""
+    runtime = open_folder / "runtime"
+    runtime.mkdir()
+    (runtime / "homeserver.yaml").write_text("database: {name: sqlite3}\n")
+    for path in (runtime, runtime / "homeserver.yaml"):
+        os.chown(path, 1234, 4321)
+        path.chmod(0o700)
+    only = "-all,+setuid,+setgid"
+    command = ["setpriv", f"--bounding-set={only}", f"--inh-caps={only}"]
+    paths = [path for path in sys.path if path]
+    done = subprocess.run(
+        [*command, sys.executable, "-c", _HEALTHCHECK, *ready],
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": ":".join(paths),
+            "SYNAPSE_WORKER": "synapse.app.homeserver",
+            "SYNAPSE_BIND_ADDRESSES": "127.9.9.9",
+            "SYNAPSE_RUNTIME_DIR": str(runtime),
+            "UID": "1234",
+            "GID": "4321",
+        },
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.stdout == "1234 4321 [] 1\n", done.stderr
+    assert done.stderr == (
+        "unhealthy: synapse.app.homeserver at 127.9.9.9 port 8080 does not answer: "
+        "Connection refused\n"
+    )
