@@ -5,6 +5,7 @@ installed before anything else is imported, and the signals wait, blocked, while
 process over: ``worker/boot.py`` hears them.  Little is imported here, for the same reason.
 """
 
+import errno
 import os
 import signal
 import sys
@@ -80,8 +81,13 @@ def run(program: Callable[[], int]) -> None:
         code = error.exit_code
     except BrokenPipeError:
         code = 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        code = _IO_ERROR
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:  # Closed from the start.
+            sys.stdout.flush()
     except OSError:
         code = code or _IO_ERROR
     os._exit(code)

@@ -3,6 +3,8 @@
 import os
 import re
 import socket
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -82,3 +84,40 @@ def test_check_without_a_temporary_folder_says_so(
         "error: /tmp: Synapse's parser needs files, and no temporary folder can be written by uid "
         f"{os.geteuid()}; mount a tmpfs there, with mode 1777"
     )
+
+
+@pytest.mark.parametrize(
+    ("output", "code"), [("/dev/full", 74), ("/dev/null", 0)], ids=["full", "fine"]
+)
+@pytest.mark.parametrize("plan", ["pusher", "pusher:400"], ids=["at the end", "before"])
+def test_output_that_cannot_be_written_ends_with_74(output: str, code: int, plan: str) -> None:
+    """A cut-off list of targets must not pass for a whole one."""
+    paths = ":".join(path for path in sys.path if path)
+    with open(output, "w") as file:
+        done = subprocess.run(
+            [sys.executable, "-m", "worker.image_main", "prometheus", plan],
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": paths},
+            stdout=file,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (code, "")
+
+
+def test_a_reader_that_goes_away_is_no_traceback() -> None:
+    """`print-config | head -1` is what people type."""
+    paths = ":".join(path for path in sys.path if path)
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "worker.image_main", "prometheus", "pusher:400"],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": paths},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert done.returncode == 141
+    assert done.stderr == ""
