@@ -184,6 +184,8 @@ def _problem(error: yaml.YAMLError) -> str:
         return f"nested more than {DEEPEST} levels deep; flatten it"
     if "undefined alias" in problem:
         return "found undefined alias; quote what begins with *"
+    if "undefined tag handle" in problem:
+        return "found undefined tag handle; quote what begins with !"
     return str(problem)
 
 

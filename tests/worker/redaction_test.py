@@ -4,6 +4,7 @@ import base64
 import datetime
 import json
 import urllib.parse
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from worker.errors import ConfigError
+from worker.files import read_homeserver
 from worker.redaction import MASK, masked, secrets_of, without_secrets
 
 _SECRETS: list[dict[str, Any]] = [
@@ -241,3 +244,25 @@ def test_secrets_are_those_that_are_masked() -> None:
     """What print-config hides, an error must hide as well."""
     document = {"http_proxy": "http://u:pw1234@h/", "x": {"token": 5}, "key_path": "/a/b"}
     assert list(secrets_of(document)) == ["pw1234", 5]
+
+
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+@given(st.text("abcXYZ012!&*%@`{}[]|>'\"#:,?-\\$~^=<", min_size=8, max_size=16))
+@example("!abcdef!ghijkl")
+@example("!abcdefghijkl")
+@example("*abcdefghijkl")
+@example("&abcdefghijkl &abcdefghijkl")
+@example("!!int abcdefghijkl")
+@example("%abcdefghijkl")
+def test_a_password_that_yaml_cannot_read_is_not_quoted(tmp_path: Path, secret: str) -> None:
+    """Passwords without quotes begin with any character."""
+    path = tmp_path / "homeserver.yaml"
+    path.write_text(f"password: {secret}\n")
+    try:
+        read_homeserver(path)
+    except ConfigError as error:
+        message = error.problems[0].removeprefix(str(path))
+        for start in range(len(secret) - 4):
+            assert secret[start : start + 5] not in message
