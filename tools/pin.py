@@ -10,8 +10,9 @@ import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
-from config.private.source_tree import git_address
+from config.private.addresses import SourceError, git_address, redacted
 from tools.pinning import changes
 from tools.pinning.checking import check_debian, check_pin
 from tools.pinning.debian import SUITES, lock_debian
@@ -34,8 +35,15 @@ _BASE = os.environ.get("SYNAPSE_GIT_BASE", "")
 _CHECKS = ("//tests/fleet:homeserver_test", "//tests/fleet:generic_worker_test")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Quotes no credential of an argument that it refuses."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(redacted(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="./bazelw run pin --", description=__doc__)
+    parser = _Parser(prog="./bazelw run pin --", description=__doc__)
     parser.add_argument("--repo", help="OWNER/NAME, any address that git takes, or a checkout")
     parser.add_argument("--branch", help="a branch, a tag or a commit")
     parser.add_argument("--release", default="", help="a release of the package index, or newest")
@@ -54,9 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _debian_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="./bazelw run pin -- debian", description="Locks the Debian packages."
-    )
+    parser = _Parser(prog="./bazelw run pin -- debian", description="Locks the Debian packages.")
     parser.add_argument("--update", action="store_true", help="move every lock")
     parser.add_argument("--check", action="store_true", help="fetch every package that locks name")
     parser.add_argument("--suite", choices=SUITES, action="append", help="one suite (default: all)")
@@ -258,6 +264,8 @@ def _run(workspace: Path, argv: Sequence[str]) -> int:
     if argv[:1] == ["debian"]:
         return _debian(workspace, argv[1:])
     options = _parser().parse_args(argv)
+    # It is checked even where nothing is fetched from it: the command to build names it.
+    git_address("owner/name", options.base)
     if options.list:
         _list(workspace)
     elif options.remove:
@@ -284,7 +292,7 @@ def main(argv: Sequence[str]) -> int:
         signal.signal(number, signal.default_int_handler)
     try:
         return _run(workspace, argv)
-    except PinError as error:
+    except SourceError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

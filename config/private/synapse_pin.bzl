@@ -19,11 +19,17 @@ exports_files(["source.tar", "crates.json", "pin.json"])
 _FOLDERS = ["build_wheels", "module_sdists", "modules", "sdists", "wheels"]
 _ARCHITECTURE = "amd64"
 
-def _python(rctx):
+# The folder of the workspace comes last, so that nothing in it stands in for the standard library.
+_RUN = "import sys; sys.path.append(sys.argv.pop(1)); " + \
+       "from config.private.%s import main; sys.exit(main(sys.argv[1:]))"
+
+def _python(rctx, module):
+    """The command that runs `main` of a module of //config/private."""
     python = rctx.which("python3")
     if not python:
         fail("python3 is not on PATH; it brings the source of the pin")
-    return [python, "-I"]
+    sources = [rctx.path(source) for source in rctx.attr._sources]
+    return [python, "-I", "-B", "-c", _RUN % module, sources[0].dirname.dirname.dirname]
 
 def _vendor_crates(rctx):
     """Vendors what the source's Cargo.lock names into `vendor`; cargo checks each hash."""
@@ -31,7 +37,7 @@ def _vendor_crates(rctx):
     if not rctx.path(lock).exists:
         rctx.file("crates.json", "{}\n")
         return
-    command = _python(rctx) + [rctx.path(rctx.attr._vendor_crates), "--source", "source"]
+    command = _python(rctx, "vendor_crates") + ["--source", "source"]
     command += ["--root", "%s/root" % rctx.path(rctx.attr.build_root).dirname, "--target", "vendor"]
     rctx.report_progress("vendoring crates")
     done = rctx.execute(command, timeout = 1800)
@@ -43,9 +49,8 @@ def _vendor_crates(rctx):
 
 def _bring_source(rctx, pin, remedy):
     """Writes `source.tar` and the folder `source`, everything checked against pin.json."""
-    command = _python(rctx) + [rctx.path(rctx.attr._source_tree)]
+    command = _python(rctx, "source_tree")
     command += ["--name", rctx.attr.folder, "--pin", rctx.path(rctx.attr.pin)]
-    command += ["--base", rctx.os.environ.get("SYNAPSE_GIT_BASE", "")]
     if "sdist" in pin:
         sdist = pin["sdist"]
         download_files(rctx, [sdist], "download", remedy)
@@ -88,8 +93,15 @@ synapse_pin = repository_rule(
         "locks": attr.label_list(doc = "What pin.json has the sha256 of."),
         "patches": attr.label_list(doc = "Applied to the source, in the order of names."),
         "pin": attr.label(mandatory = True, doc = "pin.json of the pin."),
-        "_source_tree": attr.label(default = "//config/private:source_tree.py"),
-        "_vendor_crates": attr.label(default = "//config/private:vendor_crates.py"),
+        "_sources": attr.label_list(
+            default = [
+                "//config/private:addresses.py",
+                "//config/private:git_client.py",
+                "//config/private:source_files.py",
+                "//config/private:source_tree.py",
+                "//config/private:vendor_crates.py",
+            ],
+        ),
     },
     environ = MACHINE_ENVIRON + ["HOME", "SSL_CERT_FILE", "SYNAPSE_GIT_BASE"],
 )

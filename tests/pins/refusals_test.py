@@ -136,8 +136,8 @@ def test_a_wrong_command(workspace: Workspace) -> None:
     )
     secret = "https://us:hunter2@example.com/synapse"
     assert refused(workspace, "--repo", secret, "--branch", "main") == (
-        "error: --repo has a password in it; leave it out, and give it to git by a credential "
-        "helper or ~/.netrc\n"
+        "error: --repo=https://***@example.com/synapse: leave the user, password or token out of "
+        "the address, and give it to git by a credential helper or ~/.netrc\n"
     )
     assert refused(workspace, "--remove", "none") == (
         "error: 'none' is not a pin; pinned are nothing\n"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-from config.private.source_tree import SourceError, git, git_address
+from config.private.addresses import SourceError, git_address
+from config.private.git_client import fetch_commit, git
 
 _ADVISORY = re.compile(r"CVE-\d{4}-\d+|GHSA(?:-[0-9a-z]{4}){3}|ELEMENTSEC-\d{4}-\d+")
 _HEADING = re.compile(r"^#+ Synapse (\S+)", re.MULTILINE)
@@ -84,15 +85,14 @@ def commits(scratch: Path, repository: str, base: str, old: str, new: str) -> li
     """
     address = git_address(repository, base)
     try:
-        git(scratch, "init", "--quiet", "--bare", ".")
-        git(scratch, "fetch", "--quiet", "--no-tags", "--filter=tree:0", address, new)
-        listed = git(scratch, "log", "--format=%h %s", new, "--not", old).decode().splitlines()
+        fetch_commit(scratch, address, new, "--filter=tree:0")
+    except SourceError as error:
+        return [f"the commits between cannot be read: {error}"]
+    try:
+        log = git("log", "--format=%h %s", new, "--not", old, repository=scratch)
     except SourceError:
-        try:
-            git(scratch, "cat-file", "-e", new)
-        except SourceError as error:
-            return [f"the commits between cannot be read: {error}"]
         return [f"commit {old} is not in the history of {new}: the branch was rewritten"]
+    listed = log.decode(errors="replace").splitlines()
     shown = [f"  {line}" for line in listed[:_MOST]]
     more = [f"  and {len(listed) - _MOST} more"] if len(listed) > _MOST else []
     return [f"{len(listed)} commit{'s' if len(listed) != 1 else ''}:", *shown, *more]

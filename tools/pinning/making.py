@@ -12,7 +12,8 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from config.private.source_tree import git_address, unpack
+from config.private.addresses import git_address, public_source
+from config.private.source_files import unpack
 from tools.pinning.errors import PinError
 from tools.pinning.index import File
 from tools.pinning.locking import (
@@ -241,7 +242,9 @@ def make(workspace: Path, wish: Wish) -> Made:
         "requires_python": project.requires_python,
         "revision": found.revision,
         # The AGPL asks that the image names where its source lies.
-        "source": git_address(wish.repository, "" if wish.repository in _UPSTREAM else wish.base),
+        "source": public_source(
+            git_address(wish.repository, "" if wish.repository in _UPSTREAM else wish.base)
+        ),
         "suite": wish.suite,
         "version": project.version,
         **found.place,

@@ -11,24 +11,16 @@ from typing import Any
 
 from packaging.utils import InvalidSdistFilename, parse_sdist_filename
 
-from config.private.source_tree import (
-    SourceError,
-    apply_patches,
-    checked_git,
-    explain,
-    fetch_commit,
-    git,
-    git_address,
-    git_archive,
-    unpack,
-)
+from config.private.addresses import SourceError, address_problem, git_address, is_slug, shown
+from config.private.git_client import COMMIT, branch_problem, fetch_commit, git_archive, listed
+from config.private.source_files import apply_patches, unpack
+from config.private.source_tree import checked_git
 from tools.pinning.errors import PinError
 from tools.pinning.index import project_files
 from tools.pinning.sdist_metadata import fetch
 
 NEWEST = "newest"
 _PROJECT = "matrix-synapse"
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -64,15 +56,13 @@ def normal_repository(repository: str) -> str:
     """Return the name under which a repository is pinned: a slug, or an address.
 
     Raises:
-        PinError: for a folder that is not there, or an address with a password in it.
+        PinError: for a folder that is not there, or an address that git is not to be given.
     """
-    if re.search(r"://[^/@]*:[^/@]*@", repository):
-        # Never shown: it would stand in pin.json, and in the labels of the image.
-        raise PinError(
-            "--repo has a password in it; leave it out, and give it to git by a credential helper "
-            "or ~/.netrc"
-        )
-    return _absolute(repository.removesuffix("/"))
+    name = _absolute(repository.removesuffix("/"))
+    problem = "" if is_slug(name) else address_problem(name)
+    if problem:
+        raise PinError(f"--repo={shown(repository)}: {problem}")
+    return name
 
 
 def resolve(address: str, branch: str) -> tuple[str, str]:
@@ -81,25 +71,24 @@ def resolve(address: str, branch: str) -> tuple[str, str]:
     Raises:
         PinError: when the server does not answer, or knows no such name.
     """
-    if _COMMIT.fullmatch(branch):
+    if COMMIT.fullmatch(branch):
         return branch, "commit"
-    names = [f"refs/heads/{branch}", f"refs/tags/{branch}^{{}}", f"refs/tags/{branch}"]
     try:
-        listed = git(Path("/"), "ls-remote", address, *names)
-        rows = [line.split("\t") for line in listed.decode().splitlines()]
-        found = {name: commit for commit, name in rows}
-        heads: list[str] = []
-        if not found:
-            heads = git(Path("/"), "ls-remote", "--heads", address).decode().splitlines()
+        problem = branch_problem(branch)
+        if problem:
+            raise PinError(f"--branch={shown(branch)}: {problem}")
+        names = [f"refs/heads/{branch}", f"refs/tags/{branch}^{{}}", f"refs/tags/{branch}"]
+        found = listed(address, *names)
+        heads = {} if found else listed(address)
     except SourceError as error:
-        raise PinError(explain(address, str(error))) from None
+        raise PinError(str(error)) from None
     for name, kind in zip(names, ("branch", "tag", "tag"), strict=True):
         if name in found:
             return found[name], kind
-    there = sorted(line.split("\t")[1].removeprefix("refs/heads/") for line in heads)
-    shown = ", ".join(there[:8]) + (f" and {len(there) - 8} more" if len(there) > 8 else "")
+    there = sorted(name.removeprefix("refs/heads/") for name in heads)
+    shown_heads = ", ".join(there[:8]) + (f" and {len(there) - 8} more" if len(there) > 8 else "")
     raise PinError(
-        f"{address} has no branch and no tag {branch!r}; its branches are {shown or 'none'}"
+        f"{address} has no branch and no tag {branch!r}; its branches are {shown_heads or 'none'}"
     )
 
 
@@ -111,7 +100,10 @@ def from_git(
     Raises:
         PinError: naming what cannot be had.
     """
-    address = git_address(repository, base)
+    try:
+        address = git_address(repository, base)
+    except SourceError as error:
+        raise PinError(str(error)) from None
     commit, kind = resolve(address, branch)
     try:
         fetch_commit(scratch / "git", address, commit)
@@ -176,9 +168,9 @@ def download(file: dict[str, Any]) -> bytes:
     Raises:
         PinError: when the index has lost it, or serves other bytes.
     """
-    for listed in project_files(file["name"]):
-        if listed["filename"] == file["filename"]:
-            data = fetch(listed)
+    for entry in project_files(file["name"]):
+        if entry["filename"] == file["filename"]:
+            data = fetch(entry)
             found = hashlib.sha256(data).hexdigest()
             if found != file["sha256"]:
                 raise PinError(
