@@ -120,7 +120,7 @@ def _make_checked(workspace: Path, wish: Wish, *, build: bool) -> Made:
     name = folder_name(workspace, wish.repository, wish.branch)
     before = snapshot(workspace, name)
     try:
-        made = make(workspace, wish)
+        made = make(workspace, wish, partial(_build_root, workspace))
         for line in made.said:
             print(line, flush=True)
         if build:

@@ -3,35 +3,34 @@
 The pages only say where files are; each file is checked against its lock.
 """
 
+import os
 import sys
-import urllib.error
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from config.private.addresses import redacted
+from config.private.http_client import fetch, reason
 
-def fetch(index: str, project: str) -> bytes:
+
+def page(index: str, project: str) -> bytes:
     """Return the page of ``project``; exits with one line when the index does not answer."""
     address = f"{index}/{project}/"
     try:
-        with urllib.request.urlopen(address, timeout=60) as answer:
-            page: bytes = answer.read()
-            return page
-    except (urllib.error.URLError, OSError) as error:
-        sys.exit(f"error: {address}: {getattr(error, 'reason', error)}")
+        return fetch(address)[0]
+    except (OSError, ValueError) as error:
+        sys.exit(redacted(f"error: {address}: {reason(error)}"))
 
 
 def main(argv: list[str]) -> int:
-    """Write the page of each project into the folder; return the exit status."""
-    index, folder, *projects = argv
+    """Write the page of each project into the folder; return the exit status.
+
+    The address of the index is in the environment: every user of the machine could read arguments.
+    """
+    folder, *projects = argv
+    index = os.environ["PACKAGE_INDEX"]
     Path(folder).mkdir()
     with ThreadPoolExecutor(8) as pool:
-        for project, page in zip(
-            projects, pool.map(lambda name: fetch(index, name), projects), strict=True
-        ):
-            Path(folder, project).write_bytes(page)
+        pages = pool.map(lambda name: page(index, name), projects)
+        for project, text in zip(projects, pages, strict=True):
+            Path(folder, project).write_bytes(text)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,8 +1,7 @@
 """Fetches the Python distributions that a lock names, through the index's pages (PEP 503)."""
 
 load(":machine.bzl", "MACHINE_ENVIRON", "package_index")
-
-_PAGES = Label("//config/private:fetch_pages.py")
+load(":python.bzl", "private_python")
 
 def _anchors(page):
     """The (file name, address) pairs of an index page: PEP 503 gives each file one anchor."""
@@ -16,10 +15,10 @@ def _anchors(page):
 def _fetch_pages(rctx, index, projects):
     """Fetches the index page of each of `projects` into `.index`."""
     if index.startswith("http://"):
-        python = rctx.which("python3")
-        if not python:
-            fail("python3 is not on PATH; it asks the package index")
-        done = rctx.execute([python, "-I", rctx.path(_PAGES), index, ".index"] + projects)
+        command = private_python(rctx, "fetch_pages") + [".index"] + projects
+
+        # Not an argument, which every user of the machine could read.
+        done = rctx.execute(command, environment = {"PACKAGE_INDEX": index})
         if done.return_code:
             fail(done.stderr.strip())
         return

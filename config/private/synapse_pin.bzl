@@ -1,6 +1,7 @@
 """Fetches everything one Synapse pin names: source, crates, wheels and sdists."""
 
 load(":machine.bzl", "MACHINE_ENVIRON")
+load(":python.bzl", "private_python")
 load(":python_files.bzl", "download_files")
 
 _BUILD = """\
@@ -19,25 +20,13 @@ exports_files(["source.tar", "crates.json", "pin.json"])
 _FOLDERS = ["build_wheels", "module_sdists", "modules", "sdists", "wheels"]
 _ARCHITECTURE = "amd64"
 
-# The folder of the workspace comes last, so that nothing in it stands in for the standard library.
-_RUN = "import sys; sys.path.append(sys.argv.pop(1)); " + \
-       "from config.private.%s import main; sys.exit(main(sys.argv[1:]))"
-
-def _python(rctx, module):
-    """The command that runs `main` of a module of //config/private."""
-    python = rctx.which("python3")
-    if not python:
-        fail("python3 is not on PATH; it brings the source of the pin")
-    sources = [rctx.path(source) for source in rctx.attr._sources]
-    return [python, "-I", "-B", "-c", _RUN % module, sources[0].dirname.dirname.dirname]
-
 def _vendor_crates(rctx):
     """Vendors what the source's Cargo.lock names into `vendor`; cargo checks each hash."""
     lock = "source/Cargo.lock"
     if not rctx.path(lock).exists:
         rctx.file("crates.json", "{}\n")
         return
-    command = _python(rctx, "vendor_crates") + ["--source", "source"]
+    command = private_python(rctx, "vendor_crates") + ["--source", "source"]
     command += ["--root", "%s/root" % rctx.path(rctx.attr.build_root).dirname, "--target", "vendor"]
     rctx.report_progress("vendoring crates")
     done = rctx.execute(command, timeout = 1800)
@@ -49,7 +38,7 @@ def _vendor_crates(rctx):
 
 def _bring_source(rctx, pin, remedy):
     """Writes `source.tar` and the folder `source`, everything checked against pin.json."""
-    command = _python(rctx, "source_tree")
+    command = private_python(rctx, "source_tree")
     command += ["--name", rctx.attr.folder, "--pin", rctx.path(rctx.attr.pin)]
     if "sdist" in pin:
         sdist = pin["sdist"]
@@ -93,15 +82,6 @@ synapse_pin = repository_rule(
         "locks": attr.label_list(doc = "What pin.json has the sha256 of."),
         "patches": attr.label_list(doc = "Applied to the source, in the order of names."),
         "pin": attr.label(mandatory = True, doc = "pin.json of the pin."),
-        "_sources": attr.label_list(
-            default = [
-                "//config/private:addresses.py",
-                "//config/private:git_client.py",
-                "//config/private:source_files.py",
-                "//config/private:source_tree.py",
-                "//config/private:vendor_crates.py",
-            ],
-        ),
     },
     environ = MACHINE_ENVIRON + ["HOME", "SSL_CERT_FILE", "SYNAPSE_GIT_BASE"],
 )

@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from config.private.addresses import redacted
+from config.private.http_client import fetch, reason
 from config.private.vendor_crates import CratesError, vendor
 from tools.pinning.debian import lock_paths, machine_mirrors
 from tools.pinning.errors import PinError
-from tools.pinning.index import opener
 from tools.pinning.pins import LOCKS, Pin
 from tools.pinning.source import download, pinned_tree
 
@@ -91,13 +92,14 @@ def check_debian(workspace: Path) -> tuple[int, list[str]]:
         said = ""
         for address in bases:
             try:
-                with opener().open(f"{address}/{package['path']}", timeout=300) as answer:
-                    found = hashlib.sha256(answer.read()).hexdigest()
-            except OSError as error:
-                said = said or f"{address} has lost it ({error})"
+                data, _ = fetch(f"{address}/{package['path']}", timeout=300)
+            except (OSError, ValueError) as error:
+                said = said or redacted(f"{address} has lost it ({reason(error)})")
                 continue
+            found = hashlib.sha256(data).hexdigest()
             if found == package["sha256"]:
                 return ""
+            address = redacted(address)
             said = f"{address} has it with the sha256 {found}, and not {package['sha256']}"
         return f"{lock}: {package['name']} {package['version']}: {said}"
 

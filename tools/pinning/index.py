@@ -2,13 +2,13 @@
 
 import json
 import os
-import ssl
 import subprocess
 import urllib.error
-import urllib.request
 from functools import cache
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
+from config.private.http_client import fetch, reason, without_credentials
 from tools.pinning.errors import PinError
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json"
@@ -20,7 +20,7 @@ def index_address() -> str:
     """Return the address of the index ("simple" API) as pip on this machine knows it."""
     named = os.environ.get("PIP_INDEX_URL")
     if named:
-        return named.rstrip("/")
+        return _whole(named.strip().rstrip("/"), "PIP_INDEX_URL")
     for command in (
         ["-m", "pip", "config", "get", "global.index-url"],
         ["-c", "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"],
@@ -29,34 +29,66 @@ def index_address() -> str:
             ["python3", "-I", *command], text=True, capture_output=True, check=False
         )
         if done.returncode == 0 and done.stdout.strip():
-            return done.stdout.strip().rstrip("/")
+            return _whole(done.stdout.strip().rstrip("/"), "pip's index-url")
     raise PinError(
         "no Python package index is known: install pip for python3, or set PIP_INDEX_URL"
     )
 
 
-@cache
-def opener() -> urllib.request.OpenerDirector:
-    """Return what opens addresses; it reads the machine's authorities once, not for each file."""
-    context = ssl.create_default_context()
-    return urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
+def _whole(address: str, name: str) -> str:
+    """Return ``address`` when it can be one; its value is not shown, since it may be half secret.
+
+    Raises:
+        PinError: when it is none.
+    """
+    try:
+        parts = urlsplit(address)
+        good = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+    except ValueError:
+        good = False
+    if not good or "@" in parts.path or parts.query or parts.fragment:
+        raise PinError(
+            f"{name} is not the address of a package index, such as https://HOST/simple; in a user "
+            "or password, write / @ : ? # as %2F %40 %3A %3F %23"
+        )
+    return address
 
 
 @cache
 def project_files(name: str) -> list[File]:
-    """Return the files that the index has of a project (PEP 691).
+    """Return the files that the index has of a project (PEP 691), each with a whole ``url``.
 
     Raises:
         PinError: when the index does not answer.
     """
     address = f"{index_address()}/{name}/"
-    request = urllib.request.Request(address, headers={"Accept": _ACCEPT})
     try:
-        with opener().open(request, timeout=60) as answer:
-            files: list[File] = json.load(answer)["files"]
-            return files
+        data, end = fetch(address, headers={"Accept": _ACCEPT})
+        files: list[File] = json.loads(data)["files"]
+        return [file | {"url": urljoin(end, file["url"])} for file in files]
     except urllib.error.HTTPError as error:
-        raise PinError(f"{name} is not in the package index: {address} says {error.code}") from None
+        if error.code == 404:
+            raise PinError(f"{name} is not in the package index: {address} says 404") from None
+        raise PinError(f"{name}: {address} says {reason(error)}{_remedy(error.code)}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PinError(f"{address} does not answer: {reason(error)}") from None
+
+
+def _remedy(code: int) -> str:
+    if code not in (401, 403):
+        return ""
+    if without_credentials(index_address())[1]:
+        return "; it does not take the user and password of the index's address"
+    return "; give the user and password in PIP_INDEX_URL: https://USER:PASSWORD@HOST/simple"
+
+
+def file_bytes(file: File) -> bytes:
+    """Return the bytes of a file that the index lists (``filename``, ``url``).
+
+    Raises:
+        PinError: when it cannot be fetched.
+    """
+    try:
+        return fetch(file["url"], index=index_address(), timeout=300)[0]
     except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise PinError(f"{address} does not answer: {reason}") from None
+        raise PinError(f"{file['filename']} cannot be fetched: {reason(error)}") from None

@@ -1,10 +1,6 @@
 """Resolves Python requirements with uv, and chooses the file that each architecture gets."""
 
 import json
-import os
-import re
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,21 +9,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import uv
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from config.private.vendor_crates import CratesError, authorities
 from tools.pinning.errors import PinError
-from tools.pinning.index import File, index_address, project_files
-from tools.pinning.sdist_metadata import requires
+from tools.pinning.index import File, project_files
+from tools.pinning.uv_tool import run_uv
 
 # Debian's architecture -> the machine's name in the tags of wheels.
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
-
-
-# What uv says when a source does not build.
-_FAILED = re.compile(r"Failed to build `([^=`]+)==([^`]+)`")
 
 
 @dataclass(frozen=True)
@@ -57,16 +47,6 @@ class Target:
         ]
 
 
-def _uv() -> str:
-    """Return the uv of the locked wheel, or that on PATH."""
-    site = Path(uv.__file__).resolve().parent.parent
-    found = [*site.glob("uv-*.data/scripts/uv"), shutil.which("uv")]
-    for path in found:
-        if path:
-            return str(path)
-    raise PinError("uv is neither among the tools' packages nor on PATH")
-
-
 def compile_lock(
     sources: Sequence[Path],
     python: tuple[int, int],
@@ -93,8 +73,8 @@ def compile_lock(
         lock = Path(folder, "lock.txt")
         if preferences:
             lock.write_text("".join(f"{name}=={preferences[name]}\n" for name in preferences))
-        command = [_uv(), "pip", "compile", "--quiet", "--generate-hashes", "--no-header"]
-        command += ["--index-url", index_address(), "--output-file", str(lock)]
+        command = ["pip", "compile", "--quiet", "--generate-hashes", "--no-header"]
+        command += ["--output-file", str(lock)]
         command += ["--python-version", ".".join(map(str, python)), "--annotation-style", "line"]
         command += ["--python-platform", "x86_64-manylinux_2_36"]
         for extra in extras:
@@ -103,53 +83,17 @@ def compile_lock(
             command += ["--constraint", str(path)]
         for name in leave_out:
             command += ["--no-emit-package", name]
-        _run_uv([*command, *map(str, sources)], Path(folder, "uv.toml"))
-        text = lock.read_text()
+        target = Target(python, "amd64")
+        text = run_uv(
+            [*command, *map(str, sources)],
+            lock,
+            lambda name, file: True,
+            lambda files: _is_wheel(choose(files, target)),
+        )
     # Paths of this run must not reach the lock.
     for path in (*sources, *constraints):
         text = text.replace(str(path), path.name)
     return text
-
-
-def _run_uv(command: Sequence[str], config: Path) -> None:
-    """Run uv; where it cannot build a source only to ask what it requires, read that instead.
-
-    Raises:
-        PinError: with uv's own explanation.
-    """
-    environ = {name: value for name, value in os.environ.items() if name[:3] != "UV_"}
-    try:
-        environ["SSL_CERT_FILE"] = authorities(os.environ)
-    except CratesError as error:
-        raise PinError(str(error)) from None
-    told: dict[str, str] = {}
-    while True:
-        config.write_text("".join(told.values()))
-        done = subprocess.run(
-            [*command, "--config-file", str(config)],
-            env=environ,
-            text=True,
-            capture_output=True,
-            check=False,
-        )
-        if done.returncode == 0:
-            return
-        failed = _FAILED.search(done.stderr)
-        if failed is None or failed[1] in told or not _tell(told, failed[1], failed[2]):
-            words = done.stderr.strip() or "uv said nothing"
-            raise PinError(f"the requirements cannot be resolved; uv says:\n{words}")
-
-
-def _tell(told: dict[str, str], name: str, version: str) -> bool:
-    """Add what the sdist of a release requires to what uv is told; return False without one."""
-    for file in project_files(name):
-        if file["filename"].endswith(f"-{version}.tar.gz"):
-            told[name] = (
-                f"[[dependency-metadata]]\nname = {json.dumps(name)}\n"
-                f"version = {json.dumps(version)}\nrequires-dist = {json.dumps(requires(file))}\n"
-            )
-            return True
-    return False
 
 
 def locked(text: str) -> Iterator[tuple[str, str, set[str]]]:
@@ -188,6 +132,10 @@ def choose(files: Sequence[File], target: Target) -> File | None:
     if best:
         return best[1]
     return next((file for file in files if file["filename"].endswith(".tar.gz")), None)
+
+
+def _is_wheel(file: File | None) -> bool:
+    return file is not None and file["filename"].endswith(".whl")
 
 
 def without_wheel(text: str, target: Target) -> set[str]:

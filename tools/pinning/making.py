@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -199,8 +199,13 @@ def _runtime(
     return text, files, said
 
 
-def make(workspace: Path, wish: Wish) -> Made:
+def make(workspace: Path, wish: Wish, build_root: Callable[[str], Path]) -> Made:
     """Resolve ``wish`` and write its pin; nothing is written before everything is known.
+
+    Args:
+        workspace: the repository's top folder.
+        wish: what is to be pinned.
+        build_root: returns the unpacked build root of a suite, where a build backend is asked.
 
     Raises:
         PinError: with the one thing that stands in the way.
@@ -209,7 +214,7 @@ def make(workspace: Path, wish: Wish) -> Made:
         scratch = Path(folder)
         found = _find(wish, scratch)
         what = wish.release or f"{wish.repository} {wish.branch}"
-        project = read_project(found.tree, what)
+        project = read_project(found.tree, what, lambda: build_root(wish.suite))
         python = _check(project, wish, workspace)
         # Both architectures in one lock; the wheels may ask for the glibc of the older suite.
         targets = [Target(python, architecture) for architecture in MACHINES]

@@ -3,7 +3,7 @@
 import ast
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from pathlib import Path
@@ -14,6 +14,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from tools.pinning.errors import PinError
+from tools.pinning.sandbox import ask_backend
+from tools.pinning.static_manifest import requirements, write_manifest
 
 _NAME = "matrix-synapse"
 # PEP 517: what a source without [build-system] is built with.
@@ -33,7 +35,7 @@ class Project:
         build_requires: what the backend needs.
         crates: how many crates its Cargo.lock has from a registry.
         locked: version by normalised name, of its poetry.lock.
-        manifest: the file that uv reads: pyproject.toml or setup.py.
+        manifest: the pyproject.toml that uv reads: it says everything, so that nothing is run.
     """
 
     version: str
@@ -93,12 +95,13 @@ def _locked(tree: Path) -> dict[str, str]:
     return {str(canonicalize_name(row["name"])): row["version"] for row in packages}
 
 
-def read_project(tree: Path, what: str) -> Project:
+def read_project(tree: Path, what: str, build_root: Callable[[], Path]) -> Project:
     """Return what the source at ``tree`` says.
 
     Args:
         tree: its top folder.
         what: how messages call it.
+        build_root: returns the unpacked build root, for a source whose build backend must be asked.
 
     Raises:
         PinError: when it is not Synapse, or says what cannot be read.
@@ -131,7 +134,6 @@ def read_project(tree: Path, what: str) -> Project:
         or info["Requires-Python"]
         or _caret(str(poetry.get("dependencies", {}).get("python", "")))
     )
-    extras = standard.get("optional-dependencies") or poetry.get("extras") or {}
     build = document.get("build-system", {})
     backend, build_requires = _SETUPTOOLS
     if build:
@@ -143,14 +145,15 @@ def read_project(tree: Path, what: str) -> Project:
             Requirement(requirement)
     except (InvalidSpecifier, InvalidRequirement) as error:
         raise PinError(f"{what}: {error}") from None
+    found = requirements(tree, document, what, lambda: ask_backend(tree, build_root(), build, what))
     return Project(
         version=version,
         licenses=_free_licenses(license_),
         requires_python=requires,
-        extras=tuple(sorted(set(extras) or set(info.get_all("Provides-Extra") or []))),
+        extras=tuple(sorted(found.extras)),
         backend=backend,
         build_requires=tuple(build_requires),
         crates=_crates(tree),
         locked=_locked(tree),
-        manifest=tree / "pyproject.toml" if name and (standard or poetry) else setup,
+        manifest=write_manifest(tree.with_name("manifest"), _NAME, version, found),
     )

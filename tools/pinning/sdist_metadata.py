@@ -6,55 +6,61 @@ uv asks the build backend, and a setup.py such as psycopg2's then wants the comp
 import hashlib
 import io
 import tarfile
-from collections.abc import Mapping
 from email.parser import HeaderParser
 
 from packaging.requirements import Requirement
 
+from config.private.source_files import uncompressed
 from tools.pinning.errors import PinError
-from tools.pinning.index import File, opener
+from tools.pinning.index import File, file_bytes
 
 
-def fetch(file: Mapping[str, str]) -> bytes:
-    """Return the bytes of a file that the index lists (``filename``, ``url``, ``hashes``)."""
-    try:
-        with opener().open(file["url"], timeout=300) as answer:
-            data: bytes = answer.read()
-    except OSError as error:
-        raise PinError(f"{file['filename']} cannot be fetched: {error}") from None
-    return data
-
-
-def _of_egg_info(text: str) -> list[str]:
-    """Return what the requires.txt of setuptools says beyond extras."""
-    marker, found = "", []
+def of_egg_info(text: str) -> tuple[list[str], dict[str, list[str]]]:
+    """Return what the requires.txt of setuptools says: always, and by extra."""
+    always: list[str] = []
+    extras: dict[str, list[str]] = {}
+    wanted, marker = always, ""
     for line in (line.strip() for line in text.splitlines()):
         if line.startswith("["):
-            marker = line.strip("[]")
-        elif line and not marker:
-            found.append(line)
-        elif line and marker.startswith(":"):
-            found.append(f"{line} ; {marker[1:]}")
-    return found
+            extra, _, marker = line.strip("[]").partition(":")
+            wanted = extras.setdefault(extra, []) if extra else always
+        elif line:
+            wanted.append(f"{line} ; {marker}" if marker else line)
+    return always, extras
 
 
 def requires(file: File) -> list[str]:
     """Return the requirements of the sdist ``file`` of the index, extras left out.
 
     Raises:
-        PinError: when it cannot be fetched.
+        PinError: when it cannot be fetched, or says what cannot be read.
     """
-    data = fetch(file)
+    data = file_bytes(file)
     if hashlib.sha256(data).hexdigest() != file["hashes"].get("sha256"):
         raise PinError(f"{file['filename']} has not the hash that the index names")
     texts = {}
-    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        for member in archive:
-            name = member.name.partition("/")[2]
-            if name == "PKG-INFO" or name.endswith(".egg-info/requires.txt"):
-                content = archive.extractfile(member)
-                assert content is not None
-                texts[name.rpartition("/")[2]] = content.read().decode("utf-8", "replace")
-    headers = HeaderParser().parsestr(texts.get("PKG-INFO", ""))
-    named = headers.get_all("Requires-Dist") or _of_egg_info(texts.get("requires.txt", ""))
-    return [text for text in named if "extra" not in str(Requirement(text).marker or "")]
+    try:
+        with tarfile.open(fileobj=io.BytesIO(uncompressed(data)), mode="r:") as archive:
+            for member in archive:
+                name = member.name.removeprefix("./").partition("/")[2]
+                if name == "PKG-INFO" or name.endswith(".egg-info/requires.txt"):
+                    content = archive.extractfile(member)
+                    if content is not None:
+                        texts[name.rpartition("/")[2]] = content.read().decode("utf-8", "replace")
+        headers = HeaderParser().parsestr(texts.get("PKG-INFO", ""))
+        named = headers.get_all("Requires-Dist") or of_egg_info(texts.get("requires.txt", ""))[0]
+        found = [Requirement(text) for text in named]
+    except (tarfile.TarError, OSError, KeyError, ValueError) as error:
+        # InvalidRequirement is a ValueError.
+        raise PinError(f"{file['filename']} cannot be read: {error}") from None
+    for requirement in found:
+        if requirement.url:
+            raise PinError(
+                f"{file['filename']} wants {requirement.name} from an address; packages come from "
+                "the package index alone"
+            )
+    return [
+        text
+        for text, requirement in zip(named, found, strict=True)
+        if "extra" not in str(requirement.marker or "")
+    ]

@@ -16,8 +16,7 @@ from config.private.git_client import COMMIT, branch_problem, fetch_commit, git_
 from config.private.source_files import apply_patches, unpack
 from config.private.source_tree import checked_git
 from tools.pinning.errors import PinError
-from tools.pinning.index import project_files
-from tools.pinning.sdist_metadata import fetch
+from tools.pinning.index import file_bytes, project_files
 
 NEWEST = "newest"
 _PROJECT = "matrix-synapse"
@@ -170,7 +169,7 @@ def download(file: dict[str, Any]) -> bytes:
     """
     for entry in project_files(file["name"]):
         if entry["filename"] == file["filename"]:
-            data = fetch(entry)
+            data = file_bytes(entry)
             found = hashlib.sha256(data).hexdigest()
             if found != file["sha256"]:
                 raise PinError(

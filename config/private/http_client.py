@@ -1,0 +1,93 @@
+"""Opens addresses that may have a user and password in them, which go to that server alone.
+
+Standard library alone: repository rules run it before anything is fetched.
+"""
+
+import base64
+import http.client
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects; credentials go along on the same server alone."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        plain, _ = without_credentials(newurl)
+        new = super().redirect_request(req, fp, code, msg, headers, plain)
+        credentials = req.unredirected_hdrs.get("Authorization")
+        if new is not None and credentials and _server(plain) == _server(req.full_url):
+            new.add_unredirected_header("Authorization", credentials)
+        return new
+
+
+@cache
+def _opener() -> urllib.request.OpenerDirector:
+    # It reads the machine's authorities once, not for each file.
+    context = ssl.create_default_context()
+    return urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), _Redirects())
+
+
+def without_credentials(address: str) -> tuple[str, str]:
+    """Return an address without the user and password in it, and the header that says them.
+
+    Returns:
+        The address; and the value of an ``Authorization`` header (RFC 7617), or "".
+    """
+    parts = urlsplit(address)
+    user, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return address, ""
+    name, _, password = user.partition(":")
+    pair = f"{unquote(name)}:{unquote(password)}".encode()
+    return urlunsplit(parts._replace(netloc=host)), f"Basic {base64.b64encode(pair).decode()}"
+
+
+def _server(address: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(address)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def fetch(
+    address: str, *, index: str = "", headers: Mapping[str, str] | None = None, timeout: float = 60
+) -> tuple[bytes, str]:
+    """Return what an address answers, and the address after redirects.
+
+    Args:
+        address: it may have a user and password.
+        index: an address whose credentials hold for everything on the same server.
+        headers: more of them.
+        timeout: in seconds, of each read.
+
+    Raises:
+        OSError: when it does not answer, or answers with an error (urllib.error.HTTPError).
+        ValueError: when it is no address.
+    """
+    plain, credentials = without_credentials(address)
+    if index and not credentials and _server(index) == _server(plain):
+        credentials = without_credentials(index)[1]
+    request = urllib.request.Request(plain, headers=dict(headers or {}))
+    if credentials:
+        # A redirect to another server does not take them along.
+        request.add_unredirected_header("Authorization", credentials)
+    try:
+        with _opener().open(request, timeout=timeout) as answer:
+            data: bytes = answer.read()
+            end: str = answer.url
+            return data, end
+    except http.client.HTTPException as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from None
+
+
+def reason(error: Exception) -> Any:
+    """Return what an error of `fetch` says, in a few words."""
+    if isinstance(error, urllib.error.HTTPError):
+        return f"HTTP {error.code} {error.reason}"
+    return getattr(error, "reason", error)
