@@ -17,6 +17,7 @@ from tools.pinning import changes
 from tools.pinning.checking import check_debian, check_pin
 from tools.pinning.debian import SUITES, lock_debian
 from tools.pinning.errors import PinError
+from tools.pinning.hand_written import check_requirements
 from tools.pinning.locking import versions
 from tools.pinning.making import Made, Wish, make
 from tools.pinning.pins import (
@@ -80,6 +81,7 @@ def _hand_written(options: argparse.Namespace, folder: Path) -> dict[str, bytes]
         path = path or folder / name
         if path.exists():
             found[name] = path.read_bytes()
+            check_requirements(f"--{name.partition('.')[0]}={path}", found[name])
     patches = folder / "patches"
     if options.patches:
         patches = Path(os.environ.get("BUILD_WORKING_DIRECTORY", "."), options.patches)

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 import re
 import subprocess
 import tarfile
@@ -17,9 +16,8 @@ import pytest
 
 from config.private.vendor_crates import cargo
 from tests.pins.servers import GitServer
-from tests.pins.workspace import NAME, Workspace, wish
+from tests.pins.workspace import NAME, ROOT, Workspace, stand_in, wish
 
-ROOT = Path(os.environ["STAMP"]).resolve().parent / "root"
 _MANIFEST = """\
 [package]
 name = "{}"
@@ -29,8 +27,6 @@ edition = "2021"
 [lib]
 path = "lib.rs"
 """
-# The build root is there already, and no network to fetch it: what would bring it says where it is.
-_BAZELW = '#!/bin/sh\n[ "$1" = build ] || echo "{}"\n'
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -89,11 +85,7 @@ def test_crates_are_fetched_and_checked(
     made = workspace.pin(*wish(server))
     assert made.returncode == 0, made.stderr
     assert workspace.document(NAME)["crates"] == 1
-    bazelw = workspace.folder / "bazelw"
-    bazelw.write_text(_BAZELW.format(workspace.folder / "output_base"))
-    bazelw.chmod(0o755)
-    (workspace.folder / "output_base/external").mkdir(parents=True)
-    (workspace.folder / "output_base/external/build_root_bookworm").symlink_to(ROOT.parent)
+    stand_in(workspace, "bookworm")
 
     def check() -> tuple[int, int, str]:
         """Return how many files are good, of how many, and all that was said."""

@@ -3,6 +3,7 @@
 The index has the files of a real pin; the git server has its source, so Synapse itself is pinned.
 """
 
+import base64
 import json
 import os
 import shutil
@@ -25,6 +26,9 @@ class Index(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Pages)
+        # USER:PASSWORD that every request must have, once it is set.
+        self.credentials = ""
+        self.asked: list[str] = []
         paths = [HERE / path for path in os.environ["FILES"].split()]
         self.paths = {path.name: path for path in paths}
         self.projects: dict[str, dict[str, str]] = {}
@@ -57,6 +61,14 @@ class _Pages(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer a page or a file."""
+        self.server.asked.append(self.path)
+        wanted = base64.b64encode(self.server.credentials.encode()).decode()
+        if wanted and self.headers.get("Authorization") != f"Basic {wanted}":
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="index"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         parts = self.path.strip("/").split("/")
         if parts[0] == "files" and parts[1] in self.server.paths:
             data = self.server.paths[parts[1]].read_bytes()

@@ -16,6 +16,9 @@ from tests.pins.servers import HERE, REPOSITORY, GitServer
 
 TOOL = HERE / os.environ["PIN"]
 RULES = [HERE / path for path in os.environ["RULES"].split()]
+ROOT = Path(os.environ["STAMP"]).resolve().parent / "root"
+# The build root is there already, and no network to fetch it: what would bring it says where it is.
+_BAZELW = '#!/bin/sh\n[ "$1" = build ] || echo "{}"\n'
 JAVA = Path("/usr/lib/jvm/default-java")
 NAME = "us_synapse_main"
 needs_bazel = pytest.mark.skipif(
@@ -95,6 +98,16 @@ class Workspace:
         text = (self.folder / "config/pins" / name / "pin.json").read_text()
         document: dict[str, Any] = json.loads(text)
         return document
+
+
+def stand_in(workspace: Workspace, suite: str) -> None:
+    """Put a bazelw into the workspace that brings the build root, and nothing else."""
+    bazelw = workspace.folder / "bazelw"
+    bazelw.write_text(_BAZELW.format(workspace.folder / "output_base"))
+    bazelw.chmod(0o755)
+    external = workspace.folder / "output_base/external"
+    external.mkdir(parents=True)
+    (external / f"build_root_{suite}").symlink_to(ROOT.parent)
 
 
 def wish(server: GitServer, *more: str) -> list[str]:

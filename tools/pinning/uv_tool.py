@@ -24,7 +24,11 @@ from tools.pinning.index import File, index_address, project_files
 from tools.pinning.sdist_metadata import requires
 
 # What uv says of a package that it would have to build.
-_WANTED = re.compile(r"Wheels are required for `([^`]+)`|\b(\S+) (?:have|has) no usable wheels")
+_WANTED = re.compile(
+    r"Wheels are required for `([A-Za-z0-9._-]+)"
+    r"|([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?(?:\{[^}]*\})?(?:==\S+)?"
+    r" ha(?:ve|s) no usable wheels"
+)
 _ENTRY = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
 
