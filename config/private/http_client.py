@@ -5,6 +5,8 @@ Standard library alone: repository rules run it before anything is fetched.
 
 import base64
 import http.client
+import json
+import os
 import ssl
 import urllib.error
 import urllib.request
@@ -35,19 +37,26 @@ def _opener() -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), _Redirects())
 
 
+def split(address: str) -> tuple[str, str, str]:
+    """Return an address without its user and password, the user, and the password."""
+    parts = urlsplit(address)
+    user, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return address, "", ""
+    name, _, password = user.partition(":")
+    return urlunsplit(parts._replace(netloc=host)), unquote(name), unquote(password)
+
+
 def without_credentials(address: str) -> tuple[str, str]:
-    """Return an address without the user and password in it, and the header that says them.
+    """Return an address without its user and password, and the header that says them.
 
     Returns:
         The address; and the value of an ``Authorization`` header (RFC 7617), or "".
     """
-    parts = urlsplit(address)
-    user, at, host = parts.netloc.rpartition("@")
-    if not at:
+    plain, user, password = split(address)
+    if plain == address:
         return address, ""
-    name, _, password = user.partition(":")
-    pair = f"{unquote(name)}:{unquote(password)}".encode()
-    return urlunsplit(parts._replace(netloc=host)), f"Basic {base64.b64encode(pair).decode()}"
+    return plain, f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
 def _server(address: str) -> tuple[str, str | None, int | None]:
@@ -91,3 +100,11 @@ def reason(error: Exception) -> Any:
     if isinstance(error, urllib.error.HTTPError):
         return f"HTTP {error.code} {error.reason}"
     return getattr(error, "reason", error)
+
+
+def main(argv: list[str]) -> int:
+    """Print the parts of the address in $PACKAGE_INDEX as JSON; return the exit status."""
+    del argv
+    address, login, password = split(os.environ["PACKAGE_INDEX"])
+    print(json.dumps({"address": address, "login": login, "password": password}))
+    return 0

@@ -1,6 +1,6 @@
 """Fetches the Python distributions that a lock names, through the index's pages (PEP 503)."""
 
-load(":machine.bzl", "MACHINE_ENVIRON", "package_index")
+load(":machine.bzl", "package_index")
 load(":python.bzl", "private_python")
 
 def _anchors(page):
@@ -12,6 +12,23 @@ def _anchors(page):
         found.append((rest.partition("<")[0].strip(), address.replace("&amp;", "&")))
     return found
 
+def _parts(rctx, index):
+    """The index without user and password, and these as `auth` of rctx.download takes them."""
+    if "@" not in index:
+        return index, None
+    done = rctx.execute(
+        private_python(rctx, "http_client"),
+        environment = {"PACKAGE_INDEX": index},
+    )
+    if done.return_code:
+        fail("the address of the package index cannot be read; is PIP_INDEX_URL right?")
+    parts = json.decode(done.stdout)
+    auth = {"login": parts["login"], "password": parts["password"], "type": "basic"}
+    return parts["address"], auth
+
+def _server(address):
+    return "/".join(address.split("/")[:3]).lower()
+
 def _fetch_pages(rctx, index, projects):
     """Fetches the index page of each of `projects` into `.index`."""
     if index.startswith("http://"):
@@ -22,13 +39,18 @@ def _fetch_pages(rctx, index, projects):
         if done.return_code:
             fail(done.stderr.strip())
         return
+
+    # Bazel would print what an address has in it, and not use it.
+    plain, auth = _parts(rctx, index)
+    addresses = {project: "%s/%s/" % (plain, project) for project in projects}
     pages = [
         rctx.download(
+            auth = {address: auth} if auth else {},
             block = False,
             output = ".index/" + project,
-            url = "%s/%s/" % (index, project),
+            url = address,
         )
-        for project in projects
+        for project, address in addresses.items()
     ]
     for page in pages:
         page.wait()
@@ -42,14 +64,15 @@ def download_files(rctx, files, folder, remedy):
         folder: where the files go.
         remedy: the command that moves their lock.
     """
-    index = package_index(rctx)
+    address = package_index(rctx)
+    index, auth = _parts(rctx, address)
     projects = {file["name"]: None for file in files}
     rctx.report_progress("asking the package index for %d projects" % len(projects))
-    _fetch_pages(rctx, index, projects.keys())
+    _fetch_pages(rctx, address, projects.keys())
     addresses = {}
     for project in projects:
-        for filename, address in _anchors(rctx.read(".index/" + project)):
-            addresses[filename] = (address, project)
+        for filename, link in _anchors(rctx.read(".index/" + project)):
+            addresses[filename] = (link, project)
     rctx.delete(".index")
     rctx.report_progress("fetching %d Python distributions" % len(files))
     waiting = []
@@ -64,7 +87,11 @@ def download_files(rctx, files, folder, remedy):
             # Relative to the page, or to the server when it starts with a slash.
             server = "/".join(index.split("/")[:3])
             url = server + url if url.startswith("/") else "%s/%s/%s" % (index, project, url)
+
+        # What other servers have is theirs to ask for.
+        known = auth if _server(url) == _server(index) else None
         waiting.append(rctx.download(
+            auth = {url: known} if known else {},
             block = False,
             output = "%s/%s" % (folder, file["filename"]),
             sha256 = file["sha256"],
@@ -107,9 +134,10 @@ def _python_site_impl(rctx):
     rctx.delete("wheels")
     rctx.file("BUILD.bazel", _BUILD)
 
+# No `environ`, as in synapse_pin.bzl: it only says where the files are, their bytes are locked, and
+# Bazel would store its values, a password among them, beside what it fetched.
 python_site = repository_rule(
     implementation = _python_site_impl,
     doc = "Wheels unpacked into one import root: what the tools and tests of this repository use.",
     attrs = {"lock": attr.label(mandatory = True, doc = "NAME.lock.json, by //tools:lock_python.")},
-    environ = MACHINE_ENVIRON,
 )

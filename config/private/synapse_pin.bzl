@@ -1,6 +1,5 @@
 """Fetches everything one Synapse pin names: source, crates, wheels and sdists."""
 
-load(":machine.bzl", "MACHINE_ENVIRON")
 load(":python.bzl", "private_python")
 load(":python_files.bzl", "download_files")
 
@@ -83,5 +82,4 @@ synapse_pin = repository_rule(
         "patches": attr.label_list(doc = "Applied to the source, in the order of names."),
         "pin": attr.label(mandatory = True, doc = "pin.json of the pin."),
     },
-    environ = MACHINE_ENVIRON + ["HOME", "SSL_CERT_FILE", "SYNAPSE_GIT_BASE"],
 )
