@@ -5,15 +5,22 @@ import json
 import sys
 from pathlib import Path
 
+from config.private.addresses import public_source
+
 
 def labels(pin: dict[str, str]) -> dict[str, str]:
-    """Return the predefined annotation keys of the OCI image-spec for ``pin``."""
+    """Return the predefined annotation keys of the OCI image-spec for ``pin``.
+
+    A source with a credential in its address, or on one machine's disk, is not named, whatever tool
+    wrote pin.json.
+    """
+    source = public_source(pin["source"])
     return {
         "org.opencontainers.image.title": "synapse-worker",
         "org.opencontainers.image.description": "Any process of a Matrix Synapse homeserver",
         "org.opencontainers.image.licenses": pin["licenses"],
         "org.opencontainers.image.revision": pin["revision"],
-        "org.opencontainers.image.source": pin["source"],
+        **({"org.opencontainers.image.source": source} if source else {}),
         "org.opencontainers.image.version": pin["version"],
     }
 
