@@ -13,6 +13,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from config.private.addresses import redacted
+from config.private.git_client import without_git
+
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 
@@ -61,18 +64,24 @@ def vendor(root: Path, source: Path, target: Path) -> None:
             config = Path(os.environ.get("HOME", "/"), ".cargo", name)
             if config.exists():
                 Path(home, name).symlink_to(config)
-        environ = {**os.environ, "CARGO_HOME": home}
+        environ = {**without_git(os.environ), "CARGO_HOME": home}
         environ["CARGO_HTTP_CAINFO"] = authorities(os.environ)
         done = subprocess.run(
-            [*command, str(target.absolute())],
-            cwd=source,
+            [
+                *command,
+                "--manifest-path",
+                str(source.absolute() / "Cargo.toml"),
+                str(target.absolute()),
+            ],
+            # Not in the source, whose own .cargo/config.toml could name programs to run.
+            cwd="/",
             env=environ,
             text=True,
             capture_output=True,
             check=False,
         )
     if done.returncode:
-        raise CratesError(f"cargo vendor: {_words(done.stderr)}")
+        raise CratesError(redacted(f"cargo vendor: {_words(done.stderr)}"))
 
 
 def _words(stderr: str) -> str:
