@@ -229,3 +229,23 @@ def test_a_redis_without_a_ca_is_taken_as_synapse_takes_it(site: Site) -> None:
     site.configure({}, redis)
     done = site.run("wait", "20")
     assert (done.returncode, done.stdout) == (0, "ready\n"), done.stderr
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o444])
+def test_libpqs_own_password_file_is_used_or_refused(site: Site, mode: int) -> None:
+    """libpq ignores one that others may read, as engines mount secrets, and says so to nobody."""
+    passfile = site.folder / "data/pgpass"
+    passfile.unlink(missing_ok=True)
+    passfile.write_text(f"*:*:*:*:{PASSWORD}\n")
+    passfile.chmod(mode)
+    redis = _TLS | {"password_path": "/data/redis_password"}
+    site.configure({"passfile": "/data/pgpass"}, redis)
+    done = site.run("wait", "20", SYNAPSE_DATABASE_PASSWORD_FILE="")
+    if mode == 0o600:
+        assert (done.returncode, done.stdout) == (0, "ready\n"), done.stderr
+    else:
+        assert done.returncode == 2
+        assert done.stderr.startswith(
+            "error: homeserver.yaml: database.args.passfile=/data/pgpass: libpq ignores it: its "
+            "mode lets others read it; give uid 991 a copy with mode 0600, or set SYNAPSE_DATABASE_"
+        )
