@@ -26,7 +26,7 @@ SYNAPSE_PINS = {
     },
     ("matrix-org/synapse", "v1.66.0"): {
         "folder": "matrix-org_synapse_v1.66.0",
-        "modules": True,
+        "modules": False,
         "patches": [],
         "suite": "bookworm",
     },

@@ -4,9 +4,10 @@ import os
 import sys
 from pathlib import Path
 
+from tools.pinning.choosing import Target, chosen_files, files_document
 from tools.pinning.errors import PinError
 from tools.pinning.files import write_atomically
-from tools.pinning.locking import Target, chosen_files, compile_lock, files_document
+from tools.pinning.locking import compile_lock
 
 _COMMAND = "./bazelw run //tools:lock_python"
 # The Python of the root that runs Bazel; its tools are not for another architecture yet.

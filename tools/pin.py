@@ -7,19 +7,20 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
-from config.private.addresses import SourceError, git_address, redacted
+from config.private.addresses import SourceError, git_address
 from tools.pinning import changes
-from tools.pinning.checking import check_debian, check_pin
+from tools.pinning.as_of import newer_names
+from tools.pinning.checking import check_debian, check_pin, last_lines
+from tools.pinning.choosing import versions
+from tools.pinning.command_line import BASE, debian_parser, hand_written, newer, parser
 from tools.pinning.debian import SUITES, lock_debian
 from tools.pinning.errors import PinError
-from tools.pinning.hand_written import check_requirements
-from tools.pinning.locking import versions
-from tools.pinning.making import Made, Wish, make
+from tools.pinning.making import Made, make
 from tools.pinning.pins import (
     Pin,
     all_pins,
@@ -31,64 +32,10 @@ from tools.pinning.pins import (
     snapshot,
 )
 from tools.pinning.source import normal_repository, pinned_tree
+from tools.pinning.wish import Wish
 
-_BASE = os.environ.get("SYNAPSE_GIT_BASE", "")
 _CHECKS = ("//tests/fleet:homeserver_test", "//tests/fleet:generic_worker_test")
-
-
-class _Parser(argparse.ArgumentParser):
-    """Quotes no credential of an argument that it refuses."""
-
-    def error(self, message: str) -> NoReturn:
-        super().error(redacted(message))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="./bazelw run pin --", description=__doc__)
-    parser.add_argument("--repo", help="OWNER/NAME, any address that git takes, or a checkout")
-    parser.add_argument("--branch", help="a branch, a tag or a commit")
-    parser.add_argument("--release", default="", help="a release of the package index, or newest")
-    parser.add_argument("--suite", help="Debian release of the image (default: trixie)")
-    parser.add_argument("--extras", help="Synapse's extras, between commas (default: all)")
-    parser.add_argument("--constraints", type=Path, help="becomes the pin's constraints.in")
-    parser.add_argument("--modules", type=Path, help="becomes the pin's modules.in")
-    parser.add_argument("--patches", type=Path, help="a folder of *.patch, applied in this order")
-    parser.add_argument("--base", default=_BASE, help="where OWNER/NAME lies ($SYNAPSE_GIT_BASE)")
-    parser.add_argument("--no-build", action="store_true", help="neither build nor check it")
-    parser.add_argument("--update", nargs="*", metavar="PIN", help="move pins (default: all)")
-    parser.add_argument("--list", action="store_true", help="show the pins")
-    parser.add_argument("--remove", metavar="PIN", help="forget a pin")
-    parser.add_argument("--check", nargs="*", metavar="PIN", help="fetch every file that pins name")
-    return parser
-
-
-def _debian_parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="./bazelw run pin -- debian", description="Locks the Debian packages.")
-    parser.add_argument("--update", action="store_true", help="move every lock")
-    parser.add_argument("--check", action="store_true", help="fetch every package that locks name")
-    parser.add_argument("--suite", choices=SUITES, action="append", help="one suite (default: all)")
-    return parser
-
-
-def _hand_written(options: argparse.Namespace, folder: Path) -> dict[str, bytes]:
-    """Return the hand-written files of a pin: those in its folder, replaced by those given."""
-    found = {}
-    for name in ("constraints.in", "modules.in"):
-        given = getattr(options, name.partition(".")[0])
-        path = Path(os.environ.get("BUILD_WORKING_DIRECTORY", "."), given) if given else None
-        if path is not None and not path.is_file():
-            raise PinError(f"--{name.partition('.')[0]}={given}: there is no such file")
-        path = path or folder / name
-        if path.exists():
-            found[name] = path.read_bytes()
-            check_requirements(f"--{name.partition('.')[0]}={path}", found[name])
-    patches = folder / "patches"
-    if options.patches:
-        patches = Path(os.environ.get("BUILD_WORKING_DIRECTORY", "."), options.patches)
-        if not list(patches.glob("*.patch")):
-            raise PinError(f"--patches={options.patches}: there is no *.patch in it")
-    found |= {f"patches/{path.name}": path.read_bytes() for path in sorted(patches.glob("*.patch"))}
-    return found
+_STARTS = "//tests/starts:starts_test"
 
 
 def _bazel(workspace: Path, verb: str, flags: Sequence[str], *targets: str) -> None:
@@ -112,6 +59,29 @@ def _build_root(workspace: Path, suite: str) -> Path:
     return Path(done.stdout.strip(), "external", name, "root")
 
 
+def _check_start(workspace: Path, flags: Sequence[str]) -> None:
+    """Start the pin: main, two workers and nginx with PostgreSQL and Redis.
+
+    Raises:
+        PinError: with the last lines of the log, when it does not start, talk and stop.
+    """
+    begin = time.time()
+    try:
+        # What was said is shown once: by us.
+        _bazel(workspace, "test", [*flags, "--test_output=summary"], _STARTS)
+    except PinError:
+        command = [str(workspace / "bazelw"), "info", "bazel-testlogs"]
+        done = subprocess.run(
+            command, cwd=workspace, text=True, stdout=subprocess.PIPE, check=False
+        )
+        package, _, name = _STARTS.removeprefix("//").partition(":")
+        outputs = Path(done.stdout.strip(), package, name, "test.outputs")
+        said = last_lines(outputs, begin)
+        if not said:
+            raise
+        raise PinError(f"the pin does not start\n{said}") from None
+
+
 def _flags(pin: Pin, base: str) -> list[str]:
     """Return the flags with which Bazel builds ``pin``, from where it was made."""
     return [*pin.flags, *([f"--repo_env=SYNAPSE_GIT_BASE={base}"] if base else [])]
@@ -130,10 +100,11 @@ def _make_checked(workspace: Path, wish: Wish, *, build: bool) -> Made:
             try:
                 _bazel(workspace, "build", flags, "image")
                 _bazel(workspace, "test", flags, *_CHECKS)
+                _check_start(workspace, flags)
             except PinError as error:
-                raise PinError(
-                    f"{error}; nothing was changed, and --no-build keeps the pin"
-                ) from None
+                first, *more = str(error).splitlines()
+                first += "; nothing was changed, and --no-build keeps the pin"
+                raise PinError("\n".join([first, *more])) from None
     except BaseException:
         put_back(workspace, name, before)
         raise
@@ -145,14 +116,18 @@ def _pin(workspace: Path, options: argparse.Namespace) -> None:
         raise PinError("--repo and --branch are both needed; or one of --update --list --check")
     repository = normal_repository(options.repo)
     folder = workspace / "config/pins" / folder_name(workspace, repository, options.branch)
+    pins = {pin.folder: pin for pin in all_pins(workspace)}
+    before = pins[folder].document.get("newer", {}) if folder in pins else {}
     wish = Wish(
         repository=repository,
         branch=options.branch,
         release=options.release,
-        suite=options.suite or "trixie",
+        suite=options.suite or "",
         extras=tuple((options.extras or "all").split(",")),
         base=options.base,
-        hand=_hand_written(options, folder),
+        hand=hand_written(options, folder),
+        newer=newer(options, before, move=False),
+        asked=frozenset(options.newer),
     )
     made = _make_checked(workspace, wish, build=not options.no_build)
     print(f"pinned as config/pins/{made.name}; choose it with:")
@@ -172,7 +147,9 @@ def _update(workspace: Path, pin: Pin, options: argparse.Namespace) -> None:
         suite=options.suite or pin.suite,
         extras=tuple(extras),
         base=options.base,
-        hand=_hand_written(options, pin.folder),
+        hand=hand_written(options, pin.folder),
+        newer=newer(options, old.get("newer", {}), move=True),
+        asked=frozenset(options.newer),
     )
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
@@ -238,9 +215,13 @@ def _list(workspace: Path) -> None:
         print(f"{pin.name}: {' '.join(pin.flags)}")
         print(
             f"  Synapse {document['version']}, {document['revision']} from {place} "
-            f"({git_address(pin.repository, _BASE)}), {document['build_backend']}, "
-            f"Python {python[pin.suite]} on {pin.suite}, extras {','.join(document['extras'])}"
+            f"({git_address(pin.repository, BASE)}), {document['build_backend']}, "
+            f"Python {python[pin.suite]} on {pin.suite}, extras {','.join(document['extras'])}, "
+            f"packages as of {document.get('as_of', 'the day on which it was made')}"
         )
+        later = [f"{name} ({time})" for name, time in document.get("newer", {}).items()]
+        if later:
+            print(f"  newer than that: {', '.join(later)}")
 
 
 def _chosen(workspace: Path, names: Sequence[str]) -> list[Pin]:
@@ -255,7 +236,7 @@ def _report(name: str, looked: int, problems: Sequence[str]) -> bool:
 
 
 def _debian(workspace: Path, argv: Sequence[str]) -> int:
-    options = _debian_parser().parse_args(argv)
+    options = debian_parser().parse_args(argv)
     if options.check:
         return 0 if _report("debian", *check_debian(workspace)) else 1
     lock_debian(workspace, options.suite or SUITES, update=options.update)
@@ -265,7 +246,8 @@ def _debian(workspace: Path, argv: Sequence[str]) -> int:
 def _run(workspace: Path, argv: Sequence[str]) -> int:
     if argv[:1] == ["debian"]:
         return _debian(workspace, argv[1:])
-    options = _parser().parse_args(argv)
+    options = parser().parse_args(argv)
+    options.newer = newer_names(options.newer)
     # It is checked even where nothing is fetched from it: the command to build names it.
     git_address("owner/name", options.base)
     if options.list:

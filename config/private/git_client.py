@@ -243,3 +243,9 @@ def git_archive(folder: Path, commit: str) -> tuple[str, bytes]:
     tree = git("rev-parse", "--verify", f"{commit}^{{tree}}", repository=folder).decode().strip()
     archive = git("archive", "--format=tar", f"--prefix={TOP}/", commit, repository=folder)
     return tree, archive
+
+
+def commit_time(folder: Path, commit: str) -> int:
+    """Return when ``commit`` was made, in seconds since the epoch."""
+    arguments = ["log", "--max-count=1", "--format=%ct", commit, "--"]
+    return int(git(*arguments, repository=folder))

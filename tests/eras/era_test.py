@@ -3,8 +3,6 @@
 import json
 import os
 import subprocess
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from cluster.first_steps import WORKERS, talk
 from cluster.homeserver import Homeserver, Parts
 from cluster.image import Image, entrypoint, read_image, unpack
-from cluster.site import WORKERS, make_authority, make_data
+from cluster.site import WORKERS as DUTIES_ELSEWHERE
+from cluster.site import make_authority, make_data
 from tests.fleet.structure import ABSENT, command_tests, files_here, imported, run_inside
 from tests.image.digests import check_digest
 from worker.worker_types import WorkerType, load_table
@@ -69,7 +69,7 @@ def metadata(image: Image, app: str) -> tuple[dict[str, Any], str]:
 @pytest.mark.parametrize("worker", TABLE.types.values(), ids=lambda worker: worker.slug)
 def test_structure(parts: Parts, worker: WorkerType, tmp_path: Path) -> None:
     """What the structure tests of the default pin say holds here for each type."""
-    mounts = {"/data": make_data(tmp_path / "data", WORKERS)}
+    mounts = {"/data": make_data(tmp_path / "data", DUTIES_ELSEWHERE)}
     for name in ("synapse_media", "synapse_runtime"):
         mounts["/" + name] = tmp_path / name
         mounts["/" + name].mkdir()
@@ -89,8 +89,7 @@ def test_structure(parts: Parts, worker: WorkerType, tmp_path: Path) -> None:
 def homeserver(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homeserver]:
     """Main and two workers of the predecessor's kind."""
     folder = tmp_path_factory.mktemp("hs") / "1"
-    workers = {name: f"synapse.app.{name}" for name in ("event_creator", "synchrotron")}
-    made = Homeserver(1, folder, parts, workers, planned=False, settings={}, redis=not TCP)
+    made = Homeserver(1, folder, parts, WORKERS, planned=False, settings={}, redis=not TCP)
     try:
         made.start()
         yield made
@@ -102,36 +101,8 @@ def homeserver(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 def test_workers_replicate(homeserver: Homeserver) -> None:
     """What one worker sends reaches a sync that waits at another."""
-    user = homeserver.register("alice", "for tests only")
-    body = {
-        "type": "m.login.password",
-        "identifier": {"type": "m.id.user", "user": user},
-        "password": "for tests only",
-    }
-    token = homeserver.call("POST", "/_matrix/client/v3/login", body)["access_token"]
-    room = homeserver.call("POST", "/_matrix/client/v3/createRoom", {}, token)["room_id"]
-    sync = "/_matrix/client/v3/sync?timeout={}{}"
-    since = homeserver.call("GET", sync.format(0, ""), token=token)["next_batch"]
-    answers: list[tuple[float, dict[str, Any]]] = []
-
-    def wait() -> None:
-        answer = homeserver.call("GET", sync.format(30000, f"&since={since}"), token=token)
-        answers.append((time.monotonic(), answer))
-
-    waiting = threading.Thread(target=wait)
-    waiting.start()
-    time.sleep(1)
-    before = time.monotonic()
-    path = f"/_matrix/client/v3/rooms/{room}/send/m.room.message/1"
-    sent = homeserver.call("PUT", path, {"msgtype": "m.text", "body": "hello"}, token)
-    waiting.join(60)
-    ((after, answer),) = answers
-    events = answer["rooms"]["join"][room]["timeline"]["events"]
-    assert [event["event_id"] for event in events] == [sent["event_id"]]
-    # Each took its own part: the proxy sent neither to the main process.
-    assert homeserver.count("event_creator", "synapse_http_server_requests_received_total") > 0
-    assert homeserver.count("synchrotron", "synapse_http_server_requests_received_total") > 0
-    print(f"Synapse {PIN['version']}: the waiting sync had it after {after - before:.2f} s")
+    seconds = talk(homeserver)
+    print(f"Synapse {PIN['version']}: the waiting sync had it after {seconds:.2f} s")
 
 
 def connections(port: int) -> list[tuple[str, str]]:

@@ -20,6 +20,15 @@ def index() -> Iterator[Index]:
 
 
 @pytest.fixture
+def silent_index() -> Iterator[Index]:
+    """A package index that does not say when its files were uploaded."""
+    with Index(tells=False) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
 def locked_index() -> Iterator[Index]:
     """A package index of one test, which sets the credentials that it asks for."""
     with Index() as server:

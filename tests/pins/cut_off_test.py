@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,29 @@ def test_a_pin_that_does_not_build_is_not_kept(workspace: Workspace, server: Git
         "error: ./bazelw build image failed: see above; nothing was changed, and --no-build keeps "
         "the pin\n",
     )
+    assert not list((workspace.folder / "config/pins").iterdir())
+    assert REPOSITORY not in workspace.table.read_text()
+
+
+def test_a_pin_that_does_not_start_is_not_kept(workspace: Workspace, server: GitServer) -> None:
+    """The last lines of its log are shown, as the starting test left them."""
+    outputs = workspace.folder.parent / "logs/tests/starts/starts_test/test.outputs"
+    outputs.mkdir(parents=True)
+    with zipfile.ZipFile(outputs / "outputs.zip", "w") as archive:
+        archive.writestr("last_lines.txt", "main ended:\nAttributeError: 'super' object\n")
+    script = f"""\
+case "$*" in
+  info*) echo {workspace.folder.parent}/logs ;;
+  test*//tests/starts:starts_test) touch {outputs}/outputs.zip; exit 3 ;;
+esac"""
+    process = pin_and_build(workspace, server, script)
+    words, said = process.communicate(timeout=120)
+    assert (process.returncode, said) == (
+        2,
+        "error: the pin does not start; nothing was changed, and --no-build keeps the pin\n"
+        "main ended:\nAttributeError: 'super' object\n",
+    )
+    assert "running: ./bazelw test" in words
     assert not list((workspace.folder / "config/pins").iterdir())
     assert REPOSITORY not in workspace.table.read_text()
 

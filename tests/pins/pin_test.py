@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from tests.pins.servers import HERE, REPOSITORY, GitServer
+from tests.pins.servers import REPOSITORY, UPLOADED, GitServer, Index
 from tests.pins.workspace import NAME, Workspace, fetch, needs_bazel, version, wish
 
 
@@ -139,8 +139,6 @@ def test_a_tag_a_commit_and_a_checkout_can_be_pinned(
     server.git("tag", "--annotate", "--message=t", "v1.66.0")
     server.git("push", "--quiet", "origin", "v1.66.0")
     common = ["--base", server.base, "--suite", "bookworm", "--extras", "postgres"]
-    constraints = HERE / "config/pins/matrix-org_synapse_v1.66.0/constraints.in"
-    common += ["--constraints", str(constraints)]
     for repository, branch in (
         (REPOSITORY, "v1.66.0"),
         (REPOSITORY, commit),
@@ -177,32 +175,36 @@ def test_a_pin_that_cannot_move_does_not_hold_up_the_others(
     assert f"error: {name} stays as it was: file://{lost} is no git repository" in done.stderr
 
 
-def test_the_lock_of_the_source_is_followed(workspace: Workspace, server: GitServer) -> None:
-    """poetry.lock says which version where the index has several."""
-    lock = '[[package]]\nname = "setuptools"\nversion = "80.10.2"\n'
-    (server.checkout / "poetry.lock").write_text(lock)
+def test_the_lock_of_the_source_is_followed(
+    workspace: Workspace, server: GitServer, index: Index, tmp_path: Path
+) -> None:
+    """poetry.lock says which version where the index has several; --newer says otherwise."""
+    index.add(tmp_path, "followed", "1", UPLOADED)
+    index.add(tmp_path, "followed", "2", UPLOADED)
+    (server.checkout / "poetry.lock").write_text('[[package]]\nname = "followed"\nversion = "1"\n')
     server.commit(
         "Lock",
-        {"pyproject.toml": ('python = "^3.7.1"\n', 'python = "^3.7.1"\nsetuptools = ">=70"\n')},
+        {"pyproject.toml": ('python = "^3.7.1"\n', 'python = "^3.7.1"\nfollowed = ">=1"\n')},
     )
     made = workspace.pin(*wish(server))
     assert made.returncode == 0, made.stderr
-    lock = (workspace.folder / "config/pins" / NAME / "requirements_lock.txt").read_text()
-    assert "setuptools==80.10.2 " in lock
+    assert workspace.lock(NAME)["followed"] == "1"
     assert "packages as in its poetry.lock" in made.stdout
+    made = workspace.pin(*wish(server, "--newer", "followed"))
+    assert made.returncode == 0, made.stderr
+    assert workspace.lock(NAME)["followed"] == "2"
 
 
 def test_modules_get_files_of_their_own(
-    workspace: Workspace, server: GitServer, tmp_path: Path
+    workspace: Workspace, server: GitServer, index: Index, tmp_path: Path
 ) -> None:
     """What Synapse needs anyway stays where it was."""
-    (tmp_path / "modules.in").write_text("setuptools<81\nattrs\n")
+    index.add(tmp_path, "apart", "1", UPLOADED)
+    (tmp_path / "modules.in").write_text("apart\nattrs\n")
     made = workspace.pin(*wish(server, "--modules", str(tmp_path / "modules.in")))
     assert made.returncode == 0, made.stderr
-    assert "of its modules: setuptools\n" in made.stdout
+    assert "of its modules: apart\n" in made.stdout
     lock = (workspace.folder / "config/pins" / NAME / "files.lock.json").read_text()
     folders = {file["name"]: file["folder"] for file in json.loads(lock)["files"]}
-    assert folders["attrs"] == "wheels"
-    modules = [f for f in json.loads(lock)["files"] if f["folder"] == "modules"]
-    assert [(file["name"], file["version"]) for file in modules] == [("setuptools", "80.10.2")]
+    assert (folders["apart"], folders["attrs"]) == ("modules", "wheels")
     assert '"modules": True' in workspace.table.read_text()

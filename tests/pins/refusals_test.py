@@ -1,5 +1,6 @@
 """What cannot be pinned is refused in one clear text, and nothing is written."""
 
+import re
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -7,10 +8,8 @@ from threading import Thread
 
 import pytest
 
-from tests.pins.servers import HERE, REPOSITORY, GitServer
+from tests.pins.servers import REPOSITORY, GitServer
 from tests.pins.workspace import Workspace, refused
-
-CONSTRAINTS = str(HERE / "config/pins/matrix-org_synapse_v1.66.0/constraints.in")
 
 
 def wish(server: GitServer, *more: str) -> list[str]:
@@ -89,14 +88,19 @@ def test_a_python_that_the_source_does_not_take(workspace: Workspace, server: Gi
     """The suite that has a right one is named."""
     old = "Requires-Python: >=3.7.1,<4.0.0"
     server.commit("Older", {"PKG-INFO": (old, "Requires-Python: >=3.7.1,<3.12")})
-    assert refused(workspace, *wish(server)) == (
+    assert refused(workspace, *wish(server, "--suite", "trixie")) == (
         "error: Synapse 1.66.0 takes Python >=3.7.1,<3.12, and trixie has Python 3.13; use --suite "
         "bookworm\n"
     )
     server.commit(
         "Ancient", {"PKG-INFO": ("Requires-Python: >=3.7.1,<3.12", "Requires-Python: <3.8")}
     )
-    assert "no suite here has a Python for it" in refused(workspace, *wish(server))
+    assert refused(workspace, *wish(server)) == (
+        "error: Synapse 1.66.0 takes Python <3.8, and no suite here has one: bookworm has 3.11, "
+        "trixie has 3.13\n"
+    )
+    said = refused(workspace, *wish(server, "--suite", "trixie"))
+    assert "no suite here has a Python for it" in said
 
 
 def test_requirements_that_exclude_each_other(
@@ -110,6 +114,11 @@ def test_requirements_that_exclude_each_other(
     assert said.startswith("error: the requirements cannot be resolved; uv says:\n")
     assert "attrs" in said
     assert "unsatisfiable" in said
+    assert re.search(
+        r"\nPackages are taken as of 20\S+Z, the time of the source; --newer PACKAGE takes a newer "
+        r"one\n$",
+        said,
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,6 +129,8 @@ def test_requirements_that_exclude_each_other(
         (["--constraints", "/no"], "error: --constraints=/no: there is no such file\n"),
         (["--patches", "/no"], "error: --patches=/no: there is no *.patch in it\n"),
         (["--release", "0.0.1"], "error: "),
+        (["--newer", "a b"], "error: --newer=a b: not the name of a package; give a name such as "),
+        (["--newer", "nothing-here"], "error: --newer=nothing-here: nothing-here is not in the "),
     ],
 )
 def test_a_wrong_option(

@@ -4,6 +4,8 @@ The index has the files of a real pin; the git server has its source, so Synapse
 """
 
 import base64
+import hashlib
+import io
 import json
 import os
 import shutil
@@ -11,6 +13,7 @@ import socket
 import subprocess
 import tarfile
 import time
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,19 +24,56 @@ SOURCE = HERE / os.environ["SOURCE"]
 REPOSITORY = "us/synapse"
 
 
-class Index(ThreadingHTTPServer):
-    """A package index with the files of a lock: PEP 691 for the tool and uv, PEP 503 for Bazel."""
+# When the files of the lock were uploaded, so far as this index knows.
+UPLOADED = "2022-01-01T00:00:00.000000Z"
 
-    def __init__(self) -> None:
+
+class Index(ThreadingHTTPServer):
+    """A package index with the files of a lock: PEP 691 for the tool and uv, PEP 503 for Bazel.
+
+    Attributes:
+        paths: of the files, by name.
+        projects: sha256 by file name, by project.
+        uploaded: when files were uploaded that have not the common time, by name.
+        tells: whether its pages have that time (PEP 700).
+    """
+
+    def __init__(self, *, tells: bool = True) -> None:
         super().__init__(("127.0.0.1", 0), _Pages)
         # USER:PASSWORD that every request must have, once it is set.
         self.credentials = ""
         self.asked: list[str] = []
+        self.tells = tells
+        self.uploaded: dict[str, str] = {}
         paths = [HERE / path for path in os.environ["FILES"].split()]
         self.paths = {path.name: path for path in paths}
         self.projects: dict[str, dict[str, str]] = {}
         for file in json.loads(LOCK.read_text())["files"]:
             self.projects.setdefault(file["name"], {})[file["filename"]] = file["sha256"]
+
+    def add(
+        self, folder: Path, name: str, version: str, uploaded: str, tag: str = "py3-none-any"
+    ) -> None:
+        """Upload a wheel, or with the tag ``sdist`` a source, that holds its metadata alone."""
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        if tag == "sdist":
+            path = folder / f"{name}-{version}.tar.gz"
+            with tarfile.open(path, "w:gz") as archive:
+                for member, text in (("PKG-INFO", metadata), ("pyproject.toml", "")):
+                    info = tarfile.TarInfo(f"{name}-{version}/{member}")
+                    info.size = len(text)
+                    archive.addfile(info, io.BytesIO(text.encode()))
+        else:
+            path = folder / f"{name}-{version}-{tag}.whl"
+            with zipfile.ZipFile(path, "w") as wheel:
+                inside = f"{name}-{version}.dist-info"
+                wheel.writestr(f"{inside}/METADATA", metadata)
+                wheel.writestr(f"{inside}/WHEEL", f"Wheel-Version: 1.0\nTag: {tag}\n")
+                wheel.writestr(f"{inside}/RECORD", "")
+        self.paths[path.name] = path
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.projects.setdefault(name, {})[path.name] = sha256
+        self.uploaded[path.name] = uploaded
 
     @property
     def address(self) -> str:
@@ -77,10 +117,12 @@ class _Pages(BaseHTTPRequestHandler):
             files = self.server.projects[parts[-1]]
             base = f"http://127.0.0.1:{self.server.server_port}/files"
             if "json" in self.headers.get("Accept", ""):
-                rows = [
+                rows: list[dict[str, Any]] = [
                     {"filename": name, "url": f"{base}/{name}", "hashes": {"sha256": sha256}}
                     for name, sha256 in files.items()
                 ]
+                for row in rows if self.server.tells else ():
+                    row["upload-time"] = self.server.uploaded.get(row["filename"], UPLOADED)
                 page = {"meta": {"api-version": "1.0"}, "name": parts[-1], "files": rows}
                 kind = "application/vnd.pypi.simple.v1+json"
                 self._answer(200, kind, json.dumps(page).encode())
@@ -124,16 +166,24 @@ class GitServer:
         """Where slugs lie."""
         return f"git://127.0.0.1:{self.port}"
 
-    def git(self, *arguments: str, folder: Path | None = None) -> str:
-        """Run git in the checkout; return its output."""
+    def git(self, *arguments: str, folder: Path | None = None, time: str = "") -> str:
+        """Run git in the checkout; return its output.  ``time`` is that of a commit."""
         command = ["git", "-c", "user.name=us", "-c", "user.email=us@example.com", *arguments]
+        environ = os.environ | ({"GIT_COMMITTER_DATE": time} if time else {})
         done = subprocess.run(
-            command, cwd=folder or self.checkout, text=True, capture_output=True, check=False
+            command,
+            cwd=folder or self.checkout,
+            env=environ,
+            text=True,
+            capture_output=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    def commit(self, subject: str, edits: dict[str, tuple[str, str]], *more: str) -> str:
+    def commit(
+        self, subject: str, edits: dict[str, tuple[str, str]], *more: str, time: str = ""
+    ) -> str:
         """Replace texts in files, commit and push to main; return the commit."""
         for name, (old, new) in edits.items():
             path = self.checkout / name
@@ -141,7 +191,7 @@ class GitServer:
             assert old in text, (name, old)
             path.write_text(text.replace(old, new, 1))
         self.git("add", "--all", "--force")
-        self.git("commit", "--quiet", f"--message={subject}", *more)
+        self.git("commit", "--quiet", f"--message={subject}", *more, time=time)
         self.git("push", "--quiet", "--force", "origin", "HEAD:main")
         return self.git("rev-parse", "HEAD")
 

@@ -99,6 +99,12 @@ class Workspace:
         document: dict[str, Any] = json.loads(text)
         return document
 
+    def lock(self, name: str) -> dict[str, str]:
+        """Return version by name of what a pin's image imports."""
+        text = (self.folder / "config/pins" / name / "requirements_lock.txt").read_text()
+        rows = [line.split()[0].split("==") for line in text.splitlines() if "==" in line]
+        return {name: version for name, version in rows}
+
 
 def stand_in(workspace: Workspace, suite: str) -> None:
     """Put a bazelw into the workspace that brings the build root, and nothing else."""
@@ -112,10 +118,9 @@ def stand_in(workspace: Workspace, suite: str) -> None:
 
 def wish(server: GitServer, *more: str) -> list[str]:
     """Return the arguments that pin the branch main."""
-    constraints = "config/pins/matrix-org_synapse_v1.66.0/constraints.in"
     return [
         *("--repo", REPOSITORY, "--branch", "main", "--base", server.base, "--suite", "bookworm"),
-        *("--constraints", str(HERE / constraints), "--extras", "redis", *more),
+        *("--extras", "redis", *more),
     ]
 
 

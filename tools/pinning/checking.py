@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +19,8 @@ from tools.pinning.pins import LOCKS, Pin
 from tools.pinning.source import download, pinned_tree
 
 _AT_ONCE = 6
+# tests/starts/starts_test.py writes it.
+_REPORT = "last_lines.txt"
 
 
 def _each(items: Iterable[Any], ask: Callable[[Any], str]) -> list[str]:
@@ -104,3 +107,20 @@ def check_debian(workspace: Path) -> tuple[int, list[str]]:
         return f"{lock}: {package['name']} {package['version']}: {said}"
 
     return len(wanted), _each(wanted.values(), ask)
+
+
+def last_lines(outputs: Path, since: float) -> str:
+    """Return what the starting test wrote of why a pin does not start, or "" when it wrote nothing.
+
+    Args:
+        outputs: the test's folder of undeclared outputs, zipped or not.
+        since: seconds since the epoch; what is older is of another pin.
+    """
+    plain, zipped = outputs / _REPORT, outputs / "outputs.zip"
+    if plain.is_file() and plain.stat().st_mtime >= since:
+        return plain.read_text(encoding="utf-8", errors="replace").strip()
+    if zipped.is_file() and zipped.stat().st_mtime >= since:
+        with zipfile.ZipFile(zipped) as archive:
+            if _REPORT in archive.namelist():
+                return archive.read(_REPORT).decode("utf-8", "replace").strip()
+    return ""

@@ -1,50 +1,14 @@
 """Resolves Python requirements with uv, and chooses the file that each architecture gets."""
 
-import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from packaging.tags import Tag, compatible_tags, cpython_tags
-from packaging.utils import canonicalize_name, parse_wheel_filename
-
+from tools.pinning.as_of import ALL, AsOf
+from tools.pinning.choosing import Target, choose, is_wheel, tag_order, without_wheel
 from tools.pinning.errors import PinError
-from tools.pinning.index import File, project_files
 from tools.pinning.uv_tool import run_uv
-
-# Debian's architecture -> the machine's name in the tags of wheels.
-MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
-
-
-@dataclass(frozen=True)
-class Target:
-    """The interpreter that will import the files.
-
-    Attributes:
-        python: such as (3, 13).
-        architecture: as Debian calls it.
-        glibc: the minor version of its glibc 2.x, the newest that a wheel may ask for.
-    """
-
-    python: tuple[int, int]
-    architecture: str
-    glibc: int = 36
-
-    def tags(self) -> list[Tag]:
-        """Return the tags of wheels that this interpreter takes, best first (PEP 425, 600)."""
-        machine = MACHINES[self.architecture]
-        platforms = [f"manylinux_2_{minor}_{machine}" for minor in range(self.glibc, 4, -1)]
-        old = ["manylinux2014", "manylinux2010", "manylinux1", "linux"]
-        platforms += [f"{name}_{machine}" for name in old]
-        abi = f"cp{self.python[0]}{self.python[1]}"
-        return [
-            *cpython_tags(self.python, abis=[abi], platforms=platforms),
-            *compatible_tags(self.python, interpreter=abi, platforms=platforms),
-        ]
 
 
 def compile_lock(
@@ -55,6 +19,7 @@ def compile_lock(
     constraints: Sequence[Path] = (),
     preferences: Mapping[str, str] | None = None,
     leave_out: Sequence[str] = (),
+    as_of: AsOf | None = None,
 ) -> str:
     """Let uv resolve ``sources``; return the lock, with the hashes of every file of each release.
 
@@ -65,6 +30,7 @@ def compile_lock(
         constraints: files of constraints.
         preferences: versions to take where nothing speaks against them, by normalised name.
         leave_out: packages to resolve and not to write.
+        as_of: until when files count; None for all that there are.
 
     Raises:
         PinError: with uv's own explanation.
@@ -83,151 +49,80 @@ def compile_lock(
             command += ["--constraint", str(path)]
         for name in leave_out:
             command += ["--no-emit-package", name]
+        command += as_of.options() if as_of else ()
         target = Target(python, "amd64")
-        text = run_uv(
-            [*command, *map(str, sources)],
-            lock,
-            lambda name, file: True,
-            lambda files: _is_wheel(choose(files, target)),
-        )
+        try:
+            text = run_uv(
+                [*command, *map(str, sources)],
+                lock,
+                as_of.counts if as_of else lambda name, file: True,
+                lambda files: is_wheel(choose(files, target)),
+            )
+        except PinError as error:
+            raise (PinError(as_of.explain(str(error))) if as_of else error) from None
     # Paths of this run must not reach the lock.
     for path in (*sources, *constraints):
         text = text.replace(str(path), path.name)
     return text
 
 
-def locked(text: str) -> Iterator[tuple[str, str, set[str]]]:
-    """Yield (normalised name, version, sha256 of every file) for each entry of a lock."""
-    for line in text.replace("\\\n", " ").splitlines():
-        if "==" not in line or line.lstrip().startswith("#"):
-            continue
-        requirement, *options = line.partition("#")[0].split()
-        name, _, version = requirement.partition(";")[0].partition("==")
-        prefix = "--hash=sha256:"
-        hashes = {option[len(prefix) :] for option in options if option.startswith(prefix)}
-        yield str(canonicalize_name(name)), version, hashes
+class WheelsLackError(PinError):
+    """Packages have wheels for Linux, but none for the image's Python.
 
+    Attributes:
+        names: of these packages.
+    """
 
-def versions(text: str) -> dict[str, str]:
-    """Return version by normalised name of a lock."""
-    return {name: version for name, version, _ in locked(text)}
-
-
-@cache
-def _order(target: Target) -> dict[Tag, int]:
-    return {tag: place for place, tag in enumerate(target.tags())}
-
-
-def choose(files: Sequence[File], target: Target) -> File | None:
-    """Return the best wheel for ``target``, the sdist where no wheel fits, or None."""
-    order = _order(target)
-    best: tuple[int, File] | None = None
-    for file in files:
-        if not file["filename"].endswith(".whl"):
-            continue
-        tags = parse_wheel_filename(file["filename"])[3]
-        places = [order[tag] for tag in tags if tag in order]
-        if places and (best is None or min(places) < best[0]):
-            best = (min(places), file)
-    if best:
-        return best[1]
-    return next((file for file in files if file["filename"].endswith(".tar.gz")), None)
-
-
-def _is_wheel(file: File | None) -> bool:
-    return file is not None and file["filename"].endswith(".whl")
-
-
-def without_wheel(text: str, target: Target) -> set[str]:
-    """Return the names of entries whose release has wheels for Linux, but none for ``target``."""
-    found = set()
-    for name, _, files in release_files(text):
-        chosen = choose(files, target)
-        # Wheels for other systems say nothing: psycopg2 has some for Windows.
-        some = any(
-            file["filename"].endswith(".whl") and "linux" in file["filename"] for file in files
-        )
-        if some and (chosen is None or not chosen["filename"].endswith(".whl")):
-            found.add(name)
-    return found
-
-
-def release_files(text: str) -> list[tuple[str, str, list[File]]]:
-    """Return (name, version, files of the index whose hash is locked) for each entry of a lock."""
-    entries = list(locked(text))
-    with ThreadPoolExecutor(8) as pool:
-        pages = list(pool.map(project_files, [name for name, _, _ in entries]))
-    result = []
-    for (name, version, hashes), page in zip(entries, pages, strict=True):
-        files = [file for file in page if file["hashes"].get("sha256") in hashes]
-        if not files:
-            raise PinError(f"{name}=={version}: the index has no file with a locked hash")
-        result.append((name, version, files))
-    return result
+    def __init__(self, names: Collection[str]) -> None:
+        """Keep the names; the text is for who asked for this Python."""
+        super().__init__(f"no wheel for this Python: {', '.join(sorted(names))}")
+        self.names = names
 
 
 def resolve_with_wheels(
-    sources: Sequence[Path], target: Target, preferences: Mapping[str, str], **options: Any
-) -> str:
+    sources: Sequence[Path],
+    target: Target,
+    preferences: Mapping[str, str],
+    as_of: AsOf,
+    *,
+    later: bool = True,
+    **options: Any,
+) -> tuple[str, AsOf]:
     """Return the lock of ``sources``, at the versions of ``preferences`` where they have wheels.
 
-    A lock of the source may prefer a version from before this Python: it would have to be compiled,
-    and a newer one has a wheel.
-    """
-    while True:
-        text = compile_lock(sources, target.python, preferences=preferences, **options)
-        dropped = without_wheel(text, target) & preferences.keys()
-        if not dropped:
-            return text
-        preferences = {name: preferences[name] for name in preferences.keys() - dropped}
-
-
-def chosen_files(
-    text: str,
-    targets: Sequence[Target],
-    folder: str,
-    sdists: str,
-    only: Sequence[str] | None = None,
-) -> list[File]:
-    """Return the entries of files.lock.json for a lock: one per file, with its architectures.
+    What was preferred, or the newest of that time, may be from before this Python: it would have to
+    be compiled, and often cannot be.  Then the first release that has a wheel is taken.
 
     Args:
-        text: the lock.
-        targets: one for each architecture.
-        folder: where wheels go.
-        sdists: where sources to compile go.
-        only: names to take, or all.
+        sources: as of `compile_lock`, and so are further arguments.
+        target: the interpreter.
+        preferences: version by normalised name.
+        as_of: until when files count.
+        later: whether releases of a later time may be taken.
+
+    Returns:
+        The lock; and ``as_of`` with the times of such releases.
+
+    Raises:
+        WheelsLackError: when they may not, and have to be.
+        PinError: with uv's own explanation.
     """
-    result: list[File] = []
-    for name, version, files in release_files(text):
-        if only is not None and name not in only:
+    # What is named by --newer is not held back.
+    free = set(preferences) if ALL in as_of.newer else set(as_of.newer)
+    compiled: set[str] = set()
+    while True:
+        preferences = {name: preferences[name] for name in preferences.keys() - free}
+        text = compile_lock(sources, target.python, preferences=preferences, as_of=as_of, **options)
+        lacking = without_wheel(text, target, as_of) - compiled
+        if not lacking:
+            return text, as_of
+        free = lacking & preferences.keys()
+        if free:
             continue
-        found: dict[str, File] = {}
-        for target in targets:
-            file = choose(files, target)
-            if file is None:
-                names = ", ".join(file["filename"] for file in files)
-                raise PinError(
-                    f"{name}=={version} has neither a wheel for {target.architecture} nor a "
-                    f".tar.gz; the index has {names}"
-                )
-            entry = found.setdefault(
-                file["filename"],
-                {
-                    "architectures": [],
-                    "filename": file["filename"],
-                    "folder": folder if file["filename"].endswith(".whl") else sdists,
-                    "name": name,
-                    "sha256": file["hashes"]["sha256"],
-                    "version": version,
-                },
-            )
-            entry["architectures"].append(target.architecture)
-        result += found.values()
-    return result
-
-
-def files_document(files: Sequence[File], command: str) -> str:
-    """Return the text of a lock of chosen files, sorted."""
-    ordered = sorted(files, key=lambda file: (file["folder"], file["name"], file["filename"]))
-    return json.dumps({"//": f"Made by: {command}", "files": ordered}, indent=1) + "\n"
+        if not later:
+            raise WheelsLackError(lacking)
+        for name in sorted(lacking):
+            lifted = as_of.with_first_wheel(name, tag_order(target))
+            if lifted is None:
+                compiled.add(name)
+            as_of = lifted or as_of

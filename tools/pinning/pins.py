@@ -79,6 +79,12 @@ def pythons(workspace: Path) -> dict[str, str]:
     return result
 
 
+def newest_suite(workspace: Path) -> str:
+    """Return the suite with the newest Python."""
+    found = pythons(workspace)
+    return max(found, key=lambda suite: [int(part) for part in found[suite].split(".")])
+
+
 def table_path(workspace: Path) -> Path:
     """Return the path of the table."""
     return workspace / "config/synapse_pins.bzl"

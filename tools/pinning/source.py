@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,17 @@ from typing import Any
 from packaging.utils import InvalidSdistFilename, parse_sdist_filename
 
 from config.private.addresses import SourceError, address_problem, git_address, is_slug, shown
-from config.private.git_client import COMMIT, branch_problem, fetch_commit, git_archive, listed
+from config.private.git_client import (
+    COMMIT,
+    branch_problem,
+    commit_time,
+    fetch_commit,
+    git_archive,
+    listed,
+)
 from config.private.source_files import apply_patches, unpack
 from config.private.source_tree import checked_git
+from tools.pinning.as_of import release_time, stamp
 from tools.pinning.errors import PinError
 from tools.pinning.index import file_bytes, project_files
 
@@ -31,12 +40,15 @@ class Found:
         revision: the commit, or the release's tag.
         tree: where it is unpacked, patches applied.
         said: what was done, for the user.
+        time: when it was made: of the commit, or of the release's upload (RFC 3339, UTC); "" when
+            the index does not say it.
     """
 
     place: dict[str, Any]
     revision: str
     tree: Path
     said: str
+    time: str
 
 
 def _absolute(repository: str) -> str:
@@ -109,6 +121,7 @@ def from_git(
         tree_id, archive = git_archive(scratch / "git", commit)
         tree = unpack(BytesIO(archive), scratch / "source")
         apply_patches(tree, patches)
+        seconds = commit_time(scratch / "git", commit)
     except SourceError as error:
         raise PinError(str(error)) from None
     place = {
@@ -118,7 +131,7 @@ def from_git(
         "tree": tree_id,
     }
     said = f"{kind} {branch} of {address} is commit {commit}" if kind != "commit" else commit
-    return Found({"git": place}, commit, tree, said)
+    return Found({"git": place}, commit, tree, said, stamp(datetime.fromtimestamp(seconds, UTC)))
 
 
 def newest_release() -> str:
@@ -158,7 +171,8 @@ def from_release(release: str, patches: Sequence[Path], scratch: Path) -> Found:
         apply_patches(tree, patches)
     except SourceError as error:
         raise PinError(str(error)) from None
-    return Found({"sdist": place}, f"v{release}", tree, f"release {release} of the package index")
+    said = f"release {release} of the package index"
+    return Found({"sdist": place}, f"v{release}", tree, said, release_time(files[0]))
 
 
 def download(file: dict[str, Any]) -> bytes:

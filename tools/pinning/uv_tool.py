@@ -26,7 +26,7 @@ from tools.pinning.sdist_metadata import requires
 # What uv says of a package that it would have to build.
 _WANTED = re.compile(
     r"Wheels are required for `([A-Za-z0-9._-]+)"
-    r"|([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?(?:\{[^}]*\})?(?:==\S+)?"
+    r"|(?<!\S)([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?(?:\{[^}]*\})?(?:[<>=!~]\S*)?"
     r" ha(?:ve|s) no usable wheels"
 )
 _ENTRY = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
@@ -122,7 +122,11 @@ class _Told:
             if version <= chosen or version.is_prerelease or sdist.get("yanked"):
                 continue
             prefix = sdist["filename"].removesuffix(".tar.gz").rpartition("-")[2]
-            files = [file for file in project_files(name) if f"-{prefix}-" in file["filename"]]
+            files = [
+                file
+                for file in project_files(name)
+                if f"-{prefix}-" in file["filename"] and self._counts(name, file)
+            ]
             if not self._has_wheel(files):
                 return True
         return False

@@ -1,0 +1,146 @@
+"""Packages are those of the time of the source, unless one is named that may be newer."""
+
+import json
+from pathlib import Path
+
+from tests.pins.servers import GitServer, Index
+from tests.pins.workspace import NAME, Workspace, refused, wish
+
+OLD, LATER = "2021-05-01T12:00:00.500000Z", "2023-05-01T12:00:00Z"
+# Between both.
+COMMITTED = "2022-06-01T00:00:00Z"
+_PYTHON = 'python = "^3.7.1"\n'
+
+
+def require(server: GitServer, *names: str, time: str = COMMITTED) -> None:
+    """Let Synapse require the packages too, by a commit of that time."""
+    new = "".join(f'{name} = "*"\n' for name in names)
+    server.commit("Require", {"pyproject.toml": (_PYTHON, _PYTHON + new)}, time=time)
+
+
+def pinned(workspace: Workspace, *arguments: str) -> str:
+    """Pin; return what was said."""
+    made = workspace.pin(*arguments)
+    assert made.returncode == 0, made.stderr
+    return made.stdout
+
+
+def test_the_time_is_that_of_the_commit(
+    workspace: Workspace, server: GitServer, index: Index, tmp_path: Path
+) -> None:
+    """A later release, and a later wheel of an old release, are as if they were not there."""
+    index.add(tmp_path, "timely", "1", OLD)
+    index.add(tmp_path, "timely", "2", LATER)
+    index.add(tmp_path, "timely", "1", LATER, "cp311-cp311-manylinux_2_17_x86_64")
+    require(server, "timely")
+    said = pinned(workspace, *wish(server))
+    assert f"packages as of {COMMITTED}\n" in said
+    assert workspace.lock(NAME)["timely"] == "1"
+    document = workspace.document(NAME)
+    assert (document["as_of"], document["newer"], document["first_wheels"]) == (COMMITTED, {}, {})
+    files = json.loads((workspace.folder / "config/pins" / NAME / "files.lock.json").read_text())
+    (file,) = [file for file in files["files"] if file["name"] == "timely"]
+    assert file["filename"] == "timely-1-py3-none-any.whl"
+    assert f"extras redis, packages as of {COMMITTED}\n" in workspace.pin("--list").stdout
+
+
+def test_a_newer_package_is_named(
+    workspace: Workspace, server: GitServer, index: Index, tmp_path: Path
+) -> None:
+    """It alone is; a remake keeps it, an update too, and --no-newer forgets it."""
+    for name in ("named", "unnamed"):
+        index.add(tmp_path, name, "1", OLD)
+        index.add(tmp_path, name, "2", LATER)
+    require(server, "named", "unnamed")
+    said = pinned(workspace, *wish(server, "--newer", "Named"))
+    assert "newer than the source, by --newer: named 2\n" in said
+    assert (workspace.lock(NAME)["named"], workspace.lock(NAME)["unnamed"]) == ("2", "1")
+    newer = workspace.document(NAME)["newer"]
+    assert list(newer) == ["named"]
+    assert f"newer than that: named ({newer['named']})" in workspace.pin("--list").stdout
+
+    pinned(workspace, *wish(server))
+    assert workspace.lock(NAME)["named"] == "2"
+    assert workspace.document(NAME)["newer"] == newer
+    said = pinned(workspace, "--update", NAME, "--base", server.base)
+    assert f"{NAME}: 1.66.0 (" in said
+    assert workspace.lock(NAME)["named"] == "2"
+    assert workspace.document(NAME)["newer"]["named"] >= newer["named"]
+
+    said = pinned(workspace, "--update", NAME, "--base", server.base, "--no-newer")
+    assert "named down, 2 -> 1" in said
+    assert workspace.lock(NAME)["named"] == "1"
+    pinned(workspace, "--update", NAME, "--base", server.base, "--newer", ":all:")
+    assert (workspace.lock(NAME)["named"], workspace.lock(NAME)["unnamed"]) == ("2", "2")
+
+
+def test_what_synapse_does_not_need_cannot_be_newer(
+    workspace: Workspace, server: GitServer, index: Index, tmp_path: Path
+) -> None:
+    """A slip of the pen would otherwise look like an update."""
+    index.add(tmp_path, "unneeded", "1", OLD)
+    said = refused(workspace, *wish(server, "--newer", "unneeded"))
+    assert said.startswith(
+        "error: --newer=unneeded: Synapse 1.66.0 does not need it; its packages "
+    )
+
+
+def test_an_update_moves_the_time_with_the_source(
+    workspace: Workspace, server: GitServer, index: Index, tmp_path: Path
+) -> None:
+    """Thus the packages are newer, too."""
+    index.add(tmp_path, "moving", "1", OLD)
+    index.add(tmp_path, "moving", "2", LATER)
+    require(server, "moving")
+    pinned(workspace, *wish(server))
+    server.commit("Later", {"README.rst": ("Synapse", "Synapse ")}, time="2024-01-01T00:00:00Z")
+    said = pinned(workspace, "--update", NAME, "--base", server.base)
+    assert "moving up, 1 -> 2" in said
+    assert workspace.document(NAME)["as_of"] == "2024-01-01T00:00:00Z"
+
+
+def test_constraints_lie_on_top(
+    workspace: Workspace, server: GitServer, index: Index, tmp_path: Path
+) -> None:
+    """One that only a newer release meets is refused with the remedy."""
+    index.add(tmp_path, "capped", "1", OLD)
+    index.add(tmp_path, "capped", "2", LATER)
+    require(server, "capped")
+    (tmp_path / "c.in").write_text("capped>=2\n")
+    said = refused(workspace, *wish(server, "--constraints", str(tmp_path / "c.in")))
+    assert "capped" in said
+    assert f"as of {COMMITTED}, the time of the source; --newer PACKAGE takes a newer one" in said
+
+
+def test_the_first_wheel_for_a_newer_python(
+    workspace: Workspace, server: GitServer, index: Index, tmp_path: Path
+) -> None:
+    """The suite is that whose Python has wheels; where none has, the first release that does."""
+    index.add(tmp_path, "native", "1", OLD, "sdist")
+    latest = "2024-05-01T12:00:00Z"
+    for python, version, time in (("310", "1", OLD), ("311", "2", LATER), ("311", "3", latest)):
+        for machine in ("x86_64", "aarch64"):
+            tag = f"cp{python}-cp{python}-manylinux_2_17_{machine}"
+            index.add(tmp_path, "native", version, time, tag)
+    require(server, "native")
+    automatic = [word for word in wish(server) if word not in ("--suite", "bookworm")]
+    said = pinned(workspace, *automatic)
+    assert "Synapse 1.66.0 for Python 3.11 on bookworm" in said
+    assert "Python 3.13 of trixie had no wheel as of then for native\n" in said
+    assert "newer than the source, as the first with a wheel for Python 3.11: native 2\n" in said
+    assert workspace.document(NAME)["first_wheels"] == {"native": "2023-05-01T12:00:01Z"}
+    assert workspace.lock(NAME)["native"] == "2"
+
+
+def test_an_index_that_does_not_say_when(
+    workspace: Workspace, server: GitServer, silent_index: Index
+) -> None:
+    """One line and the remedy, which works."""
+    address = silent_index.address
+    said = refused(workspace, *wish(server), PIP_INDEX_URL=address)
+    assert said.startswith("error: the package index does not say when the files of ")
+    assert "take its newest version with --newer " in said
+    assert said.count("\n") == 1
+    made = workspace.pin(*wish(server, "--newer", ":all:"), PIP_INDEX_URL=address)
+    assert made.returncode == 0, made.stderr
+    assert "newer than the source, by --newer: :all:" in made.stdout

@@ -1,0 +1,126 @@
+"""Pins, builds and starts releases of Synapse in a scratch copy, and prints a table of them."""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.version import InvalidVersion, Version
+
+_HEAD = ("Release", "Suite, Python", "Pins", "Builds", "Starts", "Seconds", "What was said")
+_PLACE = re.compile(r"^Synapse \S+ for Python (\S+) on (\S+) ", re.MULTILINE)
+# Before that the repository was another.
+_FIRST_OF_ELEMENT = Version("1.99")
+_LATER = re.compile(r"^(?:newer than the source|Python \S+ of \S+ had no wheel).*", re.MULTILINE)
+_ERROR = re.compile(r"^error: (.*)", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """How far a release came.
+
+    Attributes:
+        release: its version.
+        place: Debian suite and Python, or "" when it was not pinned.
+        steps: whether it was pinned, built and started, in this order.
+        seconds: from the pin to the end.
+        said: the error, or what is newer than the source.
+    """
+
+    release: str
+    place: str
+    steps: tuple[bool, bool, bool]
+    seconds: float
+    said: str
+
+    @property
+    def row(self) -> str:
+        """Its row of a Markdown table."""
+        steps = ["yes" if step else "no" for step in self.steps]
+        cells = [self.release, self.place, *steps, f"{self.seconds:.0f}", self.said]
+        return f"| {' | '.join(cells)} |"
+
+
+def judge(release: str, status: int, words: str, seconds: float) -> Tried:
+    """Return how far a release came, as the words of `./bazelw run pin` tell it."""
+    place = _PLACE.search(words)
+    built, tested = "running: ./bazelw build", "running: ./bazelw test"
+    error = _ERROR.search(words)
+    said = error[1] if error else "; ".join(_LATER.findall(words))
+    lines = [line for line in said.splitlines() if line.strip()]
+    # The first says what failed, the last why.
+    short = ": ".join(dict.fromkeys([lines[0], lines[-1].strip()])) if lines else ""
+    return Tried(
+        release,
+        f"{place[2]}, {place[1]}" if place else "",
+        (built in words, tested in words, status == 0),
+        seconds,
+        short.replace("|", "\\|"),
+    )
+
+
+def copy_workspace(workspace: Path, scratch: Path) -> None:
+    """Copy the workspace to ``scratch``, without what Bazel and git have in it."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    shutil.copytree(
+        workspace, scratch, symlinks=True, ignore=shutil.ignore_patterns("bazel-*", ".git")
+    )
+
+
+def attempt(scratch: Path, release: str, more: Sequence[str]) -> Tried:
+    """Pin, build and start a release; its whole output goes to a file beside the scratch copy."""
+    owner = "element-hq" if Version(release) >= _FIRST_OF_ELEMENT else "matrix-org"
+    command = [str(scratch / "bazelw"), "run", "pin", "--", "--repo", f"{owner}/synapse"]
+    command += ["--branch", f"v{release}", "--release", release, *more]
+    log = scratch.parent / f"{release}.log"
+    begin = time.monotonic()
+    with log.open("w") as file:
+        done = subprocess.run(
+            command,
+            cwd=scratch,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    words = log.read_text(errors="replace")
+    return judge(release, done.returncode, words, time.monotonic() - begin)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Try each release; return 1 when one does not start."""
+    parser = argparse.ArgumentParser(
+        prog="./bazelw run //tools:try_releases --", description=__doc__
+    )
+    parser.add_argument("releases", nargs="+", metavar="RELEASE", help="such as 1.162.0")
+    parser.add_argument("--suite", help="Debian release of the image, as of ./bazelw run pin")
+    options = parser.parse_args(argv)
+    for release in options.releases:
+        try:
+            Version(release)
+        except InvalidVersion:
+            parser.error(f"{release!r} is not a release; give versions such as 1.162.0")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    scratch = cache / "synapse-worker-image/releases/workspace"
+    workspace = Path(os.environ["BUILD_WORKSPACE_DIRECTORY"])
+    copy_workspace(workspace, scratch)
+    print(f"in {scratch}; what each says is in RELEASE.log beside it", flush=True)
+    print(f"| {' | '.join(_HEAD)} |\n|{' --- |' * len(_HEAD)}", flush=True)
+    good = True
+    for release in options.releases:
+        tried = attempt(scratch, release, ["--suite", options.suite] if options.suite else [])
+        print(tried.row, flush=True)
+        good = good and all(tried.steps)
+    command = [str(scratch / "bazelw"), "shutdown"]
+    subprocess.run(command, cwd=scratch, check=False, capture_output=True)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
