@@ -28,6 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tests", default="tests/worker", help="the folder of its tests")
     parser.add_argument("--without", action="append", default=[], help="test modules to leave out")
     parser.add_argument("--slowest", type=float, default=5.0, help="seconds of a test to ask")
+    parser.add_argument("--keep-going", action="store_true", help="leave failing tests out")
     parser.add_argument("--reasons", type=Path, required=True, help="why some are not seen")
     parser.add_argument("--minimum", type=float, default=95.0, help="per cent that must be seen")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
@@ -151,6 +152,7 @@ def main(arguments: Sequence[str]) -> int:
                 Path(folder),
                 options.jobs,
                 options.slowest,
+                options.keep_going,
                 _say,
             )
             verdicts = []

@@ -60,6 +60,7 @@ class Campaign:
         folder: scratch space.
         jobs: how many changes are tried at a time.
         slowest: seconds of a test that is asked; those above look for what nobody thought of.
+        keep_going: whether tests that fail on the unchanged program are left out, not refused.
         say: gets lines about the progress.
 
     Raises:
@@ -74,6 +75,7 @@ class Campaign:
         folder: Path,
         jobs: int,
         slowest: float,
+        keep_going: bool,
         say: Callable[[str], None],
     ) -> None:
         self._root, self._folder, self._say = root, folder, say
@@ -83,7 +85,7 @@ class Campaign:
         self._trees = [
             Tree(_copied(root, folder / f"tree{number}"), root) for number in range(jobs)
         ]
-        self._slowest = slowest
+        self._slowest, self._keep_going = slowest, keep_going
         self._killers: dict[str, list[str]] = {}
         self.skipped: dict[str, str] = {}
         self.coverage = self._observed(package, files)
@@ -102,8 +104,10 @@ class Campaign:
         if not wait(fork(work), _LONGEST) or not result.exists():
             raise CampaignError(f"the tests could not be run: {_end_of(log)}")
         document = json.loads(result.read_text())
-        if document["failed"]:
-            failed = ", ".join(document["failed"])
+        failed = ", ".join(document["failed"])
+        if failed and self._keep_going:
+            self._say(f"not asked, since they fail on the unchanged program: {failed}")
+        elif failed:
             raise CampaignError(f"the tests fail on the unchanged program: {failed}{_end_of(log)}")
         self.skipped = document["skipped"]
         self._bare = document["bare"]
@@ -113,7 +117,7 @@ class Campaign:
             f"{len(coverage.seconds)} tests in {time.monotonic() - start:.0f} s; "
             f"not asked, since slower than {self._slowest:g} s: {', '.join(sorted(slow)) or 'none'}"
         )
-        for test in slow | set(self.skipped):
+        for test in slow | set(self.skipped) | set(document["failed"]):
             coverage.seconds.pop(test, None)
         own = {path.stem for path in self._root.iterdir()}
         for name in document["modules"]:
