@@ -1,7 +1,7 @@
 """The addresses that listeners bind: which may be given, and which sockets they need.
 
-Synapse opens one socket for each address of each listener, and the metrics listener, which is
-prometheus_client's, stops it at the first that fails.
+Synapse opens one socket for each address of each listener and stops at the first that fails; only
+``0.0.0.0`` may fail after ``::`` (``check_bind_error`` in its ``synapse/app/__init__.py``).
 """
 
 import errno
@@ -32,7 +32,7 @@ def _problem(text: str) -> str:
         return "which is not an IP address; give addresses, for example 0.0.0.0,::"
     if isinstance(parsed, ipaddress.IPv6Address):
         if parsed.scope_id:
-            return "which has a zone, and the metrics listener takes none; give another address"
+            return "which has a zone, so it is valid on one link alone; give another address"
         if parsed.ipv4_mapped:
             return f"which is an IPv4 address; write it as {parsed.ipv4_mapped}"
     if parsed.is_multicast or parsed == ipaddress.IPv4Address("255.255.255.255"):

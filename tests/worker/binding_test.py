@@ -28,7 +28,7 @@ from worker.binding import (
         ("", "has '', which is not an IP address"),
         ("127.0.0.1:8008", "has '127.0.0.1:8008', which is not an IP address"),
         ("[::1]", "has '[::1]', which is not an IP address"),
-        ("fe80::1%eth0", "has 'fe80::1%eth0', which has a zone, and the metrics listener takes"),
+        ("fe80::1%eth0", "has 'fe80::1%eth0', which has a zone, so it is valid on one link alone"),
         (
             "::ffff:10.0.0.5",
             "has '::ffff:10.0.0.5', which is an IPv4 address; write it as 10.0.0.5",

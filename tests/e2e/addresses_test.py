@@ -1,0 +1,140 @@
+"""Addresses and paths that are unusual, with Synapse itself: what is accepted works."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.image import Image, enter, entrypoint, read_image, unpack
+
+FOLDER = "/my #data: {a}"
+ENVIRON = {
+    "SYNAPSE_DATA_DIR": FOLDER,
+    "SYNAPSE_FEDERATION_TLS": "off",
+    "SYNAPSE_REPORT_STATS": "no",
+    "SYNAPSE_SERVER_NAME": "example.com",
+    "SYNAPSE_WORKER": "synapse.app.homeserver",
+}
+PORTS = (8008, 8080, 9000, 9093)
+
+# Synapse's own replication client, with a real server at ::1.
+CLIENT = """
+from synapse.config.workers import InstanceTcpLocationConfig
+from synapse.http.replicationagent import ReplicationAgent
+from twisted.internet import defer, reactor
+from twisted.web import client, server, static
+
+site = server.Site(static.Data(b"", "text/plain"))
+port = reactor.listenTCP(0, site, interface="::1").getHost().port
+
+
+async def ask():
+    for host in ("::1", "[::1]"):
+        where = {"main": InstanceTcpLocationConfig(host=host, port=port)}
+        agent = ReplicationAgent(reactor, where, client.BrowserLikePolicyForHTTPS())
+        try:
+            answer = await agent.request(b"GET", b"synapse-replication://main/")
+            print(host, answer.code)
+        except ValueError as error:
+            print(host, error)
+    reactor.stop()
+
+
+reactor.callWhenRunning(lambda: defer.ensureDeferred(ask()))
+reactor.run()
+"""
+
+
+@pytest.fixture(scope="module")
+def image() -> Image:
+    """The image."""
+    return read_image(Path(os.environ["IMAGE"]))
+
+
+@pytest.fixture(scope="module")
+def root(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The image, unpacked."""
+    folder = tmp_path_factory.mktemp("image") / "root"
+    unpack(image, folder)
+    yield folder
+    subprocess.run(["rm", "-rf", folder], check=True)
+
+
+@pytest.fixture
+def mounts(tmp_path: Path) -> dict[str, Path]:
+    """Empty folders."""
+    found = {FOLDER: tmp_path / "data"}
+    found |= {f"/{name}": tmp_path / name for name in ("synapse_media", "synapse_runtime")}
+    for path in found.values():
+        path.mkdir()
+    return found
+
+
+def run(
+    image: Image, root: Path, mounts: dict[str, Path], *verb: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a verb to its end."""
+    line = [*enter(image, root, mounts, ENVIRON | variables), *entrypoint(image), *verb]
+    return subprocess.run(line, text=True, capture_output=True, check=False)
+
+
+def wait_for_health(process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return once the health port accepts connections; fail with the log otherwise."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", 8080), 3).close()
+            return
+        except OSError:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize("addresses", ["0.0.0.0,::", "::,0.0.0.0", "127.0.0.1,::1", "::1,0::0"])
+def test_every_port_answers_at_all_addresses_in_any_order(
+    image: Image, root: Path, mounts: dict[str, Path], tmp_path: Path, addresses: str
+) -> None:
+    """A socket on :: serves IPv4 too, so that one on 0.0.0.0 cannot be opened beside it."""
+    assert run(image, root, mounts, "generate").returncode == 0
+    chosen = {"SYNAPSE_BIND_ADDRESSES": addresses}
+    log = tmp_path / "log"
+    line = [*enter(image, root, mounts, ENVIRON | chosen), *entrypoint(image)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(line, stdout=output, stderr=output)
+    try:
+        wait_for_health(process, log)
+        for port in PORTS:
+            for address in ("127.0.0.1", "::1"):
+                socket.create_connection((address, port), 3).close()
+        healthy = run(image, root, mounts, "healthcheck", **chosen)
+        assert (healthy.returncode, healthy.stdout) == (0, "healthy\n"), healthy.stderr
+        second = run(image, root, mounts, "start", **chosen)
+        assert second.returncode == 2
+        assert "error: port 8008 of " in second.stderr
+        assert "Traceback" not in second.stderr
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_a_folder_that_yaml_would_cut_off_is_accepted_by_synapse(
+    image: Image, root: Path, mounts: dict[str, Path]
+) -> None:
+    """Written by the library, and read back by Synapse's own parser."""
+    assert run(image, root, mounts, "generate").returncode == 0
+    checked = run(image, root, mounts, "check")
+    assert checked.stdout.startswith("ok: synapse.app.homeserver: accepted"), checked.stderr
+    written = (mounts[FOLDER] / "homeserver.yaml").read_text()
+    assert f"database: '{FOLDER}/homeserver.db'\n" in written
+
+
+def test_synapse_takes_an_ipv6_host_without_brackets_alone(image: Image, root: Path) -> None:
+    """The reason why brackets are taken off in every place."""
+    line = [*enter(image, root, {}, {}), "python3", "-c", CLIENT]
+    done = subprocess.run(line, text=True, capture_output=True, check=False, timeout=60)
+    assert done.stdout == "::1 200\n[::1] invalid hostname: [::1]\n", done.stderr
