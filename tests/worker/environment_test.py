@@ -47,7 +47,7 @@ def test_a_number_is_made_of_a_few_ascii_digits(name: str, value: str) -> None:
     """Python takes more than anybody means, and is slow or fails where there are many digits."""
     line = problem_of(**{name: value})
     assert line.startswith(f"{name}='")
-    assert len(line) < 450
+    assert len(line) < 700
 
 
 @pytest.mark.parametrize("value", ["0x" + "f" * 1025, "0x1" + "0" * 1024, "9" * 1235, "010", "0"])
@@ -83,7 +83,7 @@ def test_a_path_that_no_file_can_have_is_refused(name: str, value: str, problem:
     line = problem_of(**{name: value})
     assert line.startswith(f"{name}='/")
     assert line.endswith(problem)
-    assert len(line) < 450
+    assert len(line) < 700
 
 
 @pytest.mark.parametrize("value", ["10.0.0.5:9093", "[::1]:9093", "http://a", "1.2.3.4.5"])
