@@ -21,6 +21,13 @@ ROOT = Path(os.environ["STAMP"]).resolve().parent / "root"
 _BAZELW = '#!/bin/sh\n[ "$1" = build ] || echo "{}"\n'
 JAVA = Path("/usr/lib/jvm/default-java")
 NAME = "us_synapse_main"
+# Between what the index had at the time of a commit, and what came later.
+OLD, COMMITTED, LATER = (
+    "2021-05-01T12:00:00.500000Z",
+    "2022-06-01T00:00:00Z",
+    "2023-05-01T12:00:00Z",
+)
+_PYTHON = 'python = "^3.7.1"\n'
 needs_bazel = pytest.mark.skipif(
     not shutil.which("bazel"), reason="bazel is not on PATH inside the sandbox"
 )
@@ -170,3 +177,16 @@ def refused(workspace: Workspace, *arguments: str, **variables: str) -> str:
     assert done.returncode == 2, done.stdout + done.stderr
     assert workspace.state() == before
     return done.stderr
+
+
+def require(server: GitServer, *names: str, time: str = COMMITTED) -> None:
+    """Let Synapse require the packages too, by a commit of that time."""
+    new = "".join(f'{name} = "*"\n' for name in names)
+    server.commit("Require", {"pyproject.toml": (_PYTHON, _PYTHON + new)}, time=time)
+
+
+def pinned(workspace: Workspace, *arguments: str) -> str:
+    """Pin; return what was said."""
+    made = workspace.pin(*arguments)
+    assert made.returncode == 0, made.stderr
+    return made.stdout
