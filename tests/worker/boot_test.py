@@ -1,0 +1,197 @@
+"""Signals before Synapse is up: as process 1 of a PID namespace, with real processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import worker.boot
+
+_BOOT = worker.boot.__file__
+_NAMESPACE = ["unshare", "--user", "--map-current-user", "--pid", "--fork", "--kill-child"]
+_ENTRYPOINT = """\
+import os, signal, sys, tempfile, time
+from worker.signals import ENDING, block_for_exec, end_on_signals, forget_signals, run, unblock
+end_on_signals()
+{}
+"""
+
+
+@contextmanager
+def started(folder: Path, *command: str) -> Iterator[subprocess.Popen[str]]:
+    """Run ``command`` as process 1 until the block ends; its first line has been read."""
+    environ = {"PATH": os.environ["PATH"], "SYNAPSE_MODULES_DIR": str(folder)}
+    environ["PYTHONPATH"] = ":".join(path for path in sys.path if path)
+    process = subprocess.Popen(
+        [*_NAMESPACE, sys.executable, "-u", *command],
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n", process.stderr and process.stderr.read()
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def inner(process: subprocess.Popen[str]) -> int:
+    """Return the process id, seen from here, of process 1 of the namespace."""
+    path = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    return int(path.read_text().split()[0])
+
+
+def end(process: subprocess.Popen[str], number: int) -> tuple[int, float]:
+    """Send the signal; return exit code and seconds until the end."""
+    start = time.monotonic()
+    os.kill(inner(process), number)
+    code = process.wait(10)
+    return code, time.monotonic() - start
+
+
+def application(folder: Path, text: str) -> list[str]:
+    """Return the command that boots a module with this text."""
+    (folder / "application.py").write_text(f"import signal, sys, time\n{text}\n")
+    return ["-I", _BOOT, "application", "-c", "homeserver.yaml"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_application_that_is_not_up_ends_at_once(tmp_path: Path, number: int) -> None:
+    """The kernel drops signals for process 1 that nobody handles."""
+    with started(tmp_path, *application(tmp_path, "print('up')\ntime.sleep(30)")) as process:
+        code, seconds = end(process, number)
+    assert code == 128 + number
+    assert seconds < 5
+
+
+def test_an_application_within_a_library_ends_too(tmp_path: Path) -> None:
+    """Python's handler waits for the library, such as libpq in the query of a migration."""
+    text = "import ctypes\nprint('up')\nctypes.CDLL(None).sleep(8)"
+    with started(tmp_path, *application(tmp_path, text)) as process:
+        time.sleep(0.2)
+        code, seconds = end(process, signal.SIGTERM)
+    assert code == 128 + signal.SIGTERM
+    assert seconds < 5
+
+
+def test_a_handler_of_the_application_is_left_alone(tmp_path: Path) -> None:
+    """Twisted stops in order when it is up."""
+    text = (
+        "def stop(*_):\n    print('stopped')\n    sys.exit(7)\n"
+        "signal.signal(signal.SIGTERM, stop)\ntime.sleep(0.8)\nprint('up')\ntime.sleep(30)"
+    )
+    with started(tmp_path, *application(tmp_path, text)) as process:
+        assert end(process, signal.SIGTERM)[0] == 7
+        assert process.stdout is not None
+        assert process.stdout.read() == "stopped\n"
+
+
+def test_an_application_finds_its_arguments_and_its_name(tmp_path: Path) -> None:
+    """As with `python -m`; modules of the operator come behind everything else."""
+    text = "print('up')\nprint(__name__, sys.argv[1:], sys.argv[0].endswith('application.py'))\n"
+    text += "print(sys.path[-1])"
+    with started(tmp_path, *application(tmp_path, text)) as process:
+        assert process.wait(10) == 0
+        assert process.stdout is not None
+        assert process.stdout.read().splitlines() == [
+            "__main__ ['-c', 'homeserver.yaml'] True",
+            str(tmp_path),
+        ]
+
+
+def entrypoint(text: str) -> list[str]:
+    """Return the command of a program that hears signals as the entrypoint does."""
+    return ["-c", _ENTRYPOINT.format(text)]
+
+
+_STOPPED = """\
+def program():
+    try:
+        print("up", flush=True)
+        time.sleep(30)
+    finally:
+        print("cleaned", flush=True)
+run(program)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_entrypoint_unwinds_and_ends_with_the_signals_status(
+    tmp_path: Path, number: int
+) -> None:
+    """Temporary files go."""
+    with started(tmp_path, *entrypoint(_STOPPED)) as process:
+        code, seconds = end(process, number)
+        assert process.stdout is not None
+        assert process.stdout.read() == "cleaned\n"
+    assert code == 128 + number
+    assert seconds < 5
+
+
+def test_what_does_not_unwind_is_ended_all_the_same(tmp_path: Path) -> None:
+    """Half a second is given; a second signal in it changes nothing."""
+    text = _STOPPED.replace('print("cleaned", flush=True)', "time.sleep(20)")
+    with started(tmp_path, *entrypoint(text)) as process:
+        start = time.monotonic()
+        os.kill(inner(process), signal.SIGTERM)
+        time.sleep(0.1)
+        os.kill(inner(process), signal.SIGINT)
+        code = process.wait(10)
+        seconds = time.monotonic() - start
+    assert code == 128 + signal.SIGTERM
+    assert 0.4 < seconds < 5
+
+
+def test_signals_wait_for_the_program_that_takes_over(tmp_path: Path) -> None:
+    """Between the last look and the exec, none is lost."""
+    text = (
+        "block_for_exec()\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(0.1)\n"
+        "print('up', flush=True)\nprint(signal.sigpending() == {15}, flush=True)\n"
+        "run(lambda: unblock() or 0)"
+    )
+    with started(tmp_path, *entrypoint(text)) as process:
+        assert process.wait(10) == 128 + signal.SIGTERM
+        assert process.stdout is not None
+        assert process.stdout.read() == "True\n"
+
+
+def test_nothing_takes_over_after_a_signal(tmp_path: Path) -> None:
+    """One that arrived while nothing could be unwound."""
+    text = (
+        "def program():\n    try:\n        os.kill(os.getpid(), signal.SIGINT)\n"
+        "        time.sleep(5)\n    except BaseException:\n        pass\n"
+        "    block_for_exec()\n    os.execv('/bin/true', ['true'])\n"
+        "print('up', flush=True)\nrun(program)"
+    )
+    with started(tmp_path, *entrypoint(text)) as process:
+        assert process.wait(10) == 128 + signal.SIGINT
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("run(lambda: 0)", 0),
+        ("run(lambda: 75)", 75),
+        ("def program():\n    raise BrokenPipeError\nrun(program)", 128 + signal.SIGPIPE),
+        ("sys.stdout = open('/dev/full', 'w')\nprint('lost')\nrun(lambda: 0)", 74),
+        ("sys.stdout = open('/dev/full', 'w')\nprint('lost')\nrun(lambda: 2)", 2),
+        ("import threading\nthreading.Thread(target=time.sleep, args=[20]).start()\n"
+         "run(lambda: 3)", 3),
+        ("forget_signals()\nassert signal.getsignal(15) == signal.getsignal(2) == 0\n"
+         "run(lambda: 4)", 4),
+    ],
+)  # fmt: skip
+def test_the_exit_code_is_the_programs(tmp_path: Path, text: str, code: int) -> None:
+    """What was printed and lost is a failure; a thread that hangs is not waited for."""
+    command = entrypoint(f"print('up', flush=True)\n{text}")
+    with started(tmp_path, *command) as process:
+        assert process.wait(10) == code

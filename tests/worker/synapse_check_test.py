@@ -1,0 +1,330 @@
+"""What becomes of the answers of Synapse's parser; the parser itself is asked in the image."""
+
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from cluster.site import WORKERS, make_data
+from worker.__main__ import main
+from worker.errors import ConfigError
+from worker.settings import Settings, parse
+from worker.synapse_check import ask_synapse
+
+GOOD: dict[str, Any] = yaml.safe_load(WORKERS)
+
+
+class SynapseError(Exception):
+    """As `synapse.config._base.ConfigError`: a message, and the path of the setting, if known."""
+
+    def __init__(self, msg: str, path: list[str] | None = None) -> None:
+        super().__init__(msg)
+        self.msg, self.path = msg, path
+
+
+class Parser:
+    """In place of `HomeServerConfig`: remembers what it was asked, and answers as it is told."""
+
+    def __init__(self) -> None:
+        self.asked: tuple[str, list[str]] = ("", [])
+        self.documents: list[dict[str, Any]] = []
+        self.files: dict[str, str] = {}
+        self.answer: object = SimpleNamespace(redis=SimpleNamespace(redis_enabled=True))
+
+    def load_config(self, description: str, arguments: list[str]) -> object:
+        """Read the files, as Synapse does."""
+        self.asked = description, arguments
+        self.documents = [yaml.safe_load(Path(path).read_text()) for path in arguments[1::2]]
+        folder = Path(arguments[1]).parent
+        self.files = {path.name: path.read_text() for path in folder.iterdir()}
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+def parser(monkeypatch: pytest.MonkeyPatch) -> Parser:
+    """The parser of an installed Synapse."""
+    found = Parser()
+    modules: dict[str, dict[str, object]] = {
+        "pydantic": {"ValidationError": type("ValidationError", (Exception,), {})},
+        "synapse": {},
+        "synapse.config": {},
+        "synapse.config._base": {"ConfigError": SynapseError},
+        "synapse.config.homeserver": {"HomeServerConfig": found},
+        "synapse.util": {"SYNAPSE_VERSION": "1.163.2"},
+    }
+    for name, values in modules.items():
+        module = ModuleType(name)
+        vars(module).update(values)
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    return found
+
+
+def settings(worker: str, **variables: str) -> Settings:
+    """Parse a request for ``worker``."""
+    environ = {"SYNAPSE_WORKER": worker, "SYNAPSE_REPLICATION_HOST": "main"}
+    return parse(environ | {"SYNAPSE_DATA_DIR": "/none"} | variables)
+
+
+def test_the_parser_gets_the_documents_that_synapse_would_get(parser: Parser) -> None:
+    """From a folder of its own, which is gone afterwards; the log is not read."""
+    answer = ask_synapse(GOOD, settings("synapse.app.pusher"))
+    assert answer == "ok: synapse.app.pusher: accepted by Synapse 1.163.2"
+    description, arguments = parser.asked
+    assert description == "Synapse"
+    assert arguments[::2] == ["-c", "-c"]
+    assert [Path(path).name for path in arguments[1::2]] == ["homeserver.yaml", "worker.yaml"]
+    shared, worker = parser.documents
+    assert shared["server_name"] == GOOD["server_name"]
+    assert worker["worker_name"] == "pusher"
+    assert sorted(parser.files) == [
+        "homeserver.yaml", "log.yaml", "replication_secret", "worker.yaml",
+    ]  # fmt: skip
+    assert parser.files["replication_secret"].strip()
+    secret = Path(shared["worker_replication_secret_path"])
+    assert secret.name == "replication_secret"
+    assert secret.parent == Path(arguments[1]).parent
+    assert not secret.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "line"),
+    [
+        (
+            SynapseError("wrong\n  word", ["redis", "host"]),
+            "redis.host: Synapse refuses it: wrong word",
+        ),
+        (SynapseError("wrong"), "homeserver.yaml: Synapse refuses it: wrong"),
+        (SynapseError("wrong", []), "homeserver.yaml: Synapse refuses it: wrong"),
+        (ValueError("no\nnumber"), "homeserver.yaml: Synapse refuses it: ValueError: no number"),
+        (SystemExit("usage"), "homeserver.yaml: Synapse refuses it: SystemExit: usage"),
+        (None, "homeserver.yaml: Synapse refuses it: redis is not enabled"),
+        (
+            SimpleNamespace(redis=SimpleNamespace(redis_enabled=False)),
+            "homeserver.yaml: Synapse refuses it: redis is not enabled",
+        ),
+        (
+            SynapseError("not a key: for tests only"),
+            "homeserver.yaml: Synapse refuses it: not a key: (masked)",
+        ),
+    ],
+)
+def test_a_refusal_is_one_line_without_secrets(parser: Parser, answer: object, line: str) -> None:
+    """Whatever the parser raises."""
+    parser.answer = answer
+    homeserver = GOOD | {"registration_shared_secret": "for tests only"}
+    with pytest.raises(ConfigError) as refused:
+        ask_synapse(homeserver, settings("synapse.app.pusher"))
+    assert refused.value.problems == (line,)
+
+
+def test_the_main_process_needs_no_redis(parser: Parser) -> None:
+    """It may be alone; and no document of a worker is there."""
+    parser.answer = SimpleNamespace(redis=SimpleNamespace(redis_enabled=False))
+    answer = ask_synapse(GOOD, settings("homeserver"))
+    assert answer == "ok: synapse.app.homeserver: accepted by Synapse 1.163.2"
+    assert len(parser.documents) == 1
+
+
+def test_modules_of_the_operator_are_found_behind_everything_else(
+    parser: Parser, tmp_path: Path
+) -> None:
+    """The parser imports them."""
+    ask_synapse(GOOD, settings("homeserver", SYNAPSE_MODULES_DIR=str(tmp_path)))
+    assert sys.path[-1] == str(tmp_path)
+
+
+def test_a_container_without_temporary_folder_is_told_what_to_mount(
+    parser: Parser, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A read-only root without `--tmpfs /tmp`."""
+
+    def none() -> None:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.TemporaryDirectory", none)
+    with pytest.raises(ConfigError) as refused:
+        ask_synapse(GOOD, settings("homeserver"))
+    (line,) = refused.value.problems
+    assert line.startswith(
+        "/tmp: Synapse's parser needs files, and no temporary folder can be written by uid "
+    )
+    assert line.endswith("; mount a tmpfs there, with mode 1777")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A /data where everything is right."""
+    return make_data(tmp_path / "data", WORKERS)
+
+
+def verb(data: Path, *arguments: str, **variables: str) -> int:
+    """Run a verb in this process, which keeps its rights."""
+    environ = {
+        "SYNAPSE_DATA_DIR": str(data),
+        "SYNAPSE_FEDERATION_TLS": "off",
+        "SYNAPSE_MEDIA_DIR": str(data),
+        "SYNAPSE_REPLICATION_HOST": "main",
+        "SYNAPSE_RUNTIME_DIR": str(data),
+        "SYNAPSE_WORKER": "homeserver",
+    }
+    return main(arguments, environ | variables)
+
+
+@pytest.fixture(autouse=True)
+def keep_rights(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A test that runs as root stays root; what would have been done is noted."""
+    done: list[str] = []
+
+    def drop(_: Settings) -> list[str]:
+        done.append("rights")
+        return []
+
+    for module in ("__main__", "examination"):
+        monkeypatch.setattr(f"worker.{module}.drop_rights", drop)
+    monkeypatch.setattr("worker.__main__.choose_cpus", lambda _: done.append("cpus"))
+    return done
+
+
+def test_check_asks_with_the_rights_and_cpus_of_synapse(
+    parser: Parser, data: Path, capsys: pytest.CaptureFixture[str], keep_rights: list[str]
+) -> None:
+    """What it accepts must start."""
+    assert verb(data, "check", SYNAPSE_REPLICATION_SECRET="off") == 0
+    assert keep_rights == ["rights", "cpus"]
+    printed = capsys.readouterr()
+    assert printed.out == "ok: synapse.app.homeserver: accepted by Synapse 1.163.2\n"
+    assert printed.err == (
+        "warning: SYNAPSE_REPLICATION_SECRET=off: whoever reaches port 9093 controls the "
+        "homeserver\n"
+    )
+
+
+def test_check_ends_with_2_when_synapse_refuses(
+    parser: Parser, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And prints nothing but the reason."""
+    parser.answer = SynapseError("wrong")
+    assert verb(data, "--check") == 2
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == (
+        "", "error: homeserver.yaml: Synapse refuses it: wrong\n",
+    )  # fmt: skip
+
+
+def test_start_renders_what_synapse_reads_and_becomes_it(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The derived secret is a file of its own, with one line."""
+    became: list[tuple[list[Path], object]] = []
+    monkeypatch.setattr(
+        "worker.__main__.exec_synapse",
+        lambda settings, files, environ: became.append((files, environ["SYNAPSE_WORKER"])),
+    )
+    monkeypatch.setattr("worker.binding.listening_problems", lambda documents: [])
+    assert verb(data, SYNAPSE_WORKER="synapse.app.pusher", SYNAPSE_WORKER_NAME="pusher") == 2
+    names = ("homeserver.yaml", "worker.yaml", "log.yaml")
+    assert became == [([data / name for name in names], "synapse.app.pusher")]
+    assert capsys.readouterr() == ("", "")
+    (secret,) = (data / "replication_secret").read_text().splitlines(keepends=True)
+    assert len(secret) == 65
+    assert secret.endswith("\n")
+    (data / "homeserver.yaml").write_text(WORKERS)
+    (data / "replication_secret").unlink()
+    assert verb(data, "start", SYNAPSE_REPLICATION_SECRET="off") == 2
+    assert not (data / "replication_secret").exists()
+
+
+def test_a_port_that_is_taken_keeps_synapse_from_starting(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each on a line."""
+    monkeypatch.setattr("worker.binding.listening_problems", lambda documents: ["one", "two"])
+    monkeypatch.setattr("worker.__main__.exec_synapse", lambda *_: pytest.fail("it started"))
+    assert verb(data, "start") == 2
+    assert capsys.readouterr().err == "error: one\nerror: two\n"
+
+
+def test_print_config_shows_each_document_under_its_name_in_its_order(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As YAML that can be read back, in the order of homeserver.yaml."""
+    assert (
+        verb(
+            data, "print-config", SYNAPSE_WORKER="synapse.app.pusher", SYNAPSE_WORKER_NAME="pusher"
+        )
+        == 0
+    )
+    text = capsys.readouterr().out
+    parts = text.split("--- # ")
+    assert [part.partition("\n")[0] for part in parts[1:]] == [
+        "homeserver.yaml", "worker.yaml", "log.yaml",
+    ]  # fmt: skip
+    assert "\n\n" not in text
+    shared = yaml.safe_load(parts[1].partition("\n")[2])
+    kept = [name for name in GOOD if name in shared]
+    assert [name for name in shared if name in GOOD] == kept
+
+
+@pytest.mark.parametrize("seconds", ["0", "86401", "1e3", "-1", "", "x", "9" * 400])
+def test_a_wait_that_is_no_time_is_refused(
+    data: Path, capsys: pytest.CaptureFixture[str], seconds: str
+) -> None:
+    """With what would be one."""
+    assert verb(data, "wait", seconds) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: wait '")
+    assert error.endswith(" is not a number of seconds from 1 to 86400; give one, for example 60\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "seconds"),
+    [
+        (["wait"], {}, 60),
+        (["wait"], {"SYNAPSE_WAIT_SECONDS": "7"}, 7),
+        (["wait", "86400"], {"SYNAPSE_WAIT_SECONDS": "7"}, 86400),
+        (["wait", "1"], {}, 1),
+        (["start"], {"SYNAPSE_WAIT_SECONDS": "7"}, 7),
+        (["start"], {}, None),
+    ],
+)
+def test_who_waits_and_how_long(
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    variables: dict[str, str],
+    seconds: int | None,
+) -> None:
+    """What is missing then is a status of its own, 75."""
+    asked: list[float] = []
+
+    def wait(probes: object, seconds: float, say: object, hide: object) -> list[str]:
+        asked.append(seconds)
+        return ["Redis is down", "PostgreSQL is down"]
+
+    monkeypatch.setattr("worker.asking.wait", wait)
+    monkeypatch.setattr("worker.binding.listening_problems", lambda documents: [])
+    monkeypatch.setattr("worker.__main__.exec_synapse", lambda *_: None)
+    status = verb(data, *arguments, **variables)
+    assert asked == ([] if seconds is None else [seconds])
+    if seconds is not None:
+        assert status == 75
+        assert capsys.readouterr().err == (
+            f"error: after {seconds} s: Redis is down\nerror: after {seconds} s: PostgreSQL is "
+            "down\n"
+        )
+
+
+def test_waiting_ends_with_ready(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And with status 0."""
+    monkeypatch.setattr("worker.asking.wait", lambda *_: [])
+    assert verb(data, "wait", "5") == 0
+    assert capsys.readouterr().out == "ready\n"
