@@ -1,5 +1,6 @@
 """What a process is, and what its rendered files say, where no golden file shows it."""
 
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import yaml
 
 from cluster.site import PLANNED, WORKERS
 from worker.documents import documents, log_document
+from worker.errors import ConfigError
 from worker.settings import Settings, parse
 from worker.worker_types import Table, installed_version, load_table
 
@@ -118,3 +120,72 @@ def test_every_process_gets_the_same_paths_and_metrics() -> None:
     assert shared["signing_key_path"] == "/keys/signing.key"
     assert shared["log_config"] == "/rendered/log.yaml"
     assert shared["enable_metrics"] is True
+
+
+def test_every_variable_reaches_the_settings() -> None:
+    """As values, not as the texts that were given."""
+    found = settings(
+        "federation_reader",
+        GID="4321",
+        SYNAPSE_BIND_ADDRESSES="127.0.0.1",
+        SYNAPSE_CPU_AFFINITY="0x23",
+        SYNAPSE_DATABASE_PASSWORD_FILE="/run/password",
+        SYNAPSE_DATA_DIR="/keys",
+        SYNAPSE_LOG_LEVEL="fatal",
+        SYNAPSE_REPLICATION_HOST="[fd00::7]",
+        SYNAPSE_REPLICATION_SECRET_FILE="/run/secret",
+        SYNAPSE_WAIT_SECONDS="86400",
+        SYNAPSE_WORKER_NAME="reader",
+        UID="1234",
+    )
+    assert (found.uid, found.gid, found.cpus) == (1234, 4321, frozenset({0, 1, 5}))
+    assert (found.config, found.data) == (Path("/keys/homeserver.yaml"), Path("/keys"))
+    assert (found.media, found.runtime) == (Path("/synapse_media"), Path("/synapse_runtime"))
+    assert found.database_password == Path("/run/password")
+    assert found.replication_secret == Path("/run/secret")
+    assert (found.replication_host, found.name, found.named) == ("fd00::7", "reader", True)
+    assert (found.log_level, found.wait_seconds) == ("CRITICAL", 86400)
+    assert (found.log_json, found.jemalloc, found.federation_tls) == (False, True, True)
+    assert (found.secret_off, found.sockets, found.modules) == (False, None, None)
+    assert found.bind_addresses == ("127.0.0.1",)
+
+
+def test_an_empty_environment_means_the_documented_defaults() -> None:
+    """An empty variable is as good as none."""
+    found = settings("homeserver", UID="", SYNAPSE_DATA_DIR="", SYNAPSE_BIND_ADDRESSES="")
+    assert (found.uid, found.gid, found.cpus) == (991, 991, frozenset())
+    assert (found.data, found.config) == (Path("/data"), Path("/data/homeserver.yaml"))
+    assert (found.name, found.named, found.replication_host) == ("", False, "")
+    assert (found.bind_addresses, found.wait_seconds) == (("0.0.0.0",), 0)
+    assert (found.log_level, found.log_json, found.plan) == ("INFO", False, None)
+    assert found.hostname == socket.gethostname()
+
+
+def test_a_worker_that_its_plan_names_is_called_so() -> None:
+    """By its name alone, or by a type that the plan has once."""
+    plan = "pusher:2, a=typing+presence@[fd00::9]"
+    by_name = settings("", SYNAPSE_WORKERS=plan, SYNAPSE_WORKER_NAME="pusher2")
+    assert (by_name.name, by_name.worker.slug, by_name.named) == ("pusher2", "pusher", True)
+    by_type = settings("presence+typing", SYNAPSE_WORKERS="a=presence+typing")
+    assert (by_type.name, by_type.named) == ("a", True)
+    assert [worker.host for worker in by_name.plan or ()] == ["pusher1", "pusher2", "fd00::9"]
+
+
+def test_a_plan_full_of_mistakes_is_cut_short() -> None:
+    """Fifty lines, and that there are more."""
+    with pytest.raises(ConfigError) as refused:
+        settings("homeserver", SYNAPSE_WORKERS=",".join(["bogus"] * 51))
+    assert len(refused.value.problems) == 51
+    assert refused.value.problems[-1] == (
+        "SYNAPSE_WORKERS has more problems than these; correct these first"
+    )
+    with pytest.raises(ConfigError) as complete:
+        settings("homeserver", SYNAPSE_WORKERS=",".join(["bogus"] * 50))
+    assert len(complete.value.problems) == 50
+
+
+def test_five_hundred_workers_are_the_most() -> None:
+    """Counted over all entries."""
+    found = settings("homeserver", SYNAPSE_WORKERS="pusher:250, synchrotron:250").plan
+    assert found is not None
+    assert (len(found), found[0].name, found[-1].name) == (500, "pusher1", "synchrotron250")
