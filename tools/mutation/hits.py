@@ -27,6 +27,14 @@ def hit(place):
         finally:
             os.close(file)
 """
+# A file that is run by its path may not find its package.
+_IMPORT = """\
+try:
+    from {module} import hit as _hit_
+except ImportError:
+    import runpy
+    _hit_ = runpy.run_path({path!r})["hit"]
+"""
 _BODIES = ("body", "orelse", "finalbody")
 
 
@@ -44,10 +52,12 @@ class Recorder:
         path.touch()
         path.chmod(0o666)  # A test may have given up its rights.
         self.module = f"{package}._hits"
+        recorder = tree / package / "_hits.py"
+        start = _IMPORT.format(module=self.module, path=str(recorder))
         for source in sorted((tree / package).rglob("*.py")):
             name = source.relative_to(tree).as_posix()
-            source.write_text(_instrumented(source.read_text(encoding="utf-8"), name, self.module))
-        (tree / package / "_hits.py").write_text(_RECORDER.format(path=str(path)))
+            source.write_text(_instrumented(source.read_text(encoding="utf-8"), name, start))
+        recorder.write_text(_RECORDER.format(path=str(path)))
 
     def take(self, seen: set[str] | None) -> list[str]:
         """Return what ran since the last call, and forget it.
@@ -62,14 +72,14 @@ class Recorder:
         return places
 
 
-def _instrumented(text: str, name: str, module: str) -> str:
+def _instrumented(text: str, name: str, start: str) -> str:
     tree = ast.parse(text)
     for node in list(ast.walk(tree)):
         for body in [getattr(node, part, None) for part in _BODIES]:
             if isinstance(body, list) and body and isinstance(body[0], ast.stmt):
                 body[:] = [part for one in body for part in _with_hit(one, name)]
     first = 1 if ast.get_docstring(ast.parse(text)) is not None else 0
-    tree.body.insert(first, ast.parse(f"from {module} import hit as _hit_").body[0])
+    tree.body[first:first] = ast.parse(start).body
     return ast.unparse(ast.fix_missing_locations(tree))
 
 
