@@ -14,7 +14,17 @@ import pytest
 import worker.boot
 
 _BOOT = worker.boot.__file__
-_NAMESPACE = ["unshare", "--user", "--map-current-user", "--pid", "--fork", "--kill-child"]
+# A shell's background jobs ignore SIGINT, and so would what a test starts there.
+_NAMESPACE = [
+    "env",
+    "--default-signal=INT",
+    "unshare",
+    "--user",
+    "--map-current-user",
+    "--pid",
+    "--fork",
+    "--kill-child",
+]
 _ENTRYPOINT = """\
 import os, signal, sys, tempfile, time
 from worker.signals import ENDING, block_for_exec, end_on_signals, forget_signals, run, unblock
@@ -42,6 +52,18 @@ def started(folder: Path, *command: str) -> Iterator[subprocess.Popen[str]]:
     finally:
         process.kill()
         process.communicate()
+
+
+def test_signals_that_came_before_the_handler_are_not_lost(tmp_path: Path) -> None:
+    """The entrypoint blocks them for the time of the exec."""
+    command = application(tmp_path, "print('up')\ntime.sleep(30)")
+    program = (
+        "import os, signal, sys\nsignal.pthread_sigmask(signal.SIG_BLOCK, [15])\n"
+        "os.kill(os.getpid(), 15)\nprint('up', flush=True)\n"
+        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    )
+    with started(tmp_path, "-c", program, *command) as process:
+        assert process.wait(10) == 128 + signal.SIGTERM
 
 
 def inner(process: subprocess.Popen[str]) -> int:
@@ -75,7 +97,11 @@ def test_an_application_that_is_not_up_ends_at_once(tmp_path: Path, number: int)
 
 def test_an_application_within_a_library_ends_too(tmp_path: Path) -> None:
     """Python's handler waits for the library, such as libpq in the query of a migration."""
-    text = "import ctypes\nprint('up')\nctypes.CDLL(None).sleep(8)"
+    # A lock that is never given back: no signal interrupts the waiting for it.
+    text = (
+        "import ctypes\nlibrary, lock = ctypes.CDLL(None), ctypes.create_string_buffer(64)\n"
+        "library.pthread_mutex_lock(lock)\nprint('up')\nlibrary.pthread_mutex_lock(lock)"
+    )
     with started(tmp_path, *application(tmp_path, text)) as process:
         time.sleep(0.2)
         code, seconds = end(process, signal.SIGTERM)
