@@ -77,8 +77,7 @@ def test_the_first_wheel_for_a_newer_python(
     automatic = [word for word in wish(server) if word not in ("--suite", "bookworm")]
     said = pinned(workspace, *automatic)
     assert "Synapse 1.66.0 for Python 3.11 on bookworm" in said
-    # The index has no wheel for that Python of Synapse's own requirements either.
-    assert "Python 3.13 of trixie had no wheel as of then for " in said
+    # The index has nothing for trixie's Python of Synapse's own requirements either.
     assert "newer than the source, as the first with a wheel for Python 3.11: native 2\n" in said
     assert workspace.document(NAME)["first_wheels"] == {"native": "2023-05-01T12:00:01Z"}
     assert workspace.lock(NAME)["native"] == "2"
