@@ -328,3 +328,22 @@ def test_waiting_ends_with_ready(
     monkeypatch.setattr("worker.asking.wait", lambda *_: [])
     assert verb(data, "wait", "5") == 0
     assert capsys.readouterr().out == "ready\n"
+
+
+def test_generate_says_what_it_wrote(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], keep_rights: list[str]
+) -> None:
+    """With the rights of Synapse, and without a type of worker."""
+    environ = {
+        "SYNAPSE_DATA_DIR": str(tmp_path),
+        "SYNAPSE_REPORT_STATS": "no",
+        "SYNAPSE_SERVER_NAME": "example.com",
+        "UID": "1234",
+    }
+    assert main(["generate"], environ) == 0
+    assert keep_rights == ["rights"]
+    written = capsys.readouterr().out.splitlines()
+    assert sorted(written) == sorted(f"wrote {path}" for path in tmp_path.iterdir())
+    assert written[-1] == f"wrote {tmp_path}/homeserver.yaml"
+    assert main(["generate"], environ | {"UID": "x"}) == 2
+    assert capsys.readouterr().err.startswith("error: UID='x' is not a numeric id above 0")
