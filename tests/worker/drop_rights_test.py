@@ -63,6 +63,13 @@ def test_root_becomes_the_user_and_cannot_go_back() -> None:
 
 
 @root_only
+def test_groups_of_the_engine_go_with_roots_rights() -> None:
+    """`--group-add` is for the user of the container, and root's groups open root's files."""
+    done = run("setpriv", "--groups=5,6", UID="1234", GID="4321")
+    assert ";4321 4321 4321 4321;;" in done.stdout, done.stderr
+
+
+@root_only
 def test_root_without_the_right_says_how_to_start() -> None:
     """`--cap-drop ALL` and root contradict each other."""
     done = run("setpriv", "--bounding-set=-all", "--inh-caps=-all", UID="1234", GID="4321")
