@@ -28,7 +28,9 @@ from synapse.http.replicationagent import ReplicationAgent
 from twisted.internet import defer, reactor
 from twisted.web import client, server, static
 
-site = server.Site(static.Data(b"", "text/plain"))
+page = static.Data(b"", "text/plain")
+page.isLeaf = True
+site = server.Site(page)
 port = reactor.listenTCP(0, site, interface="::1").getHost().port
 
 
