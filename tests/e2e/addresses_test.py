@@ -84,12 +84,12 @@ def run(
     return subprocess.run(line, text=True, capture_output=True, check=False)
 
 
-def wait_for_health(process: subprocess.Popen[bytes], log: Path) -> None:
-    """Return once the health port accepts connections; fail with the log otherwise."""
+def wait_for(address: str, port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return once the port accepts connections; fail with the log after a minute."""
     deadline = time.monotonic() + 60
     while True:
         try:
-            socket.create_connection(("127.0.0.1", 8080), 3).close()
+            socket.create_connection((address, port), 3).close()
             return
         except OSError:
             assert process.poll() is None, log.read_text()
@@ -109,10 +109,9 @@ def test_every_port_answers_at_all_addresses_in_any_order(
     with log.open("wb") as output:
         process = subprocess.Popen(line, stdout=output, stderr=output)
     try:
-        wait_for_health(process, log)
         for port in PORTS:
             for address in ("127.0.0.1", "::1"):
-                socket.create_connection((address, port), 3).close()
+                wait_for(address, port, process, log)
         healthy = run(image, root, mounts, "healthcheck", **chosen)
         assert (healthy.returncode, healthy.stdout) == (0, "healthy\n"), healthy.stderr
         second = run(image, root, mounts, "start", **chosen)
