@@ -95,7 +95,7 @@ def test_output_that_cannot_be_written_ends_with_74(output: str, code: int, plan
     paths = ":".join(path for path in sys.path if path)
     with open(output, "w") as file:
         done = subprocess.run(
-            [sys.executable, "-m", "worker", "prometheus", plan],
+            [sys.executable, "-m", "worker.image_main", "prometheus", plan],
             env={"PATH": os.environ["PATH"], "PYTHONPATH": paths},
             stdout=file,
             stderr=subprocess.PIPE,
@@ -111,7 +111,7 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
-        [sys.executable, "-m", "worker", "prometheus", "pusher:400"],
+        [sys.executable, "-m", "worker.image_main", "prometheus", "pusher:400"],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": paths},
         stdout=writing,
         stderr=subprocess.PIPE,
