@@ -88,6 +88,8 @@ def run(program: Callable[[], int]) -> None:
     try:
         if sys.stdout is not None:  # Closed from the start.
             sys.stdout.flush()
+    except BrokenPipeError:
+        code = 128 + signal.SIGPIPE
     except OSError:
         code = code or _IO_ERROR
     os._exit(code)
