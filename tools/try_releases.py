@@ -48,7 +48,7 @@ class Tried:
 
 
 def judge(release: str, status: int, words: str, seconds: float) -> Tried:
-    """Return how far a release came, as the words of `./bazelw run pin` tell it."""
+    """Return how far a release got, judged by the output of `./bazelw run pin`."""
     place = _PLACE.search(words)
     built, tested = "running: ./bazelw build", "running: ./bazelw test"
     error = _ERROR.search(words)

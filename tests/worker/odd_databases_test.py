@@ -96,7 +96,7 @@ def test_a_passfile_must_be_private(tmp_path: Path, mode: int, reason: str) -> N
     [("/dev/null", "it is not a regular file"), ("a\0b", "no file has such a name")],
 )
 def test_a_passfile_that_is_no_file_is_named(passfile: str, reason: str) -> None:
-    """One line, whatever stands there."""
+    """One line, whatever the option holds."""
     database = {"name": "psycopg2", "args": {"passfile": passfile}}
     (line,) = database_problems({"database": database}, settings())
     assert f": libpq ignores it: {reason}; give uid " in line

@@ -43,7 +43,7 @@ def _of_project(document: Mapping[str, Any]) -> Requirements | None:
 
 
 def _of_poetry(tree: Path, document: Mapping[str, Any], what: str) -> Requirements | None:
-    """Return what the table of Poetry says, in the words of its own library."""
+    """Return the metadata that Poetry's own library reads from its table."""
     if "dependencies" not in document.get("tool", {}).get("poetry", {}):
         return None
     # It calls tables deprecated that sources of that time had to use.
