@@ -87,8 +87,10 @@ class Process:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return "\n".join(text.splitlines()[-lines:])
 
-    def wait_until(self, ready: Callable[[], bool], seconds: float = 90) -> None:
-        """Return once ``ready()``.
+    def wait_until(
+        self, ready: Callable[[], bool], seconds: float = 90, *, every: float = 0.05
+    ) -> None:
+        """Return once ``ready()``, which is asked ``every`` so many seconds.
 
         Raises:
             StartError: when the process ends, or is not ready in time.
@@ -99,7 +101,7 @@ class Process:
                 raise StartError(f"{self.name} ended:\n{self.tail()}")
             if time.monotonic() > deadline:
                 raise StartError(f"{self.name} is not ready after {seconds:g} s:\n{self.tail()}")
-            time.sleep(0.05)
+            time.sleep(every)
 
 
 def answers(host: str, port: int) -> bool:
