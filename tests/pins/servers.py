@@ -14,6 +14,7 @@ import subprocess
 import tarfile
 import time
 import zipfile
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ UPLOADED = "2022-01-01T00:00:00.000000Z"
 
 class Index(ThreadingHTTPServer):
     """A package index with the files of a lock: PEP 691 for the tool and uv, PEP 503 for Bazel.
+
+    It has the metadata of each wheel apart (PEP 658), as large indexes do.
 
     Attributes:
         paths: of the files, by name.
@@ -81,8 +84,19 @@ class Index(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}/simple"
 
 
+@cache
+def _metadata(wheel: Path) -> bytes:
+    """Return the METADATA of a wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        return archive.read(min(names, key=len))
+
+
 class _Pages(BaseHTTPRequestHandler):
     server: Index
+    # Connections are kept, as uv expects.
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
@@ -110,8 +124,9 @@ class _Pages(BaseHTTPRequestHandler):
             self.end_headers()
             return
         parts = self.path.strip("/").split("/")
-        if parts[0] == "files" and parts[1] in self.server.paths:
-            data = self.server.paths[parts[1]].read_bytes()
+        if parts[0] == "files" and parts[1].removesuffix(".metadata") in self.server.paths:
+            path = self.server.paths[parts[1].removesuffix(".metadata")]
+            data = _metadata(path) if parts[1].endswith(".metadata") else path.read_bytes()
             self._answer(200, "application/octet-stream", data)
         elif parts[0] == "simple" and parts[-1] in self.server.projects:
             files = self.server.projects[parts[-1]]
@@ -123,6 +138,8 @@ class _Pages(BaseHTTPRequestHandler):
                 ]
                 for row in rows if self.server.tells else ():
                     row["upload-time"] = self.server.uploaded.get(row["filename"], UPLOADED)
+                for row in rows:
+                    row["core-metadata"] = row["filename"].endswith(".whl")
                 page = {"meta": {"api-version": "1.0"}, "name": parts[-1], "files": rows}
                 kind = "application/vnd.pypi.simple.v1+json"
                 self._answer(200, kind, json.dumps(page).encode())
