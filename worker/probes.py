@@ -139,12 +139,14 @@ def _ask_redis(name: str, config: Mapping[str, Any], host: str, port: int) -> st
         )
     try:
         with _redis_socket(config, host, port) as connection:
-            answer = b""
+            commands = [["PING"]]
             if password:
                 user = [str(config["username"])] if config.get("username") else []
-                answer = _say(connection, "AUTH", *user, str(password))
-            if not answer.startswith(b"-"):
-                answer = _say(connection, "PING")
+                commands.insert(0, ["AUTH", *user, str(password)])
+            for command in commands:
+                answer = _say(connection, *command)
+                if answer.startswith(b"-"):
+                    break
     except OSError as error:
         return f"{name} does not answer: {reason_of(error)}"
     if answer.startswith(b"+PONG"):

@@ -31,7 +31,7 @@ def _forms(value: Any) -> set[str]:
     else:
         text = str(value)
         data = text.encode(errors="surrogatepass")
-        forms = {text, repr(value) if not isinstance(value, str) else text}
+        forms = {text if isinstance(value, str) else repr(value)}
     forms |= {repr(text)[1:-1], json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
     forms |= {" ".join(text.split()), text.replace("'", "''"), text.replace("\\", "\\\\")}
     forms |= {repr(json.dumps(text))[2:-2]}
@@ -41,30 +41,29 @@ def _forms(value: Any) -> set[str]:
     return {form for form in forms if form.strip()}
 
 
+def _alike(form: str, there: str) -> int:
+    """Return how many first characters of ``there``, which is not the longer one, are in place."""
+    return next((n for n, part in enumerate(there) if part != form[n]), len(there))
+
+
 def _extended(text: str, form: str) -> Iterator[tuple[int, int]]:
     """Yield where the beginning or the end of ``form`` is in ``text``, which was cut off there."""
     for match in re.finditer(re.escape(form[:_CUT]), text):
-        end = match.end()
-        while text[end : end + 1] == form[end - match.start() : end - match.start() + 1] != "":
-            end += 1
-        yield match.start(), end
+        there = text[match.start() : match.start() + len(form)]
+        yield match.start(), match.start() + _alike(form, there)
     for match in re.finditer(re.escape(form[-_CUT:]), text):
-        start = match.start()
-        while start and text[start - 1] == form[-(match.end() - start) - 1]:
-            start -= 1
-            if match.end() - start == len(form):
-                break
-        yield start, match.end()
+        there = text[: match.end()][-len(form) :]
+        yield match.end() - _alike(form[::-1], there[::-1]), match.end()
 
 
 def _spans(text: str, form: str) -> Iterator[tuple[int, int]]:
     """Yield where ``form``, a word of it, its beginning or its end is in ``text``."""
-    words = [form] if len(form) < _SHORT else []
+    words = [form]
     if len(form) >= _SHORT:
         for match in re.finditer(re.escape(form), text):
             yield match.span()
         # Of a connection string that it cannot parse, libpq quotes a word.
-        words += [word for word in re.split(r"[\s=:;,&@/'\"]+", form) if len(word) >= _SHORT]
+        words = [word for word in re.split(r"[\s=:;,&@/'\"]+", form) if len(word) >= _SHORT]
     if len(form) >= _CUT + 2:
         yield from _extended(text, form)
     for word in words:

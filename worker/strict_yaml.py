@@ -54,7 +54,7 @@ class _Constructor(yaml.constructor.SafeConstructor):
                 raise
             meant = _LOOKS_LIKE.get(node.tag)
             problem = f"looks like {meant}, but is not a valid one; correct or quote it"
-            if isinstance(error, UnicodeEncodeError) and node.tag == f"{_TAG}str":
+            if isinstance(error, UnicodeEncodeError):
                 problem = "has half of a surrogate pair; write the character itself"
             elif meant is None:
                 problem = "has a tag that does not fit; remove it, or quote what begins with !"
@@ -156,7 +156,7 @@ class _Census:
         many = isinstance(value_node, yaml.SequenceNode)
         parts = value_node.value if many else [value_node]
         sizes = [self.measure(part, name) for part in parts]
-        return [_Size(size.values, size.depth - 1 if size.depth else 0) for size in sizes]
+        return [_Size(size.values, size.depth - 1) for size in sizes]
 
     def _sum(self, sizes: list[_Size], below: int) -> _Size:
         values = 1 + sum(size.values for size in sizes)
@@ -180,7 +180,7 @@ def _place(node: Any, name: str) -> str:
 
 def _problem(error: yaml.YAMLError) -> str:
     problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-    if "exceeded maximum nesting depth" in problem:  # Of libyaml, which is ten times ours.
+    if "nesting depth" in problem:  # Of libyaml, which is ten times ours.
         return f"nested more than {DEEPEST} levels deep; flatten it"
     if "undefined alias" in problem:
         return "found undefined alias; quote what begins with *"
@@ -192,31 +192,25 @@ def _problem(error: yaml.YAMLError) -> str:
 def _count(loader: Any) -> None:
     """Refuse a text of too many or too deep values, before any of them takes memory."""
     nodes = depth = 0
-    try:
-        while loader.check_event():
-            event = loader.get_event()
-            if isinstance(event, yaml.NodeEvent):
-                nodes += 1
-            if isinstance(event, yaml.CollectionStartEvent):
-                depth += 1
-            elif isinstance(event, yaml.CollectionEndEvent):
-                depth -= 1
-            _refuse_large(nodes // 2, depth)  # A mapping has a key for each value.
-    finally:
-        loader.dispose()
+    while loader.check_event():
+        event = loader.get_event()
+        if isinstance(event, yaml.NodeEvent):
+            nodes += 1
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        _refuse_large(nodes // 2, depth)  # A mapping has a key for each value.
 
 
 def _load(text: str, kind: Any) -> Any:
     _count(kind(text))
     loader = kind(text)
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        _Census(loader).measure(node, "")
-        return loader.construct_document(node)
-    finally:
-        loader.dispose()
+    node = loader.get_single_node()
+    if node is None:
+        return None
+    _Census(loader).measure(node, "")
+    return loader.construct_document(node)
 
 
 def load(text: str) -> Any:

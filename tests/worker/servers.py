@@ -4,7 +4,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from worker.asking import Probe
@@ -31,26 +31,63 @@ def closed_port() -> int:
 @contextlib.contextmanager
 def server(behaviour: Behaviour) -> Iterator[int]:
     """Serve each connection with ``behaviour`` on loopback, until the end; yield the port."""
-    connections = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    connections.append(listener.accept()[0])
-                    threading.Thread(target=quietly, args=[connections[-1]], daemon=True).start()
-
-        def quietly(connection: socket.socket) -> None:
-            with contextlib.suppress(OSError):
-                behaviour(connection)
-
-        threading.Thread(target=serve, daemon=True).start()
+    with socket.create_server(("127.0.0.1", 0)) as listener, _serving(listener, behaviour):
         yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
-        for connection in connections:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
+
+
+@contextlib.contextmanager
+def server_at(path: str, behaviour: Behaviour) -> Iterator[None]:
+    """Serve each connection with ``behaviour`` on the unix socket ``path``, until the end."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        with _serving(listener, behaviour):
+            yield
+
+
+@contextlib.contextmanager
+def _serving(listener: socket.socket, behaviour: Behaviour) -> Iterator[None]:
+    connections = []
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connections.append(listener.accept()[0])
+                threading.Thread(target=quietly, args=[connections[-1]], daemon=True).start()
+
+    def quietly(connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            behaviour(connection)
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield
+    listener.shutdown(socket.SHUT_RDWR)
+    for connection in connections:
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+        connection.close()
+
+
+@contextlib.contextmanager
+def hearing(*answers: bytes, path: str = "") -> Iterator[tuple[int, list[bytes]]]:
+    """Serve with one of ``answers`` for each message, on loopback or the unix socket ``path``.
+
+    Yields:
+        The port, 0 for a path, and the list of messages.
+    """
+    heard: list[bytes] = []
+
+    def behaviour(connection: socket.socket) -> None:
+        for answer in answers:
+            heard.append(connection.recv(4096))
+            connection.sendall(answer)
+
+    if path:
+        with server_at(path, behaviour):
+            yield 0, heard
+    else:
+        with server(behaviour) as port:
+            yield port, heard
 
 
 def silent(connection: socket.socket) -> None:
@@ -106,3 +143,8 @@ def main_at(port: int, **more: Any) -> list[Probe]:
     """Return the probe of a main process on loopback, with ``more`` in homeserver.yaml."""
     where = {"main": {"host": "127.0.0.1", "port": port}}
     return list(main_process({"instance_map": where} | more, settings()))
+
+
+def lines_of(probes: Iterable[Probe]) -> list[str]:
+    """Return what each of ``probes`` answers."""
+    return [probe.ask() for probe in probes]
