@@ -13,12 +13,12 @@ def one_line(text: str) -> str:
     return "".join(part if part.isprintable() else ascii(part)[1:-1] for part in text)
 
 
-def shown(value: Path | str) -> str:
-    """Return ``value`` for a message: on one line, and cut off when it is long."""
+def shown(value: Path | str, longest: int = _LONGEST) -> str:
+    """Return ``value`` for a message: on one line, and cut off behind ``longest`` characters."""
     text = one_line(str(value))
-    if len(text) <= _LONGEST:
+    if len(text) <= longest:
         return text
-    return f"{text[:_LONGEST]}... ({len(text)} characters)"
+    return f"{text[:longest]}... ({len(text)} characters)"
 
 
 class ReportedError(Exception):

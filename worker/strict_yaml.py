@@ -9,12 +9,15 @@ from typing import Any
 
 import yaml
 
+from worker.errors import shown
+
 MOST_VALUES = 100_000  # In a document, with aliases and merge keys expanded.
 DEEPEST = 100  # Levels of nesting, with aliases expanded.
 # libyaml is ten times as fast, and refuses a few texts that PyYAML's own parser, Synapse's, takes:
 # those are asked of both.
 _FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _LONGEST_SLOW = 64 * 1024  # Characters; one second.
+_LONGEST_NAME = 200  # Characters of a setting's name in a message.
 
 _TAG = "tag:yaml.org,2002:"
 _MERGE, _VALUE = f"{_TAG}merge", f"{_TAG}value"
@@ -140,9 +143,8 @@ class _Census:
                 key = key_node.value if plain else self._scalar(key_node, keys)
                 if key in seen:
                     # Synapse would read the last one alone.
-                    raise DocumentError(
-                        f"line {key_node.start_mark.line + 1}: {key} is listed twice; remove one"
-                    )
+                    place = _place(key_node, str(key) or "''")
+                    raise DocumentError(f"{place} is listed twice; remove one")
                 seen.add(key)
                 part = f"{name}.{key}" if name else str(key)
             else:
@@ -175,7 +177,7 @@ def _refuse_large(values: int, depth: int) -> None:
 
 
 def _place(node: Any, name: str) -> str:
-    return f"line {node.start_mark.line + 1}: {name or 'the document'}"
+    return f"line {node.start_mark.line + 1}: {shown(name, _LONGEST_NAME) or 'the document'}"
 
 
 def _problem(error: yaml.YAMLError) -> str:

@@ -79,7 +79,10 @@ def hearing(*answers: bytes, path: str = "") -> Iterator[tuple[int, list[bytes]]
 
     def behaviour(connection: socket.socket) -> None:
         for answer in answers:
-            heard.append(connection.recv(4096))
+            message = connection.recv(4096)
+            if not message:
+                return
+            heard.append(message)
             connection.sendall(answer)
 
     if path:

@@ -122,6 +122,16 @@ def test_a_text_that_is_too_large_is_refused_before_its_end_is_read(
             "x: !!seq foo",
             "line 1: x has a tag that does not fit; remove it, or quote what begins with !",
         ),
+        ("{'': 1, '': 2}", "line 1: '' is listed twice; remove one"),
+        (
+            "x" * 201 + ": 1\n" + "x" * 201 + ": 2",
+            f"line 2: {'x' * 200}... (201 characters) is listed twice; remove one",
+        ),
+        (
+            "x" * 200 + ": =",
+            f"line 1: {'x' * 200} looks like a default key, but is not a valid one; correct or "
+            "quote it",
+        ),
         (
             'x: !!binary "\\ud800"',
             "line 1: x looks like base64, but is not a valid one; correct or quote it",
