@@ -209,7 +209,7 @@ def main_process(document: Document, settings: Settings) -> Iterator[Probe]:
     """Yield the probe of the main process, which asks for the replication secret too."""
     if settings.worker.main:
         return
-    instances = document.get("instance_map") or {}
+    instances = document.get("instance_map")
     where = instances.get("main") if isinstance(instances, dict) else None
     where = where or location(settings, "", settings.replication_host)
     place = where if isinstance(where, dict) else {}

@@ -97,7 +97,7 @@ def _names_secret(name: str) -> bool:
 
 def _place(name: str, value: Any, above: _Place) -> _Place:
     """Return where the value of the option ``name`` is, in a mapping at ``above``."""
-    holds = isinstance(value, dict | list | tuple | set)
+    holds = isinstance(value, dict | list | tuple)
     ending = (_words(name) or [""])[-1]
     if above is _Place.PUBLIC or _PUBLIC.search(name):
         return _Place.PUBLIC

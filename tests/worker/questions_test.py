@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cluster.site import WORKERS, make_data
+from cluster.site import WORKERS, make_authority, make_data
 from tests.worker.servers import (
     closed_port,
     hearing,
@@ -214,6 +214,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (data / "right").mkdir()
     (data / "right" / f"{done.stdout.strip()}.0").write_bytes((data / "tls.crt").read_bytes())
     (data / "empty").mkdir()
+    other = make_authority(data.parent / "other") / "ca.crt"
+    (data / "other.crt").write_bytes(other.read_bytes())
     return data
 
 
@@ -222,6 +224,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ({}, False, True),
         ({"ca_file": "tls.crt"}, False, True),
+        ({"ca_file": "other.crt"}, False, False),
         ({"ca_path": "right"}, False, True),
         ({"ca_path": "empty"}, False, False),
         ({}, True, False),
