@@ -37,10 +37,16 @@ def locked_index() -> Iterator[Index]:
         server.shutdown()
 
 
+@pytest.fixture(scope="session")
+def first_commit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first git server leaves its first commit for the others."""
+    return tmp_path_factory.mktemp("first") / "commit"
+
+
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[GitServer]:
+def server(tmp_path: Path, first_commit: Path) -> Iterator[GitServer]:
     """The git server."""
-    server = GitServer(tmp_path / "git")
+    server = GitServer(tmp_path / "git", first_commit)
     yield server
     server.stop()
 

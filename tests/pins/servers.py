@@ -151,20 +151,23 @@ class _Pages(BaseHTTPRequestHandler):
 
 
 class GitServer:
-    """A git daemon, and the checkout from which its repository is pushed to."""
+    """A git daemon, and the checkout from which its repository is pushed to.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: where both lie.
+        first: a folder with the first commit, which is copied; made if it is not there.
+    """
+
+    def __init__(self, folder: Path, first: Path) -> None:
         self.served = folder / "served"
         self.bare = self.served / f"{REPOSITORY}.git"
         self.checkout = folder / "checkout"
-        self.bare.mkdir(parents=True)
-        self.git("init", "--quiet", "--bare", "--initial-branch=main", folder=self.bare)
-        with tarfile.open(SOURCE) as archive:
-            archive.extractall(folder / "unpacked", filter="data")
-        shutil.move(folder / "unpacked/synapse", self.checkout)
-        self.git("init", "--quiet", "--initial-branch=main")
-        self.git("remote", "add", "origin", str(self.bare))
-        self.commit("The first", {})
+        if first.exists():
+            shutil.copytree(first, folder, symlinks=True)
+            self.git("remote", "set-url", "origin", str(self.bare))
+        else:
+            self._commit_first(folder / "unpacked")
+            shutil.copytree(folder, first, symlinks=True)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -177,6 +180,19 @@ class GitServer:
                     return
             time.sleep(0.1)
         raise AssertionError("git daemon does not answer")
+
+    def _commit_first(self, unpacked: Path) -> None:
+        self.bare.mkdir(parents=True)
+        self.git("init", "--quiet", "--bare", "--initial-branch=main", folder=self.bare)
+        with tarfile.open(SOURCE) as archive:
+            archive.extractall(unpacked, filter="data")
+        shutil.move(unpacked / "synapse", self.checkout)
+        self.git("init", "--quiet", "--initial-branch=main")
+        self.git("remote", "add", "origin", str(self.bare))
+        for folder in (self.bare, self.checkout):
+            # It would go on behind the back of what copies them.
+            self.git("config", "gc.auto", "0", folder=folder)
+        self.commit("The first", {})
 
     @property
     def base(self) -> str:
