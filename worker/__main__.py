@@ -28,7 +28,7 @@ _USAGE = {
 
 
 def _say(line: str) -> None:
-    print(one_line(line), file=sys.stderr, flush=True)
+    print(one_line(line), file=sys.stderr)
 
 
 def _prepare(environ: Environ) -> tuple[Settings, dict[str, Any]]:
@@ -56,7 +56,7 @@ def _render(homeserver: Mapping[str, Any], settings: Settings) -> list[Path]:
     return write_documents(settings.runtime, documents(homeserver, settings))
 
 
-def _wait(homeserver: Mapping[str, Any], settings: Settings, seconds: float) -> None:
+def _wait(homeserver: Mapping[str, Any], settings: Settings, seconds: int) -> None:
     from worker.asking import wait
     from worker.documents import shared_document
     from worker.probes import around, without_secrets_of
@@ -64,7 +64,7 @@ def _wait(homeserver: Mapping[str, Any], settings: Settings, seconds: float) -> 
     document = shared_document(homeserver, settings)
     missing = wait(around(document, settings), seconds, _say, without_secrets_of(document))
     if missing:
-        raise NotReadyError([f"after {seconds:g} s: {line}" for line in missing])
+        raise NotReadyError([f"after {seconds} s: {line}" for line in missing])
 
 
 def _start(environ: Environ, _: Sequence[str]) -> int:

@@ -89,7 +89,7 @@ def _taken(address: str, port: int) -> str:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
             probe.bind((address, port))
     except OSError as error:
         if error.errno == errno.EADDRINUSE:

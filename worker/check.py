@@ -26,11 +26,11 @@ class Answers:
         """Begin with nothing asked."""
         self._known: dict[object, list[str]] = {}
 
-    def once(self, question: object, ask: Callable[[], list[str]]) -> list[str]:
-        """Return what ``ask`` returned when ``question`` was asked for the first time."""
-        if question not in self._known:
-            self._known[question] = ask()
-        return self._known[question]
+    def once(self, ask: Callable[..., list[str]], *arguments: object) -> list[str]:
+        """Return what ``ask`` returned of ``arguments`` when it was called for the first time."""
+        if ask not in self._known:
+            self._known[ask] = ask(*arguments)
+        return self._known[ask]
 
 
 def _read(path: Path, what: str, problems: list[str]) -> bytes | None:
@@ -80,7 +80,7 @@ def _tls(folder: Path) -> list[str]:
 
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, lambda: "")
-    except (ssl.SSLError, ValueError, OSError) as error:
+    except OSError as error:  # As ssl.SSLError is.
         reason = getattr(error, "reason", None) or "PEM cannot be read"
         problems.append(
             f"{certificate} and {key}: they are not a certificate and its key "
@@ -91,8 +91,7 @@ def _tls(folder: Path) -> list[str]:
 
 def _database(homeserver: Mapping[str, Any], problems: list[str]) -> None:
     database = homeserver.get("database")
-    several = homeserver.get("databases")
-    if several is not None and isinstance(several, dict):
+    if isinstance(homeserver.get("databases"), dict):
         return  # Synapse's own parser judges those.
     name = database.get("name") if isinstance(database, dict) else database
     if name != "psycopg2":
@@ -112,7 +111,7 @@ def _redis(homeserver: Mapping[str, Any], problems: list[str]) -> None:
 
 
 def shared_problems(
-    homeserver: Mapping[str, Any], *, workers: bool, redis: bool = True
+    homeserver: Mapping[str, Any], *, workers: bool, redis: bool
 ) -> list[str]:
     """Return one line for each thing that is wrong with homeserver.yaml whoever reads it.
 
@@ -198,6 +197,10 @@ def _sockets(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
     return [problem] if problem else []
 
 
+def _is_readable_folder(path: Path) -> bool:
+    return os.path.isdir(path) and os.access(path, os.R_OK | os.X_OK)
+
+
 def find_problems(
     homeserver: Mapping[str, Any], settings: Settings, answers: Answers | None = None
 ) -> list[str]:
@@ -216,23 +219,22 @@ def find_problems(
         redis=not uses_tcp(homeserver, settings),
     )
     if plan is not None:
-        problems += answers.once("plan", lambda: contradictions(homeserver, plan, settings.table))
+        problems += answers.once(contradictions, homeserver, plan, settings.table)
     else:
         problems += main_writer_problems(homeserver, settings)
-        if not worker.main:
-            problems += duty_problems(homeserver, settings)
+        problems += duty_problems(homeserver, settings)
     if not homeserver.get("signing_key"):
         # The main process would invent a key, and with it another server.
-        problems += answers.once("key", lambda: _signing_key(data / "signing.key"))
-    problems += answers.once("secret", lambda: replication_secret_problems(settings))
-    problems += answers.once("database", lambda: database_problems(homeserver, settings))
-    if settings.modules is not None and not os.access(settings.modules / ".", os.R_OK | os.X_OK):
+        problems += answers.once(_signing_key, data / "signing.key")
+    problems += answers.once(replication_secret_problems, settings)
+    problems += answers.once(database_problems, homeserver, settings)
+    if settings.modules is not None and not _is_readable_folder(settings.modules):
         problems.append(
             f"SYNAPSE_MODULES_DIR={settings.modules}: it is not a folder that uid {os.geteuid()} "
             "can read; mount one, or unset it"
         )
     if has_tls(settings):
-        problems += answers.once("tls", lambda: _tls(data))
+        problems += answers.once(_tls, data)
     if _keeps_media(homeserver, settings) and not os.access(settings.media, os.W_OK | os.X_OK):
         problems.append(
             f"{settings.media}: media cannot be written by uid {os.geteuid()}; mount a folder "
@@ -240,7 +242,7 @@ def find_problems(
         )
     instances = homeserver.get("instance_map")
     if isinstance(instances, dict):
-        problems += answers.once("instances", lambda: _instance_problems(instances))
+        problems += answers.once(_instance_problems, instances)
     return problems + _sockets(homeserver, settings)
 
 

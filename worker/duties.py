@@ -9,6 +9,9 @@ from worker.worker_types import Role
 
 
 def _names(value: object) -> list[str]:
+    """Return the workers that a setting names; none when it is not set."""
+    if value is None:
+        return []
     return [str(name) for name in value] if isinstance(value, list) else [str(value)]
 
 
@@ -48,7 +51,7 @@ def quarantine_warnings(homeserver: Mapping[str, Any], settings: Settings) -> li
     named = _writers(homeserver, stream)
     writes = stream in table.streams(worker)
     if settings.plan is None:
-        writes = named is not None and settings.name in _names(named)
+        writes = settings.name in _names(named)
     if writes and not table.has("quarantined_media_replicated"):
         return [
             f"Synapse {table.version}: {settings.name} writes {stream}, and the others do not hear "
@@ -74,13 +77,9 @@ def duty_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str
     """Return a line for each duty of this worker that homeserver.yaml gives to nobody or twice."""
     problems = []
     for role in settings.worker.roles:
-        if (
-            role.legacy
-            and not settings.worker.named_by_role
-            and settings.worker.app.endswith(role.name)
-        ):
+        if role.legacy and not settings.worker.named_by_role:
             problems += _old_application(homeserver, settings, role)
-        elif role.duty and settings.worker.named_by_role:
+        elif role.duty:
             problems += _named_duty(homeserver, settings, role)
         if role.stream:
             problems += _stream(homeserver, settings, role)
@@ -90,7 +89,7 @@ def duty_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str
 def _old_application(homeserver: Mapping[str, Any], settings: Settings, role: Role) -> list[str]:
     """The old application names insist that the main process has given the duty up."""
     named = homeserver.get(role.duty)
-    listed = named is not None and settings.name in _names(named)
+    listed = settings.name in _names(named)
     if homeserver.get(role.legacy) is False:
         if named is None or listed:
             return []
@@ -112,7 +111,7 @@ def _old_application(homeserver: Mapping[str, Any], settings: Settings, role: Ro
 
 def _named_duty(homeserver: Mapping[str, Any], settings: Settings, role: Role) -> list[str]:
     named = homeserver.get(role.duty)
-    if named is not None and settings.name in _names(named):
+    if settings.name in _names(named):
         return []
     if "media" in role.resources:
         return []  # Further media workers serve, one runs the jobs.
@@ -127,7 +126,7 @@ def _stream(homeserver: Mapping[str, Any], settings: Settings, role: Role) -> li
     problems = []
     named = _writers(homeserver, role.stream)
     value = f"[{settings.name}, {MAIN_WRITER}]" if role.main_writes else settings.name
-    if named is None or settings.name not in _names(named):
+    if settings.name not in _names(named):
         problems.append(
             f"homeserver.yaml: stream_writers.{role.stream} is {named!r} and does not name "
             f"{settings.name}, so this worker would refuse what it is there for; set "

@@ -11,7 +11,6 @@ from worker.files import read_homeserver
 from worker.launch import drop_rights
 from worker.plan import PlannedWorker
 from worker.settings import Settings, parse
-from worker.worker_types import Table, load_table
 
 _MOST_NAMES = 8  # Of processes behind one line.
 
@@ -66,7 +65,6 @@ class Examination:
 
 def examine(
     environs: Mapping[str, Mapping[str, str]],
-    table: Table | None = None,
     plan: tuple[PlannedWorker, ...] | None = None,
 ) -> Examination:
     """Examine processes, with the rights that Synapse gets: root is dropped here, for good.
@@ -74,17 +72,15 @@ def examine(
     Args:
         environs: the environment of each process by its name; they may differ in
             ``SYNAPSE_WORKER`` and ``SYNAPSE_WORKER_NAME`` alone.
-        table: of the Synapse that they run; by default that installed.
         plan: what ``parse_plan`` returned for their ``SYNAPSE_WORKERS``, when that is known.
 
     Returns:
         Everything that was found; whatever keeps a process from starting is among its problems.
     """
     found = Examination()
-    table = table or load_table()
     for name, environ in environs.items():
         try:
-            found.settings[name] = parse(environ, table, plan)
+            found.settings[name] = parse(environ, plan=plan)
         except ConfigError as error:
             found.problems.add(error.problems, [name])
     names = list(found.settings)

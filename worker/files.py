@@ -42,7 +42,7 @@ def read_bounded(path: Path, what: str, limit: int) -> bytes:
     try:
         # Asked first, since opening alone makes some devices act.
         _refuse_irregular(path, what, os.stat(path).st_mode)
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        handle = os.open(path, os.O_NONBLOCK | os.O_NOCTTY)  # O_RDONLY is 0.
         with open(handle, "rb") as file:
             _refuse_irregular(path, what, os.fstat(handle).st_mode)
             data = file.read(limit + 1)

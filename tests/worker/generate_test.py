@@ -1,6 +1,8 @@
 """The first homeserver.yaml: any accepted path and name survive; failure leaves nothing behind."""
 
+import base64
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -150,3 +152,77 @@ def test_a_file_is_never_replaced(tmp_path: Path) -> None:
         write_new(path, "two")
     assert path.read_text() == "one"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_first_files_word_for_word(tmp_path: Path) -> None:
+    """The comments say what to change before there are workers; the key is as Synapse makes one."""
+    generate(NAMED | {"SYNAPSE_DATA_DIR": str(tmp_path)})
+    texts = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert texts.pop("homeserver.yaml") == FIRST.format(data=tmp_path)
+    key = re.fullmatch("ed25519 a_[0-9a-f]{4} ([A-Za-z0-9+/]{43})\n", texts.pop("signing.key"))
+    assert key is not None
+    assert len(base64.b64decode(f"{key[1]}=")) == 32
+    assert sorted(texts) == ["form_secret", "macaroon_secret_key", "registration_shared_secret"]
+    # 32 random bytes, of which no two are the same.
+    assert all(re.fullmatch("[A-Za-z0-9_-]{43}\n", text) for text in texts.values())
+    assert len(set(texts.values())) == 3
+
+
+FIRST = """\
+# The first configuration of example.com; the same file for every process.
+# https://element-hq.github.io/synapse/latest/usage/configuration/config_documentation.html
+server_name: example.com
+report_stats: false
+
+# SQLite is enough for one process; before there are workers, move to PostgreSQL:
+# database: {{name: psycopg2, args: {{host: postgres, user: synapse, dbname: synapse}}}}
+database:
+  name: sqlite3
+  args:
+    database: {data}/homeserver.db
+
+# Workers hear of events through Redis:
+# redis: {{enabled: true, host: redis}}
+registration_shared_secret_path: {data}/registration_shared_secret
+macaroon_secret_key_path: {data}/macaroon_secret_key
+form_secret_path: {data}/form_secret
+
+# The server that vouches for the keys of servers that are down; Synapse would warn of
+# this choice.
+trusted_key_servers:
+- server_name: matrix.org
+suppress_key_server_warning: true
+"""
+
+
+def test_the_folder_is_data_when_nothing_else_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the official image; both variables have to be set all the same."""
+    monkeypatch.setattr("worker.generate.os.access", lambda *_: False)
+    monkeypatch.setattr("worker.generate.os.path.lexists", lambda _: False)
+    with pytest.raises(ConfigError) as caught:
+        generate({"SYNAPSE_DATA_DIR": ""})
+    assert caught.value.problems == (
+        "SYNAPSE_SERVER_NAME is not set; give the part behind the colon of user ids",
+        "SYNAPSE_REPORT_STATS='' is neither yes nor no; it decides whether matrix.org gets "
+        "anonymous statistics",
+        f"/data: it cannot be written by uid {os.geteuid()}; mount a folder that it owns",
+    )
+
+
+def test_what_another_process_removed_does_not_hide_the_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that run at once, of which one cleans up."""
+    written: list[Path] = []
+
+    def write_and_fail(path: Path, text: str) -> Path:
+        if written:
+            written[0].unlink()
+            raise ConfigError(["disk full"])
+        written.append(write_new(path, text))
+        return path
+
+    monkeypatch.setattr("worker.generate.write_new", write_and_fail)
+    with pytest.raises(ConfigError, match="disk full"):
+        generate(NAMED | {"SYNAPSE_DATA_DIR": str(tmp_path)})
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,117 @@
+"""Files that the operator names are read with care, and files are written whole or not at all."""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from worker.errors import ConfigError
+from worker.files import _refuse_irregular, read_bounded, write_new, write_text
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (stat.S_IFBLK, "is a block device; give a regular file"),
+        (stat.S_IFCHR, "is a character device; give a regular file"),
+        (stat.S_IFIFO, "is a FIFO; give a regular file"),
+        (stat.S_IFSOCK, "is a socket; give a regular file"),
+        (stat.S_IFDIR, "is a folder; mount a file there"),
+        (0, "is not a regular file; give a regular file"),
+    ],
+)
+def test_each_kind_of_file_is_called_by_its_name(kind: int, said: str) -> None:
+    """Whoever mounted it learns what it is."""
+    with pytest.raises(ConfigError) as caught:
+        _refuse_irregular(Path("/k"), "the key", kind | 0o600)
+    assert caught.value.problems == (f"/k: the key {said}",)
+
+
+@pytest.fixture
+def regular_at_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A FIFO that was a regular file when it was looked at."""
+    plain, path = tmp_path / "plain", tmp_path / "fifo"
+    plain.touch()
+    before = plain.stat()
+    os.mkfifo(path)
+    monkeypatch.setattr("worker.files.os.stat", lambda _: before)
+    return path
+
+
+def test_a_file_that_is_exchanged_meanwhile_is_refused(regular_at_first: Path) -> None:
+    """The open FIFO neither waits for a writer nor is read."""
+    with pytest.raises(ConfigError) as caught:
+        read_bounded(regular_at_first, "the key", 10)
+    assert caught.value.problems == (
+        f"{regular_at_first}: the key is a FIFO; give a regular file",
+    )
+
+
+def test_a_file_without_content_yet_is_not_waited_for(
+    regular_at_first: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as /proc/kmsg, which is a regular file to stat(2)."""
+    regular = os.stat(regular_at_first)
+    monkeypatch.setattr("worker.files.os.fstat", lambda _: regular)
+    writer = os.open(regular_at_first, os.O_RDWR)
+    try:
+        with pytest.raises(ConfigError) as caught:
+            read_bounded(regular_at_first, "the key", 10)
+    finally:
+        os.close(writer)
+    assert caught.value.problems == (
+        f"{regular_at_first}: the key cannot be read: it has no content yet; give another file",
+    )
+
+
+@pytest.mark.parametrize(
+    ("write", "call", "prefix"),
+    [(write_text, "replace", ".kept."), (write_new, "link", ".new.")],
+)
+def test_a_file_is_made_beside_its_place_and_moved_there(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    write: Callable[[Path, str], object],
+    call: str,
+    prefix: str,
+) -> None:
+    """Another file system could not give it up at once; what a power cut leaves is hidden."""
+    moved: list[Path] = []
+    real = getattr(os, call)
+
+    def spy(source: str, target: Path) -> None:
+        moved.append(Path(source))
+        real(source, target)
+
+    monkeypatch.setattr(f"worker.files.os.{call}", spy)
+    write(tmp_path / "kept", "text")
+    (source,) = moved
+    assert source.parent == tmp_path
+    assert source.name.startswith(prefix)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        (
+            write_text,
+            "{folder} cannot be written: No such file or directory; mount a tmpfs that uid {uid} "
+            "may write",
+        ),
+        (
+            write_new,
+            "{folder}/a cannot be written: No such file or directory; make room, or mount another",
+        ),
+    ],
+)
+def test_a_folder_that_takes_no_file_is_named(
+    tmp_path: Path, write: Callable[[Path, str], object], said: str
+) -> None:
+    """With the system's reason and a remedy."""
+    folder = tmp_path / "none"
+    with pytest.raises(ConfigError) as caught:
+        write(folder / "a", "text")
+    assert caught.value.problems == (said.format(folder=folder, uid=os.geteuid()),)
