@@ -110,9 +110,7 @@ def _redis(homeserver: Mapping[str, Any], problems: list[str]) -> None:
         )
 
 
-def shared_problems(
-    homeserver: Mapping[str, Any], *, workers: bool, redis: bool
-) -> list[str]:
+def shared_problems(homeserver: Mapping[str, Any], *, workers: bool, redis: bool) -> list[str]:
     """Return one line for each thing that is wrong with homeserver.yaml whoever reads it.
 
     Args:

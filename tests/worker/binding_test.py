@@ -175,3 +175,46 @@ def test_an_address_that_the_container_does_not_have_is_named(tmp_path: Path) ->
         "SYNAPSE_BIND_ADDRESSES has 192.0.2.1, which is not an address of this container; give "
         "one that it has, for example 0.0.0.0"
     ]
+
+
+@pytest.mark.parametrize(
+    ("address", "number", "line"),
+    [
+        (
+            "0.0.0.0",
+            errno.EACCES,
+            "port 80 of 0.0.0.0 cannot be listened on: Permission denied",
+        ),
+        (
+            "::",
+            errno.EAFNOSUPPORT,
+            "SYNAPSE_BIND_ADDRESSES has ::, and there is no IPv6 here; leave it out",
+        ),
+    ],
+)
+def test_what_keeps_a_socket_from_being_made_is_named(
+    monkeypatch: pytest.MonkeyPatch, address: str, number: int, line: str
+) -> None:
+    """Ports below 1024 without the right to them, and kernels without IPv6."""
+
+    def refuse(family: int, *_: object) -> socket.socket:
+        assert family == (socket.AF_INET6 if ":" in address else socket.AF_INET)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("worker.binding.socket.socket", refuse)
+    assert listening_problems([{"listeners": [{"port": 80, "bind_addresses": [address]}]}]) == [
+        line
+    ]
+    if number == errno.EAFNOSUPPORT:
+        assert takes_both() is False
+
+
+def test_a_port_of_connections_that_have_just_ended_can_be_had() -> None:
+    """TIME_WAIT of tcp(7), after a restart; Twisted takes such a port too."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            listener.accept()[0].close()
+            assert client.recv(1) == b""
+    row = {"port": port, "bind_addresses": ["127.0.0.1"]}
+    assert listening_problems([{"listeners": [row]}]) == []

@@ -178,6 +178,54 @@ def test_a_unix_socket_has_a_path_of_at_most_107_bytes(
         assert "has a path of 108 bytes, and at most 107 are possible" in lines[0]
 
 
+@pytest.mark.parametrize(
+    ("variables", "homeserver", "longest"),
+    [
+        pytest.param(
+            {"SYNAPSE_WORKER": "generic_worker", "SYNAPSE_WORKER_NAME": "w" * 20},
+            {},
+            f"{'w' * 20}.client.sock",
+            id="for clients",
+        ),
+        pytest.param(
+            {"SYNAPSE_WORKER": "generic_worker", "SYNAPSE_WORKER_NAME": "w" * 20},
+            {"instance_map": {"w" * 20: {"host": "w", "port": 9093}}},
+            f"{'w' * 20}.replication.sock",
+            id="for those that call it",
+        ),
+        pytest.param(
+            {"SYNAPSE_WORKER": "pusher", "SYNAPSE_WORKER_NAME": "a"},
+            {},
+            "main.replication.sock",
+            id="of the main process",
+        ),
+        pytest.param(
+            {"SYNAPSE_WORKER": "homeserver", "SYNAPSE_WORKERS": f"{'w' * 20}=pusher"},
+            {},
+            "main.replication.sock",
+            id="nobody calls a pusher",
+        ),
+    ],
+)
+def test_the_sockets_of_a_process_are_those_that_it_makes_and_calls(
+    variables: dict[str, str], homeserver: dict[str, object], longest: str
+) -> None:
+    """The longest of them decides, and one byte more is too much."""
+    found = []
+    for size in (107, 108):
+        folder = Path("/tmp") / ("s" * (size - len(f"/tmp//{longest}")))
+        folder.mkdir(exist_ok=True)
+        try:
+            chosen = settings(**variables, SYNAPSE_UNIX_SOCKETS=str(folder))
+            found += find_problems(homeserver, chosen)[-1:]
+        finally:
+            folder.rmdir()
+    assert "unix socket" not in found[0]
+    assert found[1].startswith(
+        f"SYNAPSE_UNIX_SOCKETS={folder}: the unix socket {folder}/{longest} has a path of 108 bytes"
+    )
+
+
 PLANS = {
     "439 bytes": ", ".join(f"w{n}x=pusher:500" for n in range(10, 34)),
     "3.3 KB": ",".join(f"w{n}x=pusher:500" for n in range(100, 320)),

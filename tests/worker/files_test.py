@@ -44,9 +44,7 @@ def test_a_file_that_is_exchanged_meanwhile_is_refused(regular_at_first: Path) -
     """The open FIFO neither waits for a writer nor is read."""
     with pytest.raises(ConfigError) as caught:
         read_bounded(regular_at_first, "the key", 10)
-    assert caught.value.problems == (
-        f"{regular_at_first}: the key is a FIFO; give a regular file",
-    )
+    assert caught.value.problems == (f"{regular_at_first}: the key is a FIFO; give a regular file",)
 
 
 def test_a_file_without_content_yet_is_not_waited_for(

@@ -48,3 +48,17 @@ def test_something_else_in_its_place_is_refused(tmp_path: Path, make: object, re
         make_home(settings(tmp_path))
     (line,) = caught.value.problems
     assert line.startswith(f"{tmp_path}/home: the home folder cannot be made: {reason}")
+
+
+def test_the_folder_of_another_user_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as of an earlier start with another UID; the line has the remedy."""
+    make_home(settings(tmp_path))
+    monkeypatch.setattr("worker.launch.os.geteuid", lambda: 4711)
+    with pytest.raises(ConfigError) as caught:
+        make_home(settings(tmp_path))
+    assert caught.value.problems == (
+        f"{tmp_path}/home: the home folder cannot be made: it is not a folder of uid 4711; "
+        "remove it",
+    )

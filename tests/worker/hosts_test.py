@@ -59,7 +59,10 @@ def test_a_host_is_accepted(host: str) -> None:
         ("a.-b.c", "is not a host name"),
         ("bücher.example", "is not a host name"),
         ("A" * 64, "is not a host name"),
-        (".".join(["a" * 63] * 4), "is not a host name: it has 255 characters"),
+        (
+            ".".join(["a" * 63] * 4),
+            "is not a host name: it has 255 characters, and at most 253 are allowed",
+        ),
         ("1.2.3.4.5", "is not an IPv4 address of four numbers from 0 to 255"),
         ("999.1.1.1", "is not an IPv4 address"),
         ("010.0.0.1", "is not an IPv4 address"),
@@ -74,7 +77,11 @@ def test_a_host_is_accepted(host: str) -> None:
         ("[10.0.0.5]", "is not an IPv6 address"),
         ("fd00:::7", "is not an IPv6 address"),
         ("fe80::1%eth0", "has a zone"),
-        ("0.0.0.0", "is not the address of one host"),
+        (
+            "0.0.0.0",
+            "is not the address of one host; give the address that others reach, for example "
+            "synapse-main, 10.0.0.5 or fd00::5",
+        ),
         ("::", "is not the address of one host"),
         ("224.0.0.1", "is not the address of one host"),
         ("ff02::1", "is not the address of one host"),

@@ -1,17 +1,19 @@
 """What becomes of the process: groups, CPUs, and the program that takes its place."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from worker.launch import synapse_environ
+from worker.errors import ConfigError
+from worker.launch import choose_cpus, synapse_environ
 from worker.settings import Settings, parse
 
 _PROGRAM = """\
-import os, sys
+import os, signal, sys
 from pathlib import Path
 from worker.errors import ConfigError
 from worker.launch import drop_rights, exec_synapse
@@ -25,7 +27,8 @@ try:
     names = ("homeserver.yaml", "worker.yaml", "log.yaml")
     exec_synapse(settings, [settings.runtime / name for name in names], os.environ)
 except ConfigError as error:
-    sys.exit("error: " + "; ".join(error.problems))
+    blocked = sorted(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+    sys.exit(f"error: {'; '.join(error.problems)}; blocked: {blocked}")
 """
 # In place of Python: shows as what it was started.
 _SHOWN = """\
@@ -88,7 +91,20 @@ def test_synapse_gets_its_files_and_keeps_what_the_operator_set(folder: Path) ->
     ]
     assert environ["TZ"] == "Asia/Tokyo"
     assert environ["HOME"] == f"{folder}/home"
+    assert (folder / "home").stat().st_mode & 0o777 == 0o700
     assert not [name for name in environ if name.startswith("PYTHON")]
+
+
+def test_signals_that_end_synapse_wait_for_its_handlers(folder: Path) -> None:
+    """The kernel drops them for process 1 while there is no handler."""
+    program = folder / "blocked"
+    program.write_text(
+        f"#!{sys.executable} -I\nimport signal\n"
+        "print(sorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, []))))\n"
+    )
+    program.chmod(0o755)
+    done = run(folder, PROGRAM=str(program))
+    assert done.stdout == f"unflushed, [{signal.SIGINT:d}, {signal.SIGTERM:d}]\n"
 
 
 def test_synapse_runs_on_the_chosen_cpus_alone(folder: Path) -> None:
@@ -106,7 +122,7 @@ def test_cpus_that_the_machine_has_not_are_named(folder: Path) -> None:
     may = sorted(os.sched_getaffinity(0))
     assert done.stderr == (
         "nothing losterror: SYNAPSE_CPU_AFFINITY names CPUs [2000, 2001], but only "
-        f"{may} may be used here; choose among them\n"
+        f"{may} may be used here; choose among them; blocked: []\n"
     )
     assert done.returncode == 1
 
@@ -114,7 +130,10 @@ def test_cpus_that_the_machine_has_not_are_named(folder: Path) -> None:
 def test_a_program_that_cannot_be_started_is_named(folder: Path) -> None:
     """A broken base image, or a policy of the system."""
     done = run(folder, PROGRAM="/dev/null")
-    assert done.stderr == "nothing losterror: /dev/null cannot be started: Permission denied\n"
+    assert (
+        done.stderr
+        == "nothing losterror: /dev/null cannot be started: Permission denied; blocked: []\n"
+    )
 
 
 def settings(**variables: str) -> Settings:
@@ -149,11 +168,18 @@ def test_no_variable_of_bazels_launcher_reaches_synapse() -> None:
     assert synapse_environ(given, settings(SYNAPSE_JEMALLOC="off")).keys() == {"HOME", "TZ"}
 
 
-@pytest.mark.parametrize(("given", "warned"), [({}, False), ({"UID": ""}, True)])
+@pytest.mark.parametrize(
+    ("given", "warnings"),
+    [
+        ({}, []),
+        ({"UID": "77"}, []),
+        ({"UID": "78"}, ["UID=78 is not used: started as uid 77, not as root"]),
+    ],
+)
 def test_a_user_that_is_not_the_default_needs_no_warning(
-    folder: Path, given: dict[str, str], warned: bool
+    given: dict[str, str], warnings: list[str]
 ) -> None:
-    """`--user` alone says everything."""
+    """`--user` alone says everything, and UID may say the same."""
     program = _PROGRAM.split("try:")[0] + "print(drop_rights(settings))\n"
     done = subprocess.run(
         ["unshare", "--user", "--map-user=77", sys.executable, "-c", program],
@@ -161,11 +187,48 @@ def test_a_user_that_is_not_the_default_needs_no_warning(
             "PATH": os.environ["PATH"],
             "PYTHONPATH": ":".join(path for path in sys.path if path),
             "SYNAPSE_WORKER": "homeserver",
-            **({"UID": "78"} if warned else {}),
+            **given,
         },
         capture_output=True,
         text=True,
         check=False,
     )
-    warning = "UID=78 is not used: started as uid 77, not as root"
-    assert done.stdout == f"{[warning] if warned else []}\n", done.stderr
+    assert done.stdout == f"{warnings}\n", done.stderr
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_jemalloc_is_looked_for_where_debian_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    """On every architecture; below another root here."""
+    folder = tmp_path / "usr/lib/riscv64-linux-gnu"
+    folder.mkdir(parents=True)
+    if there:
+        (folder / "libjemalloc.so.2").touch()
+    real = Path.glob
+
+    def below(path: Path, pattern: str) -> list[Path]:
+        return list(real(tmp_path / path.relative_to("/"), pattern))
+
+    monkeypatch.setattr(Path, "glob", below)
+    found = synapse_environ({}, settings()).get("LD_PRELOAD")
+    assert found == ("libjemalloc.so.2" if there else None)
+
+
+def test_cpus_are_named_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A set has none."""
+
+    def refuse(process: int, cpus: frozenset[int]) -> None:
+        assert (process, cpus) == (0, {2001, 2048})
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr("worker.launch.os.sched_setaffinity", refuse)
+    monkeypatch.setattr(
+        "worker.launch.os.sched_getaffinity", lambda process: {8, 1} if process == 0 else {99}
+    )
+    with pytest.raises(ConfigError) as caught:
+        choose_cpus(settings(SYNAPSE_CPU_AFFINITY=hex(1 << 2001 | 1 << 2048)))
+    assert caught.value.problems == (
+        "SYNAPSE_CPU_AFFINITY names CPUs [2001, 2048], but only [1, 8] may be used here; choose "
+        "among them",
+    )

@@ -151,3 +151,68 @@ def test_a_path_that_is_too_long_is_named(data: Path, name: str, verb: str) -> N
     assert len(lines) >= 1
     assert any(name in line for line in lines), lines
     assert all(len(line) < 1000 for line in lines)
+
+
+@pytest.mark.parametrize("mode", [0o100, 0o500, 0o600])
+def test_a_folder_needs_each_of_its_rights(data: Path, mode: int) -> None:
+    """To list, to write and to enter it; each is missing once."""
+    folder = data.parent / "folder"
+    folder.mkdir(mode=mode)
+    lines = run(
+        data,
+        "print-config",
+        SYNAPSE_MEDIA_DIR=str(folder),
+        SYNAPSE_MODULES_DIR=str(folder),
+        SYNAPSE_UNIX_SOCKETS=str(folder),
+    )
+    modules = (
+        f"error: SYNAPSE_MODULES_DIR={folder}: it is not a folder that uid 991 can read; mount "
+        "one, or unset it"
+    )
+    others = [
+        f"error: {folder}: media cannot be written by uid 991; mount a folder that it owns",
+        f"error: {folder}: unix sockets cannot be made by uid 991; mount a folder that it may "
+        "write",
+    ]
+    assert lines == {0o100: [modules, *others], 0o500: others, 0o600: [modules, *others]}[mode]
+
+
+@pytest.mark.parametrize(("mode", "written"), [(0o500, False), (0o600, False), (0o700, True)])
+def test_generate_needs_a_folder_that_it_can_write_and_enter(
+    data: Path, mode: int, written: bool
+) -> None:
+    """Otherwise nothing is begun."""
+    folder = data.parent / "folder"
+    folder.mkdir(mode=mode)
+    (data / "homeserver.yaml").unlink()
+    lines = run(data, "generate", SYNAPSE_DATA_DIR=str(folder), SYNAPSE_REPORT_STATS="maybe")
+    assert (len(lines) == 1) is written
+    if not written:
+        assert lines[1] == (
+            f"error: {folder}: it cannot be written by uid 991; mount a folder that it owns"
+        )
+
+
+def test_a_program_is_no_folder_of_modules(data: Path) -> None:
+    """It may be read and run, and Python would find nothing in it."""
+    program = data.parent / "program"
+    program.touch(mode=0o700)
+    assert run(data, "print-config", SYNAPSE_MODULES_DIR=str(program)) == [
+        f"error: SYNAPSE_MODULES_DIR={program}: it is not a folder that uid 991 can read; mount "
+        "one, or unset it"
+    ]
+
+
+def test_a_password_file_that_its_owner_cannot_read_is_named(data: Path) -> None:
+    """libpq goes on without a password, and PostgreSQL refuses that."""
+    passfile = data / "passfile"
+    passfile.touch(mode=0o000)
+    args = f"{{host: postgres, user: synapse, dbname: synapse, passfile: {passfile}}}"
+    with (data / "homeserver.yaml").open("a") as file:
+        file.write("databases:\n  main:\n    name: psycopg2\n    data_stores: [main, state]\n")
+        file.write(f"    args: {args}\n")
+    assert run(data, "print-config") == [
+        f"error: homeserver.yaml: databases.main.args.passfile={passfile}: libpq ignores it: uid "
+        "991 cannot read it; give uid 991 a copy with mode 0600, or set "
+        "SYNAPSE_DATABASE_PASSWORD_FILE"
+    ]

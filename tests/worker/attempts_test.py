@@ -1,0 +1,184 @@
+"""One question, and how often it is asked: what becomes of the odd ones, and what is left behind."""
+
+import errno
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from worker.asking import Probe, _read, ask, healthcheck_seconds, wait
+from worker.errors import ConfigError
+
+
+def _raises(error: Exception) -> Callable[[], str]:
+    def question() -> str:
+        raise error
+
+    return question
+
+
+@pytest.mark.parametrize(
+    ("question", "line"),
+    [
+        (_raises(KeyError("hunter2")), "Redis cannot be asked: KeyError"),
+        (_raises(ConfigError(["a: wrong", "b: too"])), "a: wrong; b: too"),
+        (lambda: "Redis says " + "x" * 600, "Redis says " + "x" * 489),
+        (lambda: "Redis says\nno", "Redis says\\nno"),
+    ],
+)
+def test_each_answer_is_one_line(question: Callable[[], str], line: str) -> None:
+    """Of up to 500 characters; the text of an unknown exception may quote a secret."""
+    assert ask([Probe("Redis", question)], 5) == [line]
+
+
+def test_a_deadline_is_said_with_two_digits_and_kept() -> None:
+    """Also when it is over before anything was asked."""
+    stuck, threads = threading.Event(), []
+
+    def question() -> str:
+        threads.append(threading.current_thread())
+        stuck.wait(5)
+        return ""
+
+    began = time.monotonic()
+    assert ask([Probe("Redis", question)], 0.123) == ["Redis has not answered within 0.12 s"]
+    assert ask([Probe("Redis", question)], 0) == ["Redis has not answered within 0 s"]
+    assert time.monotonic() - began < 0.9
+    stuck.set()
+    # Such a thread must not keep the program from its end.
+    assert all(thread.daemon for thread in threads)
+
+
+def test_a_pipe_is_read_until_its_deadline_alone() -> None:
+    """A child that hangs says nothing and closes nothing."""
+    reading, writing = os.pipe()
+    began = time.monotonic()
+    assert _read(reading, began - 1) == b""
+    assert time.monotonic() - began < 0.9
+    os.write(writing, b"text")
+    os.close(writing)
+    assert _read(reading, time.monotonic() + 5) == b"text"
+    os.close(reading)
+
+
+def test_a_machine_without_threads_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit of processes counts threads too."""
+    monkeypatch.setattr(threading.Thread, "start", _raises_in_method)
+    assert ask([Probe("Redis", lambda: "")], 0.1) == [
+        "Redis cannot be asked: no thread can be started"
+    ]
+
+
+def _raises_in_method(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def _open_files() -> set[str]:
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
+
+
+def test_a_machine_without_processes_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no pipe is left open, since there may be many attempts."""
+
+    def fork() -> int:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr("worker.asking.os.fork", fork)
+    before = len(_open_files())
+    assert wait([Probe("Redis", lambda: "")], 0, lambda _: None) == [
+        "Redis cannot be asked: Resource temporarily unavailable"
+    ]
+    assert len(_open_files()) == before
+
+
+def test_an_attempt_leaves_no_file_open() -> None:
+    """Synapse would inherit it."""
+    before = len(_open_files())
+    assert wait([Probe("Redis", lambda: "")], 5, lambda _: None) == []
+    assert len(_open_files()) == before
+
+
+@pytest.mark.parametrize(("seconds", "alarm"), [(1, 2), (30, 11)])
+def test_a_child_whose_parent_was_killed_ends_by_itself(
+    tmp_path: Path, seconds: int, alarm: int
+) -> None:
+    """One second after its attempt, which takes 10 at most; SIGTERM and SIGINT end it at once."""
+    asked = tmp_path / "asked"
+
+    def question() -> str:
+        if asked.exists():
+            return ""
+        asked.touch()
+        left = signal.getitimer(signal.ITIMER_REAL)[0]
+        plain = signal.getsignal(signal.SIGTERM) == signal.getsignal(signal.SIGINT) == 0
+        return f"{left + 0.3:.0f} {plain}"  # From 0.8 s less up to 0.2 s less is the same.
+
+    said: list[str] = []
+    assert wait([Probe("Redis", question)], seconds, said.append) == []
+    assert said == [f"waiting: {alarm} True"]
+
+
+def test_attempts_are_half_a_second_apart(tmp_path: Path) -> None:
+    """Often enough for a start, and no load on what comes up."""
+    times = tmp_path / "times"
+
+    def question() -> str:
+        with times.open("a") as file:
+            file.write(f"{time.monotonic()}\n")
+        first = float(times.read_text().split()[0])
+        return "" if time.monotonic() - first > 0.3 else "Redis is not up"
+
+    assert wait([Probe("Redis", question)], 20, lambda _: None) == []
+    first, second = map(float, times.read_text().split())
+    assert 0.5 <= second - first < 1.4
+
+
+def test_waiting_ends_before_its_deadline_rather_than_after() -> None:
+    """When what is left would not do for another attempt."""
+    began = time.monotonic()
+    assert wait([Probe("Redis", lambda: "Redis is not up")], 1, lambda _: None)
+    assert 0.6 < time.monotonic() - began < 1
+
+
+def test_a_stuck_question_is_reported_by_its_own_deadline() -> None:
+    """The child has a moment more, to say so."""
+    began = time.monotonic()
+    stuck = Probe("Redis", lambda: str(time.sleep(5)))
+    assert wait([stuck], 0.4, lambda _: None) == ["Redis has not answered within 0.4 s"]
+    assert time.monotonic() - began < 0.9
+
+
+def test_a_child_that_hangs_altogether_is_killed() -> None:
+    """Half a second after its deadline."""
+
+    def stop() -> str:
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return ""
+
+    began = time.monotonic()
+    assert wait([Probe("Redis", stop)], 0.2, lambda _: None) == [
+        "Redis cannot be asked: its probe was killed"
+    ]
+    assert time.monotonic() - began < 1.5
+
+
+@pytest.mark.parametrize(
+    ("running", "seconds"),
+    [
+        pytest.param(0.5, 4.2, id="the start of Python counts"),
+        pytest.param(100, 1.7, id="something is left on a busy machine"),
+        pytest.param(-100, 4.7, id="a kernel that does not know the start"),
+    ],
+)
+def test_a_healthcheck_ends_within_five_seconds(
+    monkeypatch: pytest.MonkeyPatch, running: float, seconds: float
+) -> None:
+    """From the start of its process, which proc_pid_stat(5) has as field 22."""
+    fields = Path("/proc/self/stat").read_text().rpartition(") ")[2].split()
+    began = int(fields[22 - 3]) / os.sysconf("SC_CLK_TCK")
+    monkeypatch.setattr("worker.asking.time.clock_gettime", lambda _: began + running)
+    assert healthcheck_seconds() == pytest.approx(seconds, abs=0.01)
