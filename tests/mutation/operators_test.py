@@ -33,6 +33,7 @@ def changes(folder: Path, text: str) -> list[Mutant]:
         ("x = f(a, strict=b)", ["f(a, strict=b) -> f(a)"]),
         ("x = name.strip()", ["name.strip() -> name"]),
         ("x = any(rows)", ["any(rows) -> all(rows)"]),
+        ("x = max(a, b)", ["max(a, b) -> min(a, b)"]),
         ("x = [a, b]", ["[a, b] -> [b]", "[a, b] -> [a]"]),
         ("x = {a: b}", ["{a: b} -> {}"]),
         ("if a:\n    f()\n", ["a -> False", "a -> True"]),

@@ -1,4 +1,4 @@
-"""One question, and how often it is asked: what becomes of the odd ones, and what is left behind."""
+"""Single questions, and how often they are asked: odd answers, and what is left behind."""
 
 import errno
 import os
@@ -146,9 +146,15 @@ def test_waiting_ends_before_its_deadline_rather_than_after() -> None:
 
 def test_a_stuck_question_is_reported_by_its_own_deadline() -> None:
     """The child has a moment more, to say so."""
+
+    def stuck() -> str:
+        time.sleep(5)
+        return ""
+
     began = time.monotonic()
-    stuck = Probe("Redis", lambda: str(time.sleep(5)))
-    assert wait([stuck], 0.4, lambda _: None) == ["Redis has not answered within 0.4 s"]
+    assert wait([Probe("Redis", stuck)], 0.4, lambda _: None) == [
+        "Redis has not answered within 0.4 s"
+    ]
     assert time.monotonic() - began < 0.9
 
 

@@ -54,16 +54,17 @@ def started(folder: Path, *command: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def test_signals_that_came_before_the_handler_are_not_lost(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_that_came_before_the_handler_are_not_lost(tmp_path: Path, number: int) -> None:
     """The entrypoint blocks them for the time of the exec."""
     command = application(tmp_path, "print('up')\ntime.sleep(30)")
     program = (
-        "import os, signal, sys\nsignal.pthread_sigmask(signal.SIG_BLOCK, [15])\n"
-        "os.kill(os.getpid(), 15)\nprint('up', flush=True)\n"
+        f"import os, signal, sys\nsignal.pthread_sigmask(signal.SIG_BLOCK, [{number:d}])\n"
+        f"os.kill(os.getpid(), {number:d})\nprint('up', flush=True)\n"
         "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     )
     with started(tmp_path, "-c", program, *command) as process:
-        assert process.wait(10) == 128 + signal.SIGTERM
+        assert process.wait(10) == 128 + number
 
 
 def inner(process: subprocess.Popen[str]) -> int:

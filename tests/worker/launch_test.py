@@ -219,7 +219,7 @@ def test_cpus_are_named_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """A set has none."""
 
     def refuse(process: int, cpus: frozenset[int]) -> None:
-        assert (process, cpus) == (0, {2001, 2048})
+        assert (process, cpus) == (0, frozenset({2001, 2048}))
         raise OSError(22, "Invalid argument")
 
     monkeypatch.setattr("worker.launch.os.sched_setaffinity", refuse)

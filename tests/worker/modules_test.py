@@ -28,6 +28,14 @@ def test_a_module_is_found_behind_everything_else(tmp_path: Path) -> None:
     assert "No module named application" in done.stderr
 
 
+def test_without_a_folder_nothing_is_added() -> None:
+    """The module `site` prints the path of its imports."""
+    command = [sys.executable, "-I", boot.__file__, "site"]
+    done = subprocess.run(command, env={}, text=True, capture_output=True, check=True, timeout=60)
+    assert "None" not in done.stdout
+    assert "''" not in done.stdout
+
+
 @pytest.mark.parametrize("value", ["modules", "./modules"])
 def test_the_folder_has_an_absolute_path(value: str) -> None:
     """The working folder is mounted, too."""

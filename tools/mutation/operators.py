@@ -36,6 +36,7 @@ _ARITHMETIC: dict[type, type] = {
     ast.RShift: ast.LShift,
 }
 _FUNCTIONS = {"any": "all", "all": "any", "min": "max", "max": "min", "sorted": "list"}
+_COMMUTATIVE = frozenset({"max", "min"})  # The same of their arguments in any order.
 _STRIPPERS = frozenset("strip lstrip rstrip lower upper casefold removeprefix removesuffix".split())
 # The same wherever the locale is UTF-8, and it is in every place where tests run.
 _KEPT_KEYWORDS = frozenset({"encoding"})
@@ -180,8 +181,14 @@ def _call(node: ast.Call, place: Place) -> Replacements:
         if keyword.arg not in _KEPT_KEYWORDS:
             rest = node.keywords[:number] + node.keywords[number + 1 :]
             yield ast.Call(function, node.args, rest)
+    ordered = not (isinstance(function, ast.Name) and function.id in _COMMUTATIVE)
     plain = not any(isinstance(argument, ast.Starred) for argument in node.args)
-    if plain and len(node.args) > 1 and ast.dump(node.args[0]) != ast.dump(node.args[1]):
+    if (
+        ordered
+        and plain
+        and len(node.args) > 1
+        and ast.dump(node.args[0]) != ast.dump(node.args[1])
+    ):
         yield ast.Call(function, [node.args[1], node.args[0], *node.args[2:]], node.keywords)
 
 

@@ -1,0 +1,197 @@
+"""What the verbs print: on standard output what was asked for, on standard error the rest."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cluster.site import PLANNED, make_data
+from worker.__main__ import main
+from worker.errors import ConfigError, one_line
+from worker.examination import Findings
+from worker.settings import Settings
+from worker.worker_types import load_table
+
+
+@pytest.fixture
+def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """A folder where everything is right; this process keeps its rights."""
+    monkeypatch.setattr("worker.examination.drop_rights", lambda _: [])
+    data = make_data(tmp_path / "data", PLANNED)
+    return {"SYNAPSE_DATA_DIR": str(data), "SYNAPSE_MEDIA_DIR": str(data)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ["bogus", "x"],
+            "'bogus x' is not a verb; use one of start, check, print-config, healthcheck, wait, "
+            "doctor, prometheus, generate",
+        ),
+        (["wait", "1", "2"], "'wait 1 2' is not how to use it: wait [SECONDS]"),
+        (["doctor"], "'doctor' is not how to use it: doctor PLAN"),
+        (["doctor", "a", "b"], "'doctor a b' is not how to use it: doctor PLAN"),
+        (["check", "x"], "'check x' is not how to use it: check"),
+        (["healthcheck", "x"], "'healthcheck x' is not how to use it: healthcheck [--ready]"),
+    ],
+)
+def test_a_wrong_use_is_answered_with_the_right_one(
+    arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On one line, as everything else."""
+    assert main(arguments, {}) == 2
+    assert capsys.readouterr() == ("", f"error: {line}\n")
+
+
+def test_prometheus_is_given_a_file_that_people_can_read(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In the form of file_sd_configs."""
+    assert main(["prometheus", ""], {}) == 0
+    assert capsys.readouterr().out == (
+        '[\n {\n  "targets": [\n   "main:9000"\n  ],\n  "labels": {\n   "instance": "main",\n'
+        '   "job": "main",\n   "index": "1"\n  }\n }\n]\n'
+    )
+
+
+@pytest.mark.parametrize("verb", ["doctor", "prometheus"])
+def test_a_plan_is_text(tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The byte is named, since an editor does not show it."""
+    plan = tmp_path / "plan"
+    plan.write_bytes(b"pusher\xff")
+    assert main([verb, str(plan)], {}) == 2
+    assert capsys.readouterr().err == (
+        f"error: {plan}: the plan is not UTF-8: byte 6 is wrong; save it so\n"
+    )
+
+
+def test_a_configuration_that_is_missing_is_all_that_is_said(
+    environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Everything else would follow from it."""
+    path = Path(environ["SYNAPSE_DATA_DIR"], "homeserver.yaml")
+    path.unlink()
+    assert main(["print-config"], environ | {"SYNAPSE_WORKER": "homeserver"}) == 2
+    assert capsys.readouterr().err == f"error: {path}: the configuration is missing; mount it\n"
+
+
+def test_warnings_do_not_keep_a_process_from_starting(
+    environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of settings that are not used, and of files."""
+    data = Path(environ["SYNAPSE_DATA_DIR"])
+    (data / "tls.dh").touch()
+    with (data / "homeserver.yaml").open("a") as file:
+        file.write("worker_app: synapse.app.pusher\n")
+    unused = f"{data}/tls.dh is not used: Synapse takes none since 0.99"
+    assert main(["print-config"], environ | {"SYNAPSE_WORKER": "homeserver"}) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("warning: ")
+    assert "worker_app" in lines[0]
+    assert lines[1] == f"warning: {unused}"
+    assert main(["doctor", "a=pusher+typing"], environ) == 0
+    out, err = capsys.readouterr()
+    assert out == "ok: main: the main process\nok: a: pusher+typing, replication at a:9093\n"
+    assert err.splitlines() == [
+        f"{lines[0]} (every process)",
+        f"warning: {unused} (every process)",
+    ]
+
+
+class Synapse:
+    """In place of the parser of an installed Synapse: refuses what it is told to refuse."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.refused = "nobody"
+
+    def __call__(self, homeserver: dict[str, Any], settings: Settings) -> str:
+        """Answer as `ask_synapse` does."""
+        assert homeserver["server_name"]
+        self.asked.append(settings.name or "main")
+        if settings.name == self.refused:
+            raise ConfigError(["Synapse: no"])
+        return "ok"
+
+
+@pytest.fixture
+def synapse(monkeypatch: pytest.MonkeyPatch) -> Synapse:
+    """A Synapse that is installed."""
+    found = Synapse()
+    table = replace(load_table(), version="1.163.2")
+    monkeypatch.setattr("worker.worker_types.load_table", lambda: table)
+    monkeypatch.setattr("worker.synapse_check.ask_synapse", found)
+    return found
+
+
+def test_the_doctor_asks_synapse_once_for_each_kind(
+    environ: dict[str, str], synapse: Synapse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What differs in names alone is judged alike, and refused alike."""
+    plan = "a=pusher, b=pusher, c=typing"
+    assert main(["doctor", plan], environ) == 0
+    assert synapse.asked == ["main", "a", "c"]
+    capsys.readouterr()
+    synapse.refused = "a"
+    assert main(["doctor", plan], environ) == 2
+    assert capsys.readouterr() == ("", "error: Synapse: no (a, b)\n")
+
+
+def test_the_doctor_asks_for_workers_that_homeserver_yaml_lets_others_call(
+    environ: dict[str, str], synapse: Synapse
+) -> None:
+    """Such a one has a listener more."""
+    path = Path(environ["SYNAPSE_DATA_DIR"], "homeserver.yaml")
+    instances = {"instance_map": {"b": {"host": "b", "port": 9093}}}
+    path.write_text(path.read_text() + yaml.safe_dump(instances))
+    main(["doctor", "a=pusher, b=pusher"], environ)
+    assert synapse.asked == ["main", "a", "b"]
+
+
+def test_the_doctor_asks_no_synapse_that_is_not_there_or_about_what_is_wrong(
+    environ: dict[str, str], synapse: Synapse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answers would say the same in other words."""
+    assert main(["doctor", "pusher"], environ | {"SYNAPSE_LOG_LEVEL": "loud"}) == 2
+    monkeypatch.setattr("worker.worker_types.load_table", load_table)
+    assert main(["doctor", "pusher"], environ) == 0
+    assert synapse.asked == []
+
+
+def test_the_doctor_looks_for_the_cpus_of_this_machine(
+    environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the main process would."""
+    may = sorted(os.sched_getaffinity(0))
+    assert main(["doctor", "pusher"], environ | {"SYNAPSE_CPU_AFFINITY": hex(1 << 3000)}) == 2
+    assert capsys.readouterr().err == (
+        f"error: SYNAPSE_CPU_AFFINITY names CPUs [3000], but only {may} may be used here; choose "
+        "among them\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "behind"),
+    [
+        (1, "w0"),
+        (8, "w0, w1, w2, w3, w4, w5, w6, w7"),
+        (9, "w0, w1, w2, w3, w4, w5, w6, w7 and 1 more"),
+        (20, "every process"),
+    ],
+)
+def test_a_line_names_eight_processes_at_most(count: int, behind: str) -> None:
+    """And then how many more."""
+    found = Findings()
+    found.add(["line"], [f"w{number}" for number in range(count)])
+    assert found.attributed(20) == [f"line ({behind})"]
+
+
+def test_a_line_has_its_letters_and_no_line_end() -> None:
+    """Names are often not ASCII; control characters would move the cursor."""
+    assert one_line("Grüße\n\x1b[31m🙂") == "Grüße\\n\\x1b[31m🙂"
+    assert str(ConfigError(["a\nb", "c"])) == "a\\nb\nc"
