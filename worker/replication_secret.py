@@ -10,9 +10,10 @@ _LABEL = b"synapse-worker: worker_replication_secret, version 1"
 def derived_secret(signing_key: Path) -> str:
     """Return the replication secret that follows from the signing key, as 64 hexadecimal digits.
 
-    HKDF-SHA256 (RFC 5869) over the first key's seed, without salt: one block is enough.  All
+    HKDF-SHA256 (RFC 5869) over the first key's seed, without salt (an empty key, which
+    HMAC fills up with zeros as the RFC has it): one block is enough.  All
     processes mount that file anyway, and the label keeps the secret apart from any other use.
     """
     seed = signing_key.read_text(encoding="utf-8").split()[2]
-    extracted = hmac.digest(b"\0" * 32, seed.encode(), hashlib.sha256)
+    extracted = hmac.digest(b"", seed.encode(), hashlib.sha256)
     return hmac.digest(extracted, _LABEL + b"\x01", hashlib.sha256).hex()

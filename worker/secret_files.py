@@ -17,7 +17,7 @@ def shown_path(path: Path | str) -> str:
     ``/``: so a path is shown only below a folder that exists.
     """
     folder = os.path.dirname(path)
-    if folder in ("", "/") or not os.path.isdir(folder):
+    if folder == "/" or not os.path.isdir(folder):
         return "(not shown, since it may be the secret itself)"
     return shown(path)
 

@@ -62,10 +62,12 @@ def test_what_is_left_of_an_option(
         {"enable_password_reset_by_token": True},
         {"allow_token": False, "suppress_key_warning": True},
         {"***": "text"},
+        {"pid_file": "a text of its own"},
+        {5: "text"},
     ],
     ids=str,
 )
-def test_an_option_without_a_secret_stays(document: dict[str, Any]) -> None:
+def test_an_option_without_a_secret_stays(document: dict[Any, Any]) -> None:
     """Otherwise nobody finds the mistake."""
     assert masked(document) == document
     assert list(secrets_of(document)) == []

@@ -184,6 +184,23 @@ def test_a_plan_full_of_mistakes_is_cut_short() -> None:
     assert len(complete.value.problems) == 50
 
 
+def test_the_most_workers_beside_mistakes_are_not_too_many() -> None:
+    """What is said is what is wrong."""
+    with pytest.raises(ConfigError) as refused:
+        settings("homeserver", SYNAPSE_WORKERS=",".join(["pusher:500", *["bogus"] * 51]))
+    assert refused.value.problems[50:] == (
+        "SYNAPSE_WORKERS has more problems than these; correct these first",
+    )
+
+
+def test_the_choices_are_all_types_and_then_all_roles() -> None:
+    """In the order of the table."""
+    roles = dict.fromkeys(["pusher", "typing"], load_table().roles["pusher"])
+    types = dict.fromkeys(["a.main", "a.worker"], load_table().types["synapse.app.homeserver"])
+    found = Table(ports={}, roles=roles, types=types, features={})
+    assert found.choices() == "a.main, a.worker, or roles joined by +: pusher, typing"
+
+
 def test_five_hundred_workers_are_the_most() -> None:
     """Counted over all entries."""
     found = settings("homeserver", SYNAPSE_WORKERS="pusher:250, synchrotron:250").plan

@@ -1,6 +1,7 @@
 """What becomes of the answers of Synapse's parser; the parser itself is asked in the image."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from worker.__main__ import main
 from worker.errors import ConfigError
 from worker.settings import Settings, parse
 from worker.synapse_check import ask_synapse
+from worker.worker_types import load_table
 
 GOOD: dict[str, Any] = yaml.safe_load(WORKERS)
 
@@ -131,10 +133,33 @@ def test_the_main_process_needs_no_redis(parser: Parser) -> None:
     assert len(parser.documents) == 1
 
 
+def test_a_worker_of_an_old_synapse_may_hear_of_events_without_redis(
+    parser: Parser, tmp_path: Path
+) -> None:
+    """From the port of the main process."""
+    data = make_data(tmp_path / "data", WORKERS)
+    parser.answer = SimpleNamespace(redis=SimpleNamespace(redis_enabled=False))
+    homeserver = {name: value for name, value in GOOD.items() if name != "redis"}
+    chosen = settings("synapse.app.pusher", SYNAPSE_DATA_DIR=str(data))
+    old = replace(chosen, table=replace(load_table(), version="1.66.0"))
+    answer = ask_synapse(homeserver, old)
+    assert answer == "ok: synapse.app.pusher: accepted by Synapse 1.163.2"
+
+
+def test_the_main_process_needs_what_the_parser_makes(parser: Parser) -> None:
+    """Synapse's parser returns nothing when it was asked for something else, such as its help."""
+    parser.answer = None
+    with pytest.raises(ConfigError):
+        ask_synapse(GOOD, settings("homeserver"))
+
+
 def test_modules_of_the_operator_are_found_behind_everything_else(
     parser: Parser, tmp_path: Path
 ) -> None:
     """The parser imports them."""
+    before = list(sys.path)
+    ask_synapse(GOOD, settings("homeserver"))
+    assert sys.path == before
     ask_synapse(GOOD, settings("homeserver", SYNAPSE_MODULES_DIR=str(tmp_path)))
     assert sys.path[-1] == str(tmp_path)
 

@@ -1,0 +1,90 @@
+"""With which exit code the entrypoint ends, whatever its program or its output does."""
+
+import errno
+import io
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+import pytest
+
+from worker.signals import EndedError, run
+
+
+class _Output(io.StringIO):
+    """Standard output that cannot be written when it is flushed."""
+
+    def __init__(self, error: OSError | None) -> None:
+        super().__init__()
+        self.error = error
+
+    def flush(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+def code_of(
+    monkeypatch: pytest.MonkeyPatch, program: Callable[[], int], output: io.StringIO | None
+) -> object:
+    """Return the code with which `run` ends the process."""
+
+    def leave(code: int) -> NoReturn:
+        raise SystemExit(code)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "_exit", leave)
+        patched.setattr(sys, "stdout", output)
+        with pytest.raises(SystemExit) as ended:
+            run(program)
+    return ended.value.code
+
+
+def raising(error: BaseException) -> Callable[[], int]:
+    """Return a program that ends with ``error``."""
+
+    def program() -> int:
+        raise error
+
+    return program
+
+
+@pytest.mark.parametrize(
+    ("program", "error", "code"),
+    [
+        (lambda: 0, None, 0),
+        (lambda: 2, None, 2),
+        (raising(EndedError(signal.SIGTERM)), None, 143),
+        (raising(BrokenPipeError()), None, 141),
+        (raising(OSError(errno.ENOSPC, "x")), None, 74),
+        (lambda: 0, BrokenPipeError(), 141),
+        (lambda: 0, OSError(errno.ENOSPC, "x"), 74),
+        (lambda: 2, OSError(errno.EIO, "x"), 2),
+    ],
+    ids=["fine", "wrong", "ended", "pipe", "full", "late pipe", "late full", "wrong and full"],
+)
+def test_the_exit_code_says_why_it_ended(
+    monkeypatch: pytest.MonkeyPatch,
+    program: Callable[[], int],
+    error: OSError | None,
+    code: int,
+) -> None:
+    """128 and the number of a signal, 74 for an output that is full, or that of the program."""
+    assert code_of(monkeypatch, program, _Output(error)) == code
+
+
+def test_an_error_of_the_program_itself_is_not_taken_for_one_of_its_output(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A traceback says where it is from."""
+    monkeypatch.setattr(os, "_exit", lambda code: None)
+    with pytest.raises(PermissionError):
+        run(raising(PermissionError(errno.EACCES, "x")))
+
+
+def test_a_process_without_standard_output_ends_as_any_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Python has none when it was closed from the start."""
+    assert code_of(monkeypatch, lambda: 0, None) == 0
