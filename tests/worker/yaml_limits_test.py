@@ -99,7 +99,6 @@ def test_a_text_that_is_too_large_is_refused_before_its_end_is_read(
     ("text", "problem"),
     [
         ("[" * 5000, "nested more than 100 levels deep; flatten it"),
-        ("[" * 70_000, "not YAML: line 1: nested more than 100 levels deep; flatten it"),
         ("&a [*a]", "line 1: the document contains itself by an alias; write it out"),
         ("a: \x00", "not YAML: unacceptable character #x0000: special characters are not allowed"),
         (
@@ -141,6 +140,11 @@ def test_a_text_that_is_too_large_is_refused_before_its_end_is_read(
 def test_what_is_said_of_a_document(text: str, problem: str) -> None:
     """An operator looks for the line and the name in it."""
     assert refused(text) == problem
+
+
+def test_what_libyaml_refuses_for_its_depth_is_said_alike() -> None:
+    """libyaml 0.2.6 looks at the depth earlier than 0.2.5."""
+    assert refused("[" * 70_000).endswith("nested more than 100 levels deep; flatten it")
 
 
 def test_what_libyaml_alone_refuses_is_read_up_to_64_kib() -> None:

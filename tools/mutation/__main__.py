@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 
 from tools.mutation.campaign import Campaign, CampaignError, Verdict
+from tools.mutation.processes import mount_memory
 from tools.mutation.reasons import match, read_reasons
 from tools.mutation.source import Mutant, mutants
 
@@ -41,15 +42,25 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _confine() -> None:
-    """Go on in a PID namespace: a changed program may signal any process that it can see."""
+    """Go on in namespaces of its own: a changed program may signal any process that it can see.
+
+    It may change the folder for temporary files as well, so root's run gets another one.
+    """
     unshare = shutil.which("unshare")
     if os.environ.get(_INSIDE) or unshare is None:
+        _mount_temporary_files()
         return
     os.environ[_INSIDE] = "1"
-    command = [unshare, "--pid", "--fork", "--kill-child", "--mount-proc"]
+    command = [unshare, "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     if os.geteuid() != 0:
         command += ["--user", "--map-current-user"]
     os.execv(unshare, [*command, sys.executable, *sys.orig_argv[1:]])
+
+
+def _mount_temporary_files() -> None:
+    folder = Path(tempfile.gettempdir()).resolve()
+    if os.environ.get(_INSIDE) and os.geteuid() == 0 and not Path.cwd().is_relative_to(folder):
+        mount_memory(folder)
 
 
 def _chosen(options: argparse.Namespace) -> list[Mutant]:
