@@ -19,6 +19,8 @@ GOOD: dict[str, Any] = yaml.safe_load(PLANNED)
         # Synapse takes a name for a list of one.
         {"federation_sender_instances": "federation_sender"},
         {"stream_writers": {"events": "persister"}},
+        {"run_background_tasks_on": "background_worker"},
+        {"run_background_tasks_on": ["background_worker"]},
         # Each process makes it anew.
         {"instance_map": {"main": {"host": "main", "port": 9093}}},
         {"enable_media_repo": True},
@@ -29,7 +31,7 @@ GOOD: dict[str, Any] = yaml.safe_load(PLANNED)
 )
 def test_what_means_the_same_as_the_plan_is_no_contradiction(change: dict[str, Any]) -> None:
     """Or what the plan says nothing of."""
-    plan = parse_plan("federation_sender, persister=event_persister", TABLE)
+    plan = parse_plan("federation_sender, persister=event_persister, background_worker", TABLE)
     assert contradictions(GOOD | change, plan, TABLE) == []
 
 
