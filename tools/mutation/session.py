@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import sys
 from collections import defaultdict
@@ -81,6 +82,14 @@ class Outcome:
             self.failed.append(report.nodeid or "collection")
 
 
+def _plain(test: str) -> str:
+    """Return the name of a test with one slash for any run of backslashes.
+
+    pytest escapes those of `ids` once more each time that a process collects them.
+    """
+    return re.sub(r"\\+", "/", test)
+
+
 class _Chosen(Outcome):
     """Runs the chosen tests in their order."""
 
@@ -91,8 +100,8 @@ class _Chosen(Outcome):
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         super().pytest_collection_modifyitems(items)
-        by_name = {item.nodeid: item for item in items}
-        items[:] = [by_name[test] for test in self._tests if test in by_name]
+        by_name = {_plain(item.nodeid): item for item in items}
+        items[:] = [by_name[name] for name in map(_plain, self._tests) if name in by_name]
 
 
 class _Observer(Outcome):
