@@ -10,6 +10,7 @@ import yaml
 
 from cluster.site import PLANNED, make_data
 from worker.__main__ import main
+from worker.check import Answers
 from worker.errors import ConfigError, one_line
 from worker.examination import Findings
 from worker.settings import Settings
@@ -189,6 +190,19 @@ def test_a_line_names_eight_processes_at_most(count: int, behind: str) -> None:
     found = Findings()
     found.add(["line"], [f"w{number}" for number in range(count)])
     assert found.attributed(20) == [f"line ({behind})"]
+
+
+def test_what_is_the_same_for_all_processes_is_found_out_once() -> None:
+    """A plan may have 500 workers, and a key file is on a slow disk."""
+    asked: list[str] = []
+
+    def ask(what: str) -> list[str]:
+        asked.append(what)
+        return [f"{what} is wrong"]
+
+    answers = Answers()
+    assert answers.once(ask, "a") == answers.once(ask, "a") == ["a is wrong"]
+    assert asked == ["a"]
 
 
 def test_a_line_has_its_letters_and_no_line_end() -> None:
