@@ -261,7 +261,7 @@ def test_settings_of_the_predecessors_time_are_left_out_with_a_warning() -> None
     assert not old.keys() & shared.keys()
 
 
-@pytest.mark.parametrize(("name", "text"), golden_files(), ids=lambda value: value[:24])
+@pytest.mark.parametrize(("name", "text"), list(golden_files()), ids=lambda value: value[:24])
 def test_what_each_type_renders(name: str, text: str) -> None:
     """The golden files show every change of a rendered file, in each era of Synapse."""
     assert (GOLDEN / name).read_text() == text, "update it: ./bazelw run //tools:update_golden"
