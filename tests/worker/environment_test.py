@@ -220,6 +220,7 @@ def test_the_sockets_of_a_process_are_those_that_it_makes_and_calls(
             found += find_problems(homeserver, chosen)[-1:]
         finally:
             folder.rmdir()
+    assert found[0]
     assert "unix socket" not in found[0]
     assert found[1].startswith(
         f"SYNAPSE_UNIX_SOCKETS={folder}: the unix socket {folder}/{longest} has a path of 108 bytes"

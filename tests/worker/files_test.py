@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from worker.doctor import read_plan
 from worker.errors import ConfigError
 from worker.files import _refuse_irregular, read_bounded, write_new, write_text
 
@@ -113,3 +114,16 @@ def test_a_folder_that_takes_no_file_is_named(
     with pytest.raises(ConfigError) as caught:
         write(folder / "a", "text")
     assert caught.value.problems == (said.format(folder=folder, uid=os.geteuid()),)
+
+
+def test_a_plan_or_key_may_have_a_mebibyte(tmp_path: Path) -> None:
+    """One byte more is refused before anything is made of it."""
+    plan = tmp_path / "plan"
+    plan.write_bytes(b"#" * 2**20)
+    assert len(read_plan(str(plan))) == 2**20
+    plan.write_bytes(b"#" * (2**20 + 1))
+    with pytest.raises(ConfigError) as caught:
+        read_plan(str(plan))
+    assert caught.value.problems == (
+        f"{plan}: the plan has more than 1048576 bytes; give a smaller file",
+    )
