@@ -152,10 +152,10 @@ def test_a_stuck_question_is_reported_by_its_own_deadline() -> None:
         return ""
 
     began = time.monotonic()
-    assert wait([Probe("Redis", stuck)], 0.4, lambda _: None) == [
-        "Redis has not answered within 0.4 s"
+    assert wait([Probe("Redis", stuck)], 0.8, lambda _: None) == [
+        "Redis has not answered within 0.8 s"
     ]
-    assert time.monotonic() - began < 0.9
+    assert time.monotonic() - began < 1.6
 
 
 def test_a_child_that_hangs_altogether_is_killed() -> None:

@@ -47,8 +47,8 @@ LONGEST = "/" + "/".join([PART] * 15 + ["b" * 254])
     ],
 )
 def test_the_last_value_that_is_right(name: str, value: str) -> None:
-    """It is taken."""
-    settings(**{name: value})
+    """It is taken; a set of no CPUs means all."""
+    assert settings(**{name: value}).cpus is not None
 
 
 @pytest.mark.parametrize(
