@@ -118,3 +118,19 @@ def test_tests_that_fail_by_themselves_judge_nothing(workspace: Path) -> None:
     assert "error: the tests fail on the unchanged program" in done.stderr
     assert "code_test.py::test_a" in done.stderr
     assert done.stdout == ""
+
+
+def test_a_module_that_is_collected_once_alone_judges_nothing(workspace: Path) -> None:
+    """A change that takes a new import would always be seen: by the second collection."""
+    (workspace / "tests" / "values.py").write_text("VALUES = iter([1, 2])\n")
+    (workspace / "tests" / "code_test.py").write_text(
+        "import sys, pytest\n"
+        "from package.code import small\n"
+        "sys.path.append('tests')\n"
+        "from values import VALUES\n"
+        "@pytest.mark.parametrize('value', VALUES)\n"
+        "def test_a(value):\n    assert small(value)\n"
+    )
+    done = run(workspace)
+    assert done.returncode == 1
+    assert "error: tests/code_test.py cannot be collected twice" in done.stderr

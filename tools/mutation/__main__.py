@@ -42,13 +42,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _confine() -> None:
-    """Go on in namespaces of its own: a changed program may signal any process that it can see.
-
-    It may change the folder for temporary files as well, so root's run gets another one.
-    """
+    """Go on in namespaces of its own: a changed program may signal any process that it can see."""
     unshare = shutil.which("unshare")
     if os.environ.get(_INSIDE) or unshare is None:
-        _mount_temporary_files()
         return
     os.environ[_INSIDE] = "1"
     command = [unshare, "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
@@ -57,9 +53,10 @@ def _confine() -> None:
     os.execv(unshare, [*command, sys.executable, *sys.orig_argv[1:]])
 
 
-def _mount_temporary_files() -> None:
+def _mount_temporary_files(root: Path) -> None:
+    """Give root's run a folder for temporary files of its own, which a change may spoil."""
     folder = Path(tempfile.gettempdir()).resolve()
-    if os.environ.get(_INSIDE) and os.geteuid() == 0 and not Path.cwd().is_relative_to(folder):
+    if os.environ.get(_INSIDE) and os.geteuid() == 0 and not root.is_relative_to(folder):
         mount_memory(folder)
 
 
@@ -141,6 +138,7 @@ def main(arguments: Sequence[str]) -> int:
     """Return 0 when enough is seen and every survivor has its reason, else 1."""
     options = _parser().parse_args(arguments)
     options.root = options.root.resolve()
+    _mount_temporary_files(options.root)
     start = time.monotonic()
     try:
         chosen = _chosen(options)

@@ -126,22 +126,38 @@ class Campaign:
         return coverage
 
     def _leave_out_dependent(self) -> None:
-        """Leave out tests that fail when others run not, or in another order."""
-        bare = [test for test in self._bare if test in self.coverage.seconds]
-        rest = [test for test in reversed(self.coverage.seconds) if test not in set(bare)]
-        for number, tests in enumerate((bare, rest)):
+        """Leave out tests that fail when others run not, or in another order.
+
+        Raises:
+            CampaignError: when a module cannot be collected twice in one process, as it is for
+                changes that take a new import: whatever was changed, it would fail.
+        """
+        seconds = self.coverage.seconds
+        bare = [test for test in self._bare if test in seconds]
+        rest = [test for test in reversed(seconds) if test not in set(bare)]
+        of_each = list({test.partition("::")[0]: test for test in seconds}.values())
+        for number, stages in enumerate(([bare], [rest], [of_each, of_each])):
             result, log = self._folder / f"order{number}.json", self._folder / f"order{number}.log"
-            wait(fork(self._work(0, [tests], result, log)), _LONGEST)
+            wait(fork(self._work(0, stages, result, log, complete=True)), _LONGEST)
             for test in json.loads(result.read_text()):
+                if "::" not in test:
+                    raise CampaignError(f"{test} cannot be collected twice: {_end_of(log)}")
                 self._say(f"not asked, since it depends on other tests: {test}")
-                self.coverage.seconds.pop(test, None)
+                seconds.pop(test, None)
 
     def _work(
-        self, slot: int, stages: Sequence[Sequence[str]], result: Path, log: Path, *options: str
+        self,
+        slot: int,
+        stages: Sequence[Sequence[str]],
+        result: Path,
+        log: Path,
+        *options: str,
+        complete: bool = False,
     ) -> Callable[[], None]:
         def work() -> None:
             enter(self._trees[slot].folder, self._root, log)
-            judge(stages, self._folder / f"scratch{slot}", result, *options)
+            scratch = self._folder / f"scratch{slot}"
+            judge(stages, scratch, result, *options, complete=complete)
 
         return work
 

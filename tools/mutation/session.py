@@ -96,12 +96,14 @@ class _Chosen(Outcome):
     def __init__(self, tests: Sequence[str]) -> None:
         super().__init__()
         self._tests = tests
+        self.lost: list[str] = []
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         super().pytest_collection_modifyitems(items)
         by_name = {_plain(item.nodeid): item for item in items}
         items[:] = [by_name[name] for name in map(_plain, self._tests) if name in by_name]
+        self.lost = [test for test in self._tests if _plain(test) not in by_name]
 
 
 class _Observer(Outcome):
@@ -167,14 +169,25 @@ def observe(files: Sequence[str], scratch: Path, recorder: Recorder, result: Pat
     result.write_text(json.dumps(document))
 
 
-def judge(stages: Sequence[Sequence[str]], scratch: Path, result: Path, *options: str) -> None:
-    """Run the tests of each stage, until one fails; write which failed."""
+def judge(
+    stages: Sequence[Sequence[str]],
+    scratch: Path,
+    result: Path,
+    *options: str,
+    complete: bool = False,
+) -> None:
+    """Run the tests of each stage, until one fails; write which failed.
+
+    With ``complete``, a module from which a test is not collected counts as failed.
+    """
     failed: list[str] = []
     for tests in stages:
         chosen = _Chosen(tests)
         files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
         status = _main(files, scratch, chosen, *options)
         failed += chosen.failed
+        if complete:
+            failed += [test.partition("::")[0] for test in chosen.lost]
         if status not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) and not failed:
             failed.append(f"pytest, with status {status}")
         if failed:
