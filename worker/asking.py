@@ -26,6 +26,7 @@ _ATTEMPT = 10  # Seconds: a resolver whose first name server is down needs 5 s o
 _PAUSE = 0.5  # Seconds between two attempts.
 _GRACE = 0.5  # Seconds for a child to answer, once its own deadline is over.
 _LONGEST_LINE = 500  # Characters.
+_CALL = 0.4  # Seconds of one call: a signal that comes just before it is only heard after it.
 _SHORTEST = 0.3  # Seconds left that are worth another attempt.
 
 
@@ -86,12 +87,23 @@ def ask(probes: Sequence[Probe], seconds: float, mask: Callable[[str], str] = st
         except RuntimeError:
             answers.put((number, f"{probe.name} cannot be asked: no thread can be started"))
     for _ in probes:
-        try:
-            number, line = answers.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
+        answer = _next(answers, deadline)
+        if answer is None:
             break
+        number, line = answer
         lines[number] = line
     return [one_line(mask(line))[:_LONGEST_LINE] for line in lines if line]
+
+
+def _next(answers: queue.SimpleQueue[tuple[int, str]], deadline: float) -> tuple[int, str] | None:
+    """Return the next answer, or None when none arrives until the deadline."""
+    while True:
+        left = max(0.0, deadline - time.monotonic())
+        try:
+            return answers.get(timeout=min(left, _CALL))
+        except queue.Empty:
+            if left <= _CALL:
+                return None
 
 
 def _become_child(questions: Callable[[], list[str]], seconds: float, writing: int) -> None:
@@ -109,11 +121,15 @@ def _become_child(questions: Callable[[], list[str]], seconds: float, writing: i
 def _read(pipe: int, deadline: float) -> bytes:
     """Return what arrives until the pipe is closed or the deadline is over."""
     data = b""
-    while select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
-        part = os.read(pipe, 65536)
-        if not part:
+    while True:
+        left = max(0.0, deadline - time.monotonic())
+        if select.select([pipe], [], [], min(left, _CALL))[0]:
+            part = os.read(pipe, 65536)
+            if not part:
+                break
+            data += part
+        elif left <= _CALL:
             break
-        data += part
     return data
 
 

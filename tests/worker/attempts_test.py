@@ -2,11 +2,14 @@
 
 import errno
 import os
+import queue
+import select
 import signal
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +54,35 @@ def test_a_deadline_is_said_with_two_digits_and_kept() -> None:
     stuck.set()
     # Such a thread must not keep the program from its end.
     assert all(thread.daemon for thread in threads)
+
+
+def test_no_call_lasts_as_long_as_a_deadline_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's handler of a signal that comes just before a call waits for its end."""
+    timeouts: list[float] = []
+    select_really = select.select
+
+    def recorded_select(*arguments: Any) -> Any:
+        timeouts.append(arguments[3])
+        return select_really(*arguments)
+
+    class Answers(queue.SimpleQueue[Any]):
+        def get(self, block: bool = True, timeout: float | None = None) -> Any:
+            timeouts.append(timeout or 0)
+            return super().get(block, timeout)
+
+    monkeypatch.setattr("worker.asking.select.select", recorded_select)
+    monkeypatch.setattr("worker.asking.queue.SimpleQueue", Answers)
+    reading, writing = os.pipe()
+    began = time.monotonic()
+    assert _read(reading, began + 0.6) == b""
+    os.close(reading)
+    os.close(writing)
+    stuck = threading.Event()
+    assert ask([Probe("Redis", lambda: str(stuck.wait(5)))], 0.6) != []
+    stuck.set()
+    assert 1.1 < time.monotonic() - began < 3
+    assert len(timeouts) >= 4
+    assert max(timeouts) <= 0.5
 
 
 def test_a_pipe_is_read_until_its_deadline_alone() -> None:

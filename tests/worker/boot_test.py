@@ -144,7 +144,9 @@ _STOPPED = """\
 def program():
     try:
         print("up", flush=True)
-        time.sleep(30)
+        # A signal that comes just before a call is only heard after it.
+        for _ in range(300):
+            time.sleep(0.1)
     finally:
         print("cleaned", flush=True)
 run(program)
