@@ -76,6 +76,13 @@ def test_a_plan_gives_every_process_the_same_duties() -> None:
     }
 
 
+def test_white_space_around_the_parts_of_an_entry_is_no_part_of_them() -> None:
+    """Whoever writes a plan in a Compose file lines it up."""
+    (worker,) = parse_plan(" one = pusher @ 10.0.0.5 ", TABLE)
+    assert (worker.name, worker.type.slug, worker.host) == ("one", "pusher", "10.0.0.5")
+    assert [worker.name for worker in parse_plan("pusher : 2", TABLE)] == ["pusher1", "pusher2"]
+
+
 def test_every_process_finds_those_that_it_calls() -> None:
     """Stream writers, and whoever federates for the others."""
     workers = shared(SYNAPSE_WORKER_NAME="pusher1")["homeserver.yaml"]["instance_map"]
