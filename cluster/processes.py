@@ -90,7 +90,7 @@ class Process:
     def wait_until(
         self, ready: Callable[[], bool], seconds: float = 90, *, every: float = 0.05
     ) -> None:
-        """Return once ``ready()``, which is asked ``every`` so many seconds.
+        """Return once ``ready()``, polled every ``every`` seconds.
 
         Raises:
             StartError: when the process ends, or is not ready in time.

@@ -216,6 +216,8 @@ def test_verbs_that_end_by_themselves(
             continue  # It was done before its handler was seen.
         if is_first(process):
             break
+    else:
+        pytest.fail(f"{verb} ended before a signal could be sent, 20 times")
     code, took = end(process)
     report(capsys, verb, took)
     assert code == 143, process.tail()

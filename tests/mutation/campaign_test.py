@@ -120,8 +120,8 @@ def test_tests_that_fail_by_themselves_judge_nothing(workspace: Path) -> None:
     assert done.stdout == ""
 
 
-def test_a_module_that_is_collected_once_alone_judges_nothing(workspace: Path) -> None:
-    """A change that takes a new import would always be seen: by the second collection."""
+def test_a_module_that_cannot_be_collected_twice_is_refused(workspace: Path) -> None:
+    """Otherwise every change that needs a new import would count as seen."""
     (workspace / "tests" / "values.py").write_text("VALUES = iter([1, 2])\n")
     (workspace / "tests" / "code_test.py").write_text(
         "import sys, pytest\n"

@@ -32,7 +32,7 @@ UPLOADED = "2022-01-01T00:00:00.000000Z"
 class Index(ThreadingHTTPServer):
     """A package index with the files of a lock: PEP 691 for the tool and uv, PEP 503 for Bazel.
 
-    It has the metadata of each wheel apart (PEP 658), as large indexes do.
+    It serves each wheel's metadata separately (PEP 658), as large indexes do.
 
     Attributes:
         paths: of the files, by name.
@@ -94,7 +94,7 @@ def _metadata(wheel: Path) -> bytes:
 
 class _Pages(BaseHTTPRequestHandler):
     server: Index
-    # Connections are kept, as uv expects.
+    # Keeps connections open, as uv expects.
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
@@ -155,7 +155,7 @@ class GitServer:
 
     Args:
         folder: where both lie.
-        first: a folder with the first commit, which is copied; made if it is not there.
+        first: where the first commit is kept to be copied; the first server creates it.
     """
 
     def __init__(self, folder: Path, first: Path) -> None:
@@ -190,7 +190,7 @@ class GitServer:
         self.git("init", "--quiet", "--initial-branch=main")
         self.git("remote", "add", "origin", str(self.bare))
         for folder in (self.bare, self.checkout):
-            # It would go on behind the back of what copies them.
+            # It would run in the background while the folders are copied.
             self.git("config", "gc.auto", "0", folder=folder)
         self.commit("The first", {})
 

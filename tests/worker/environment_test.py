@@ -1,6 +1,7 @@
 """Odd values of the environment: long, with digits of other scripts, or not UTF-8."""
 
 import os
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -213,8 +214,9 @@ def test_the_sockets_of_a_process_are_those_that_it_makes_and_calls(
     """The longest of them decides, and one byte more is too much."""
     found = []
     for size in (107, 108):
-        folder = Path("/tmp") / ("s" * (size - len(f"/tmp//{longest}")))
-        folder.mkdir(exist_ok=True)
+        random = 8  # Characters that mkdtemp adds.
+        prefix = "s" * (size - len(f"/tmp//{longest}") - random)
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))
         try:
             chosen = settings(**variables, SYNAPSE_UNIX_SOCKETS=str(folder))
             found += find_problems(homeserver, chosen)[-1:]

@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from tools.mutation.campaign import Campaign, CampaignError, Verdict
-from tools.mutation.processes import mount_memory
+from tools.mutation.processes import mount_tmpfs
 from tools.mutation.reasons import match, read_reasons
 from tools.mutation.source import Mutant, mutants
 
@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _confine() -> None:
-    """Go on in namespaces of its own: a changed program may signal any process that it can see."""
+    """Run in namespaces of our own: a changed program may signal any process that it can see."""
     unshare = shutil.which("unshare")
     if os.environ.get(_INSIDE) or unshare is None:
         return
@@ -54,10 +54,10 @@ def _confine() -> None:
 
 
 def _mount_temporary_files(root: Path) -> None:
-    """Give root's run a folder for temporary files of its own, which a change may spoil."""
+    """As root, use a private folder for temporary files: a mutant may change its mode."""
     folder = Path(tempfile.gettempdir()).resolve()
     if os.environ.get(_INSIDE) and os.geteuid() == 0 and not root.is_relative_to(folder):
-        mount_memory(folder)
+        mount_tmpfs(folder)
 
 
 def _chosen(options: argparse.Namespace) -> list[Mutant]:

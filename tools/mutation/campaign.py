@@ -126,11 +126,11 @@ class Campaign:
         return coverage
 
     def _leave_out_dependent(self) -> None:
-        """Leave out tests that fail when others run not, or in another order.
+        """Leave out tests that fail when others do not run, or run in another order.
 
         Raises:
             CampaignError: when a module cannot be collected twice in one process, as it is for
-                changes that take a new import: whatever was changed, it would fail.
+                changes that need a new import: it would fail whatever was changed.
         """
         seconds = self.coverage.seconds
         bare = [test for test in self._bare if test in seconds]

@@ -36,7 +36,7 @@ _ARITHMETIC: dict[type, type] = {
     ast.RShift: ast.LShift,
 }
 _FUNCTIONS = {"any": "all", "all": "any", "min": "max", "max": "min", "sorted": "list"}
-_COMMUTATIVE = frozenset({"max", "min"})  # The same of their arguments in any order.
+_COMMUTATIVE = frozenset({"max", "min"})  # The order of their arguments does not matter.
 _STRIPPERS = frozenset("strip lstrip rstrip lower upper casefold removeprefix removesuffix".split())
 # The same wherever the locale is UTF-8, and it is in every place where tests run.
 _KEPT_KEYWORDS = frozenset({"encoding"})

@@ -16,15 +16,15 @@ def adopt_orphans() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_SUBREAPER, 1, 0, 0, 0)
 
 
-def mount_memory(folder: Path) -> None:
-    """Mount an empty file system in memory on ``folder``, which everyone may write to.
+def mount_tmpfs(folder: Path) -> None:
+    """Mount an empty tmpfs on ``folder``, writable by everyone.
 
     Raises:
         OSError: when that is not allowed.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", 0, b"mode=1777"):
-        raise OSError(ctypes.get_errno(), "cannot mount a file system in memory", str(folder))
+        raise OSError(ctypes.get_errno(), "cannot mount a tmpfs", str(folder))
 
 
 def fork(work: Callable[[], None]) -> int:

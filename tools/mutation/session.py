@@ -83,9 +83,9 @@ class Outcome:
 
 
 def _plain(test: str) -> str:
-    """Return the name of a test with one slash for any run of backslashes.
+    """Return the name of a test with a slash in place of each run of backslashes.
 
-    pytest escapes those of `ids` once more each time that a process collects them.
+    pytest escapes the backslashes in `ids` again whenever a process collects them again.
     """
     return re.sub(r"\\+", "/", test)
 

@@ -21,7 +21,7 @@ from tools.pinning.source import download, pinned_tree
 _AT_ONCE = 6
 # tests/starts/starts_test.py writes it.
 _REPORT = "last_lines.txt"
-# Seconds: file systems take the time of the kernel's last tick, up to 10 ms ago.
+# Seconds: a file's time is that of the kernel's last tick, up to 10 ms ago.
 _TICK = 0.1
 
 

@@ -49,7 +49,7 @@ def _environ() -> dict[str, str]:
     """
     environ = {name: text for name, text in without_git(os.environ).items() if name[:3] != "UV_"}
     environ["UV_DEFAULT_INDEX"] = index_address()
-    # It needs no interpreter to resolve, and would look for one in GitHub's releases.
+    # Resolving needs no interpreter; uv would try to download one from GitHub's releases.
     environ["UV_PYTHON_DOWNLOADS"] = "never"
     try:
         environ["SSL_CERT_FILE"] = authorities(os.environ)
