@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import shutil
-import tarfile
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,20 +46,23 @@ def read_image(folder: Path) -> Image:
 
 
 def unpack(image: Image, root: Path) -> None:
-    """Unpack the layers into ``root``, each checked against its diff_id."""
+    """Unpack the layers into ``root``, each checked against its diff_id.
+
+    GNU tar does it in half the time of the standard library's tarfile.
+    """
     root.mkdir()
+    command = [
+        "tar",
+        "--extract",
+        "--no-same-owner",
+        "--preserve-permissions",
+        f"--directory={root}",
+    ]
     layers = zip(image.manifest["layers"], image.config["rootfs"]["diff_ids"], strict=True)
     for layer, diff_id in layers:
         data = gzip.decompress(image.blob(layer["digest"]).read_bytes())
         assert diff_id == "sha256:" + hashlib.sha256(data).hexdigest()
-        tar = root / ".layer.tar"
-        tar.write_bytes(data)
-        with tarfile.open(tar) as archive:
-            for info in archive:
-                info.uid = info.gid = 0
-                info.mode |= 0o700 if info.isdir() else 0
-                archive.extract(info, root, filter="fully_trusted", set_attrs=not info.issym())
-        tar.unlink()
+        subprocess.run(command, input=data, check=True)
     # Container engines make it, to mount their own over it.
     (root / "etc/hosts").touch()
 

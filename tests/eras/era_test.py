@@ -6,16 +6,22 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cluster.first_steps import WORKERS, talk
 from cluster.homeserver import Homeserver, Parts
-from cluster.image import Image, entrypoint, read_image, unpack
+from cluster.image import read_image, unpack
 from cluster.site import WORKERS as DUTIES_ELSEWHERE
 from cluster.site import make_authority, make_data
-from tests.fleet.structure import ABSENT, command_tests, files_here, imported, run_inside
+from tests.fleet.structure import (
+    ABSENT,
+    command_tests,
+    files_here,
+    imported,
+    metadata_test,
+    run_inside,
+)
 from tests.image.digests import check_digest
 from worker.worker_types import WorkerType, load_table
 
@@ -44,28 +50,6 @@ def test_the_image_has_the_digest_in_git() -> None:
     check_digest(PIN_JSON, Path(os.environ["DIGEST"]))
 
 
-def metadata(image: Image, app: str) -> tuple[dict[str, Any], str]:
-    """Return the metadata tests of one type, and its image's configuration as the tool reads it."""
-    config = image.config["config"]
-    prefix = "org.opencontainers.image."
-    ports = [str(TABLE.ports[name]) for name in ("client", "federation", "metrics")]
-    tests = {
-        "envVars": [{"key": "SYNAPSE_WORKER", "value": app}],
-        "exposedPorts": ports,
-        "volumes": ["/data", "/synapse_media"],
-        "entrypoint": entrypoint(image),
-        "user": "991:991",
-        "workdir": "/data",
-        "labels": [
-            {"key": prefix + key, "value": PIN[key]}
-            for key in ("licenses", "revision", "source", "version")
-        ],
-    }
-    # fleet/defs.bzl adds the variable to the image that all types share.
-    environ = [*config["Env"], f"SYNAPSE_WORKER={app}"]
-    return tests, json.dumps({"config": {**config, "Env": environ}})
-
-
 @pytest.mark.parametrize("worker", TABLE.types.values(), ids=lambda worker: worker.slug)
 def test_structure(parts: Parts, worker: WorkerType, tmp_path: Path) -> None:
     """What the structure tests of the default pin say holds here for each type."""
@@ -79,9 +63,22 @@ def test_structure(parts: Parts, worker: WorkerType, tmp_path: Path) -> None:
         {"name": path, "path": path, "shouldExist": True} for path in files_here(PIN["python"])
     ]
     files += [{"name": path, "path": path, "shouldExist": False} for path in ABSENT]
-    tests, configuration = metadata(parts.image, worker.app)
-    document = {"commandTests": commands, "fileExistenceTests": files, "metadataTest": tests}
-    said = run_inside(parts.image, parts.root, mounts, tmp_path / "inside", document, configuration)
+    # fleet/defs.bzl adds the variable to the image that all types share.
+    config = parts.image.config["config"]
+    environ = [*config["Env"], f"SYNAPSE_WORKER={worker.app}"]
+    document = {
+        "commandTests": commands,
+        "fileExistenceTests": files,
+        "metadataTest": metadata_test(parts.image, PIN, TABLE.ports, worker.app),
+    }
+    said = run_inside(
+        parts.image,
+        parts.root,
+        mounts,
+        tmp_path / "inside",
+        document,
+        {"config": {**config, "Env": environ}},
+    )
     assert f"Passes:      {len(commands) + len(files) + 1}" in said, said
 
 

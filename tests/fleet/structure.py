@@ -112,13 +112,48 @@ def command_tests(image: Image, worker: WorkerType, modules: Sequence[str]) -> l
     ]
 
 
+def metadata_test(
+    image: Image, pin: Mapping[str, str], ports: Mapping[str, int], app: str
+) -> dict[str, Any]:
+    """Return the metadata test of one worker type (schema 2.0.0).
+
+    Args:
+        image: gives the entrypoint.
+        pin: the content of pin.json.
+        ports: the port of each listener, by its name.
+        app: the worker type, such as ``synapse.app.generic_worker``.
+    """
+    prefix = "org.opencontainers.image."
+    labels = {
+        "title": "synapse-worker",
+        "version": pin["version"],
+        "source": pin["source"],
+        "revision": pin["revision"],
+        "licenses": pin["licenses"],
+    }
+    return {
+        "envVars": [
+            {"key": "SYNAPSE_WORKER", "value": app},
+            {"key": "PATH", "value": "/usr/local/bin:/usr/bin"},
+        ],
+        # The tool drops the protocol.
+        "exposedPorts": [str(ports[name]) for name in ("client", "federation", "metrics")],
+        "volumes": ["/data", "/synapse_media"],
+        "entrypoint": entrypoint(image),
+        "user": "991:991",
+        "workdir": "/data",
+        # The image of a local checkout names no source: nobody else has it.
+        "labels": [{"key": prefix + key, "value": labels[key]} for key in labels if labels[key]],
+    }
+
+
 def run_inside(
     image: Image,
     root: Path,
     mounts: Mapping[str, Path],
     folder: Path,
     tests: Mapping[str, Any],
-    metadata: str = "{}",
+    config: Mapping[str, Any],
 ) -> str:
     """Run ``tests`` with the host driver inside the unpacked image; return what the tool said.
 
@@ -128,7 +163,7 @@ def run_inside(
         mounts: writable folders, by path in the image.
         folder: for the tool's own files; it is made.
         tests: the document, without its version.
-        metadata: the image's configuration as the host driver reads it.
+        config: the image's configuration (image-spec, config.md), which metadata tests judge.
 
     Raises:
         AssertionError: with the tool's words.
@@ -138,7 +173,7 @@ def run_inside(
     binary.write_bytes(tool().read_bytes())
     binary.chmod(0o755)
     (folder / "tests.yaml").write_text(yaml.safe_dump({"schemaVersion": "2.0.0", **tests}))
-    (folder / "metadata.json").write_text(metadata)
+    (folder / "metadata.json").write_text(json.dumps(config))
     inside = "/tmp/inside"
     command = [f"{inside}/container-structure-test", "test", "--driver", "host", "--force"]
     command += ["--metadata", f"{inside}/metadata.json", "--config", f"{inside}/tests.yaml"]

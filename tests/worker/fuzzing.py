@@ -20,7 +20,7 @@ from worker import __main__ as entrypoint
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "200"))
 # A run of many examples looks for news, one of a few must not surprise whoever changed a comment.
 _RANDOM = bool(os.environ.get("FUZZ_RANDOM"))
-_DEADLINE = 10  # Seconds for one call: far above what any takes, also on a busy machine.
+DEADLINE = 10  # Seconds for one call: far above what any takes, also on a busy machine.
 STATUSES = (0, 1, 2, 75)
 SECRET = "Pl4nted-s3cret"  # Wherever it is planted, no output may contain it.
 
@@ -102,7 +102,7 @@ def answer(
     """
     out, err = io.StringIO(), io.StringIO()
     start = time.monotonic()
-    with _within(_DEADLINE), redirect_stdout(out), redirect_stderr(err):
+    with _within(DEADLINE), redirect_stdout(out), redirect_stderr(err):
         try:
             status = entrypoint.main(arguments, environ)
         except Started:
