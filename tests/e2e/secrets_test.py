@@ -21,6 +21,10 @@ _VERBS = (
     ["doctor", "pusher"],
     ["prometheus", "pusher"],
     ["wait", "0"],
+    ["wait", "1"],
+    ["start"],
+    ["healthcheck"],
+    ["healthcheck", "--ready"],
 )
 _FEW = 3  # Documents that all verbs get; the others are for Synapse's own parser.
 # Runs each verb over each document in one process: Synapse is imported once.
@@ -30,12 +34,20 @@ sys.path.insert(0, "/usr/lib/synapse-worker")
 from pathlib import Path
 from worker.__main__ import main
 cases = json.loads(Path("/cases/cases.json").read_text())
+environ = {**os.environ, "SYNAPSE_CONFIG_PATH": "/cases/homeserver.yaml"}
 for number, text in enumerate(cases["documents"]):
     Path("/cases/homeserver.yaml").write_text(text)
+    Path("/synapse_runtime/homeserver.yaml").write_text(text)  # What healthcheck reads.
     for verb in cases["verbs"] if number < cases["few"] else cases["verbs"][:1]:
         for stream in (sys.stdout, sys.stderr):
             print(f"== {number} {verb[0]}", file=stream, flush=True)
-        status = main(verb, {**os.environ, "SYNAPSE_CONFIG_PATH": "/cases/homeserver.yaml"})
+        if verb[0] == "start":  # It may become Synapse.
+            child = os.fork()
+            if child == 0:
+                os._exit(main(verb, environ))
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        else:
+            status = main(verb, environ)
         sys.stdout.flush()
         print(f"status {status}", flush=True)
 """
@@ -123,6 +135,7 @@ def run(image: Image, folder: Path, texts: list[str]) -> subprocess.CompletedPro
     environ = {
         "SYNAPSE_FEDERATION_TLS": "off",
         "SYNAPSE_REPLICATION_SECRET": "off",
+        "SYNAPSE_WAIT_SECONDS": "1",
         "SYNAPSE_WORKER": "synapse.app.homeserver",
     }
     command = [*enter(image, folder / "root", mounts, environ), "/usr/bin/python3", "-I", "-c"]

@@ -201,7 +201,7 @@ def test_while_a_service_is_silent(
     assert "Traceback" not in process.tail()
 
 
-@pytest.mark.parametrize("verb", ["check", "generate", "print-config"])
+@pytest.mark.parametrize("verb", ["check", "doctor pusher:3", "generate", "print-config"])
 def test_verbs_that_end_by_themselves(
     image: Image, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str
 ) -> None:
@@ -211,7 +211,7 @@ def test_verbs_that_end_by_themselves(
         folder = tmp_path / str(number)
         folder.mkdir()
         try:
-            process = Container(image, root, folder).start(verb, **names)
+            process = Container(image, root, folder).start(*verb.split(), **names)
         except StartError:
             continue  # It was done before its handler was seen.
         if is_first(process):
