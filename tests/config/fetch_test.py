@@ -76,7 +76,11 @@ def fetch(
     }
     if JAVA.exists():
         environ["JAVA_HOME"] = str(JAVA)
-    command = ["bazel", f"--output_user_root={tmp_path}/bazel", "--nohome_rc", "--batch", "query"]
+    # Bazel unpacks itself once for all; what it fetches is new each time.  Nothing runs for long
+    # enough to be worth compiling twice.
+    command = ["bazel", f"--output_user_root={tmp_path.parent}/bazel", "--nohome_rc", "--batch"]
+    command += [f"--output_base={tmp_path}/bazel", "--host_jvm_args=-XX:TieredStopAtLevel=1"]
+    command += ["query"]
     command += ["--noenable_bzlmod", "--enable_workspace", "--lockfile_mode=off", "--color=no"]
     command += ["--http_connector_attempts=1", "--repository_cache=", f"@{repository}//:all"]
     return subprocess.run(

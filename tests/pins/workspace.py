@@ -150,7 +150,7 @@ def fetch(
         environ["JAVA_HOME"] = str(JAVA)
     # Bazel unpacks itself once for all; what it fetches is new each time.
     command = ["bazel", f"--output_user_root={workspace.cache}", f"--output_base={root}/output"]
-    command += ["--nohome_rc", "--batch", "query"]
+    command += ["--nohome_rc", "--batch", "--host_jvm_args=-XX:TieredStopAtLevel=1", "query"]
     command += ["--noenable_bzlmod", "--enable_workspace", "--lockfile_mode=off", "--color=no"]
     command += ["--repository_cache=", "@pin//:all"]
     done = subprocess.run(
