@@ -123,7 +123,8 @@ def query(workspace: Path, home: Path, target: str) -> subprocess.CompletedProce
     environ = {"HOME": str(home), "PATH": os.environ["PATH"]}
     if JAVA.exists():
         environ["JAVA_HOME"] = str(JAVA)
-    command = ["bazel", f"--output_user_root={home}/bazel", "--nohome_rc", "--batch", "query"]
+    command = ["bazel", f"--output_user_root={home}/bazel", "--nohome_rc", "--batch"]
+    command += ["--host_jvm_args=-XX:TieredStopAtLevel=1", "query"]
     command += ["--noenable_bzlmod", "--enable_workspace", "--lockfile_mode=off", "--color=no"]
     return subprocess.run(
         [*command, target],
