@@ -80,7 +80,7 @@ class Environ:
         value = Path(self.text(name, "/"))
         if not value.is_absolute():
             self.problems.append(f"{name} is not an absolute path; write the secret into a file")
-        elif self.text(name) and _path_problem(value):
+        elif _path_problem(value):
             self.problems.append(f"{name} {_path_problem(value)}")
         return value if self.text(name) else None
 

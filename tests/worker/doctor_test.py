@@ -250,6 +250,16 @@ def test_a_wrong_variable_is_named_once(site: Site) -> None:
     ]
 
 
+def test_a_file_that_nobody_can_do_without_is_named_for_all(site: Site) -> None:
+    """Nothing else can be said then."""
+    site.arrange(yaml.safe_load(PLANNED), RIGHT)
+    (site.data / "homeserver.yaml").unlink()
+    said = ask(["doctor", "typing, pusher"], site.environ())
+    (line,) = said.lines
+    assert line.startswith(f"error: {site.data / 'homeserver.yaml'}: ")
+    assert (said.status, line.rpartition(" (")[2]) == (2, "every process)")
+
+
 def test_a_wrong_plan_is_all_that_is_said_of_it(site: Site) -> None:
     """Its workers are not known, so the main process alone is examined."""
     site.arrange(yaml.safe_load(PLANNED), RIGHT)

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from worker.hosts import address, host_problem, unbracketed
 
+LONGEST = ".".join(["a" * 63] * 3 + ["b" * 61])  # 253 characters.
+
 
 @pytest.mark.parametrize(
     "host",
@@ -25,6 +27,8 @@ from worker.hosts import address, host_problem, unbracketed
         "0a1b2c3d4e5f",
         "A" * 63,
         ".".join(["a" * 62] * 4),
+        LONGEST,
+        LONGEST + ".",
         "10.0.0.5",
         "255.255.255.254",
         "::1",
@@ -120,3 +124,19 @@ def test_whatever_is_accepted_can_be_part_of_a_url(host: str) -> None:
     assert (split.hostname, split.port, split.path) == (unbracketed(host).lower(), 9093, "/path")
     assert host.isascii()
     assert len(host) <= 254
+
+
+@pytest.mark.parametrize("host", [LONGEST + "b", LONGEST + "b."])
+def test_a_name_of_254_characters_is_refused(host: str) -> None:
+    """A dot at the end is not counted among the 253, which is what RFC 1035 allows."""
+    assert len(LONGEST) == 253
+    assert host_problem(host) == (
+        f"is not a host name: it has {len(host)} characters, and at most 253 are allowed"
+    )
+
+
+@pytest.mark.parametrize("host", ["[fd00::1", "fd00::1]", "]", "[", "main]"])
+def test_half_a_pair_of_brackets_stays(host: str) -> None:
+    """Only a pair of them is notation."""
+    assert unbracketed(host) == host
+    assert host_problem(host)

@@ -9,8 +9,10 @@ import yaml
 
 from cluster.site import PLANNED
 from worker.__main__ import main
-from worker.documents import documents
-from worker.plan import contradictions, parse_plan
+from worker.documents import documents, worker_document
+from worker.errors import ConfigError
+from worker.listeners import kinds
+from worker.plan import contradictions, parse_plan, shared_settings
 from worker.settings import parse
 from worker.worker_types import load_table
 
@@ -81,6 +83,52 @@ def test_white_space_around_the_parts_of_an_entry_is_no_part_of_them() -> None:
     (worker,) = parse_plan(" one = pusher @ 10.0.0.5 ", TABLE)
     assert (worker.name, worker.type.slug, worker.host) == ("one", "pusher", "10.0.0.5")
     assert [worker.name for worker in parse_plan("pusher : 2", TABLE)] == ["pusher1", "pusher2"]
+    (worker,) = parse_plan("synapse.app.pusher @ here", TABLE)
+    assert (worker.type.app, worker.host) == ("synapse.app.pusher", "here")
+    with pytest.raises(ConfigError, match=r"^SYNAPSE_WORKERS: '=' is not an entry; "):
+        parse_plan("  =  ", TABLE)
+
+
+def test_only_what_a_plan_needs_is_set() -> None:
+    """Nothing is there for a role without a setting, or for workers that nobody calls."""
+    assert shared_settings(parse_plan("synchrotron", TABLE), TABLE) == {}
+    several = shared_settings(parse_plan("sender=federation_sender+pusher", TABLE), TABLE)
+    assert several["instance_map"].keys() == {"sender"}
+    assert "" not in several
+
+
+def test_a_planned_application_is_rendered_as_a_generic_worker() -> None:
+    """The old names say who does what, which the plan says already."""
+    settings = parse(
+        {
+            "SYNAPSE_WORKERS": "one=synapse.app.pusher",
+            "SYNAPSE_WORKER_NAME": "one",
+            "SYNAPSE_REPLICATION_HOST": "main",
+        }
+    )
+    assert settings.worker.app == "synapse.app.pusher"
+    worker = worker_document(GOOD, settings)
+    assert worker["worker_app"] == "synapse.app.generic_worker"
+
+
+def test_a_planned_writer_listens_before_anyone_has_rendered_its_place() -> None:
+    """What homeserver.yaml says of instances is not what the plan says of them."""
+    settings = parse(
+        {
+            "SYNAPSE_WORKERS": "event_persister",
+            "SYNAPSE_WORKER_NAME": "event_persister",
+            "SYNAPSE_REPLICATION_HOST": "main",
+        }
+    )
+    assert "replication" in kinds(settings, None)
+
+
+def test_names_that_are_given_twice_are_listed_in_their_order() -> None:
+    """Whatever the order in the plan."""
+    with pytest.raises(ConfigError) as caught:
+        parse_plan("b=pusher, b=pusher, a=pusher, a=pusher", TABLE)
+    names = [line.split()[3] for line in caught.value.problems]
+    assert names == ["a", "b"]
 
 
 def test_every_process_finds_those_that_it_calls() -> None:

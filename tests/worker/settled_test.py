@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from cluster.site import PLANNED, WORKERS
-from worker.documents import documents, log_document
+from worker.documents import derives_secret, documents, log_document
 from worker.errors import ConfigError
 from worker.settings import Settings, parse
 from worker.worker_types import Table, installed_version, load_table
@@ -206,3 +206,24 @@ def test_five_hundred_workers_are_the_most() -> None:
     found = settings("homeserver", SYNAPSE_WORKERS="pusher:250, synchrotron:250").plan
     assert found is not None
     assert (len(found), found[0].name, found[-1].name) == (500, "pusher1", "synchrotron250")
+
+
+def test_what_is_called_by_its_application() -> None:
+    """The last part of it, the main process included."""
+    types = load_table().types
+    assert types["synapse.app.homeserver"].slug == "homeserver"
+    assert types["synapse.app.generic_worker"].slug == "generic_worker"
+
+
+def test_with_sockets_a_worker_needs_no_host() -> None:
+    """It finds the main process in the folder."""
+    found = parse({"SYNAPSE_WORKER": "synapse.app.pusher", "SYNAPSE_UNIX_SOCKETS": "/sockets"})
+    assert (found.replication_host, found.sockets) == ("", Path("/sockets"))
+
+
+def test_a_secret_of_the_operators_own_is_not_made(tmp_path: Path) -> None:
+    """Neither where a file has it nor where homeserver.yaml does."""
+    own = settings("synapse.app.pusher", SYNAPSE_REPLICATION_SECRET_FILE=str(tmp_path / "secret"))
+    assert derives_secret(BARE, settings("synapse.app.pusher"))
+    assert not derives_secret(BARE, own)
+    assert not derives_secret(BARE | {"worker_replication_secret": "x"}, settings("homeserver"))
