@@ -182,6 +182,8 @@ def _place(node: Any, name: str) -> str:
 
 def _problem(error: yaml.YAMLError) -> str:
     problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    if "nesting depth" in problem:  # Of libyaml, which is ten times ours.
+        return f"nested more than {DEEPEST} levels deep; flatten it"
     if "undefined alias" in problem:
         return "found undefined alias; quote what begins with *"
     if "undefined tag handle" in problem:
