@@ -89,6 +89,7 @@ def _flags(pin: Pin, base: str) -> list[str]:
 
 def _make_checked(workspace: Path, wish: Wish, *, build: bool) -> Made:
     """Make a pin, build and check it; when any of it fails, all is as before."""
+    print(f"pinning {wish.repository} {wish.branch}", flush=True)
     name = folder_name(workspace, wish.repository, wish.branch)
     before = snapshot(workspace, name)
     try:

@@ -14,9 +14,9 @@ from tests.pins.workspace import TOOL, Workspace, wish
 
 
 def test_ctrl_c_leaves_nothing(workspace: Workspace, server: GitServer) -> None:
-    """Whenever it comes."""
+    """Whenever it comes; and from the tool's first line on, it says so."""
     before = workspace.state()
-    for seconds in (0.5, 1.5, 3):
+    for seconds in (None, 0, 1, 2.5):
         process = subprocess.Popen(
             [str(TOOL), *wish(server, "--no-build")],
             env=workspace.environ(),
@@ -25,14 +25,20 @@ def test_ctrl_c_leaves_nothing(workspace: Workspace, server: GitServer) -> None:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        time.sleep(seconds)
+        assert process.stdout
+        if seconds is None:
+            # Python itself still starts.
+            time.sleep(0.1)
+        else:
+            assert process.stdout.readline() == f"pinning {REPOSITORY} main\n"
+            time.sleep(seconds)
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=60)
         if process.returncode == 0:
             # It was done before.
             break
         assert workspace.state() == before
-        if seconds > 1:
+        if seconds is not None:
             assert (process.returncode, said) == (130, "error: interrupted; nothing was changed\n")
 
 
