@@ -42,6 +42,8 @@ def test_an_empty_home_gets_a_root_and_the_next_run_uses_it(tmp_path: Path, mirr
     actions = f"{env['HOME']}/.cache/synapse-worker-image/actions"
     assert f" build --config=debian --disk_cache={actions} --repo_env=DEBIAN" in second.stdout
     assert "unpacking" not in second.stderr
+    # It loads the WORKSPACE to answer, and so needs the rulesets.
+    assert " info --config=debian " in bazelw(env, "info", "bazel-testlogs").stdout
 
 
 def test_clean_root_removes_what_bazelw_made_and_nothing_else(
