@@ -1,4 +1,4 @@
-"""The chosen pin: which inputs the two build settings stand for."""
+"""Selects the inputs of the pin that the two build settings specify."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load(":synapse_pins.bzl", "SYNAPSE_PINS")
@@ -16,7 +16,7 @@ def _unpinned_impl(ctx):
 
 _unpinned = rule(
     implementation = _unpinned_impl,
-    doc = "Stops the analysis and names the pair that has no pin.",
+    doc = "Fails the analysis with a message that names the pair without a pin.",
     attrs = {
         "_branch": attr.label(default = "//config:synapse_branch"),
         "_repository": attr.label(default = "//config:synapse_repo"),
@@ -24,7 +24,7 @@ _unpinned = rule(
 )
 
 def with_modules(values):
-    """`values` for pins that have Synapse modules, nothing for others.
+    """Returns `values` for pins that have Synapse modules, and an empty list for others.
 
     Args:
         values: a list.
@@ -39,7 +39,7 @@ def with_modules(values):
     } | {"//conditions:default": []})
 
 def by_suite(values):
-    """The value for the Debian suite of the chosen pin's image.
+    """Returns the value for the Debian suite of the selected pin's image.
 
     Args:
         values: a dict from suite to value.
@@ -53,12 +53,12 @@ def by_suite(values):
     } | {"//conditions:default": values.values()[0]})
 
 def pinned_inputs(name, parts, visibility):
-    """Makes an alias for each part of the chosen pin.
+    """Declares an alias for each part of the selected pin.
 
     Args:
         name: the prefix of the helper targets.
-        parts: the parts, a dict from alias to label; {folder} and {suite} are those of the pin.
-        visibility: who may read them.
+        parts: a dict from alias to label; {folder} and {suite} are replaced with those of the pin.
+        visibility: the visibility of the aliases.
     """
     _unpinned(name = name + "_unpinned", tags = ["manual"], visibility = ["//visibility:private"])
     for (repository, branch), pin in SYNAPSE_PINS.items():

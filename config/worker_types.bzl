@@ -1,6 +1,6 @@
-"""The ONE table: what each role does, which application it is, what it serves and what routes to it."""
+"""The only table of roles: what each does, which application runs it, its resources and routes."""
 
-# What listens where, in every container: the predecessor's fixed ports, and health.
+# The ports in every container: the predecessor's fixed ports, and the one for health checks.
 PORTS = {
     "client": 8008,
     "federation": 8448,
@@ -10,17 +10,17 @@ PORTS = {
     "tcp_replication": 9092,
 }
 
-# What not every Synapse has: the first and the last minor release 1.x with it (0: no bound).
-# Each bound was found by looking into the releases' own sources, or by running them.
+# Features that not every Synapse has: the first and last minor release 1.x with each (0: no bound).
+# Each bound was determined from the source of the releases, or by running them.
 FEATURES = {
     "health_resource": (78, 0),  # `health` may be named among a listener's resources.
-    "instance_map_main": (84, 0),  # Workers find main there; before, by worker_replication_host.
-    "ipv6_replication": (85, 0),  # Before, host and port were joined into a URL without brackets.
-    "quarantined_media_replicated": (159, 0),  # A worker that quarantines tells the others.
+    "instance_map_main": (84, 0),  # Workers find main there; before: worker_replication_host.
+    "ipv6_replication": (85, 0),  # Before, the URL of host and port had no brackets.
+    "quarantined_media_replicated": (159, 0),  # A worker that quarantines media tells the others.
     "secret_path": (126, 0),  # worker_replication_secret_path
-    "tcp_replication": (0, 66),  # Workers may hear of events from main's port, without Redis.
+    "tcp_replication": (0, 66),  # Workers can get replication from main's port, without Redis.
     "unix_sockets": (89, 0),  # For replication; for clients since 1.81.
-    "worker_tls": (72, 0),  # Before, a worker's TLS listener answered in the clear.
+    "worker_tls": (72, 0),  # Before, a worker's TLS listener served plain HTTP.
 }
 
 def _role(
@@ -35,25 +35,26 @@ def _role(
         also_writes = "",
         also_needs = "",
         main_writes = False):
-    """One duty that a worker can take off the main process.
+    """Returns the row of a role that a worker can take over from the main process.
 
     Args:
-        doc: what it does, in a few words.
-        resources: what its listeners serve (`listeners` of the configuration manual).
-        routes: patterns of paths to route to it (docs/workers.md of the pinned Synapse).
+        doc: a short description.
+        resources: the resources of its listeners (`listeners` in the configuration manual).
+        routes: the path patterns to route to it (docs/workers.md of the pinned Synapse).
         stream: the stream that it writes (`stream_writers`).
-        duty: the shared setting that names the worker or workers with this duty.
-        legacy: the older shared setting whose `false` gives the duty to the old application.
-        many: whether several workers may have it.
-        since: the first minor release 1.x with its stream; 0 for all that are supported.
-        also_writes: the stream of another role that it must write too, since it serves what
-            writes there.
-        also_needs: the feature without which it must not.
-        main_writes: whether the main process must write its stream too: it runs the updates of the
-            database, wherever run_background_tasks_on points, and one of them writes there.
+        duty: the shared setting that names the worker or workers with this role.
+        legacy: the older shared setting that moves the duty to the old application if `false`.
+        many: whether several workers may have the role.
+        since: the first minor release 1.x with its stream; 0 for all supported releases.
+        also_writes: the stream of another role that it must write too, because it serves requests
+            that write to this stream.
+        also_needs: the feature without which it must not write that other stream.
+        main_writes: whether the main process must write its stream too. The main process always
+            runs the database updates, regardless of run_background_tasks_on, and one of them
+            writes to this stream.
 
     Returns:
-        The row.
+        The row, a dict.
     """
     return {
         "also_needs": also_needs,
@@ -74,7 +75,7 @@ _ALL = _CLIENT + "(api/v1|r0|v3|unstable)/"
 _NEW = _CLIENT + "(r0|v3|unstable)/"
 _FEDERATION = "^/_matrix/federation/"
 
-# Role -> its row. The names are those of the official image.
+# Role -> its row. The names are the same as in the official image.
 ROLES = {
     "account_data": _role(
         "writes account data",
@@ -302,7 +303,7 @@ ROLES = {
     ),
 }
 
-# Roles whose old application a name `synapse.app.ROLE` of today's Synapse still is.
+# Roles for which current Synapse still has an application called `synapse.app.ROLE`.
 _APPLICATIONS = [
     "pusher",
     "synchrotron",
@@ -317,7 +318,7 @@ _APPLICATIONS = [
     "generic_worker",
 ]
 
-# Application -> its role; the main process has every duty that nobody took.
+# Application -> its role. The main process has every duty that no worker has.
 WORKER_TYPES = {
     "synapse.app.homeserver": {
         "doc": "the main process: everything that is routed nowhere else",
@@ -332,7 +333,7 @@ WORKER_TYPES = {
 }
 
 def slug(application):
-    """The short name of an application: `pusher` for `synapse.app.pusher`.
+    """Returns the short name of an application, such as `pusher` for `synapse.app.pusher`.
 
     Args:
         application: a key of WORKER_TYPES.

@@ -1,18 +1,18 @@
-"""Turns a pin into the image's labels; the AGPL asks that the source be named."""
+"""Writes the image's labels from a pin; the AGPL requires that the source is named."""
 
 import argparse
 import json
 import sys
 from pathlib import Path
 
-from config.private.addresses import public_source
+from repositories.addresses import public_source
 
 
 def labels(pin: dict[str, str]) -> dict[str, str]:
-    """Return the predefined annotation keys of the OCI image-spec for ``pin``.
+    """Return the labels for ``pin``, using the predefined annotation keys of the OCI image-spec.
 
-    A source with a credential in its address, or on one machine's disk, is not named, whatever tool
-    wrote pin.json.
+    The source is left out if its address contains credentials or is a local path, regardless of
+    which tool wrote pin.json.
     """
     source = public_source(pin["source"])
     return {
@@ -26,7 +26,7 @@ def labels(pin: dict[str, str]) -> dict[str, str]:
 
 
 def main(argv: list[str]) -> int:
-    """Write the lines; return the exit status."""
+    """Write the labels as key=value lines; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pin", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)

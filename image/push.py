@@ -1,4 +1,4 @@
-"""Pushes the image: checks the command line, then lets the launcher of oci_push do it."""
+"""Pushes the image: checks the command line, then runs the launcher of oci_push."""
 
 import argparse
 import os
@@ -8,14 +8,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-# OCI distribution-spec, "Pulling manifests": names and tags.
+# The syntax of names and tags (OCI distribution-spec, "Pulling manifests").
 _NAME = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?")
 
 
 def problems(repository: str, tags: Sequence[str]) -> list[str]:
-    """Return one line for each part of the command line that no registry takes."""
+    """Return one line for each part of the command line that is not valid for a registry."""
     found = []
     host, _, name = repository.partition("/")
     if not repository:
@@ -36,14 +36,18 @@ def problems(repository: str, tags: Sequence[str]) -> list[str]:
 
 
 def reason(output: str) -> str:
-    """Return the one line of the launcher's output that says why a push was refused."""
+    """Return the line of the launcher's output that says why a push failed."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     telling = [line for line in lines if "rror" in line] or lines or ["no reason was given"]
     return re.sub(r"^\S+ \S+ (?=error)", "", telling[-1]).removeprefix("Error: ")
 
 
 def main(argv: Sequence[str], launcher: Path, digest: Path) -> int:
-    """Push and print what is where; return 1 when it was refused, 2 on a wrong command line."""
+    """Push the image and print its references.
+
+    Returns:
+        The exit code: 1 if the push fails, 2 if the command line is invalid.
+    """
     parser = argparse.ArgumentParser(prog="push", description=__doc__)
     parser.add_argument("--repository", default="", metavar="HOST/NAME")
     parser.add_argument("--tag", action="append", default=[])

@@ -1,4 +1,4 @@
-"""Adds bytecode beside every Python file of a layer, the same whatever else the layer holds."""
+"""Adds bytecode for every Python file in a layer, independently of the layer's other content."""
 
 import importlib.util
 import os
@@ -13,17 +13,17 @@ from layer_error import LayerError
 from tar_writer import Layer
 
 _WORKER = Path(__file__).with_name("compile_worker.py")
-# No site and no environment: nothing but the interpreter decides a worker's state.
+# No site module and no environment, so that a worker's state depends only on the interpreter.
 _COMMAND = (sys.executable, "-I", "-S", "-B", "-W", "ignore", str(_WORKER))
 
 
 def cache_path(path: str) -> str:
-    """Return where the import system looks for the bytecode of ``path`` (PEP 3147)."""
+    """Return the path where the import system looks for the bytecode of ``path`` (PEP 3147)."""
     return importlib.util.cache_from_source(path, optimization="")
 
 
 def _compile(sources: Sequence[tuple[str, bytes]]) -> list[bytes]:
-    """Return the bytecode of each of ``sources``, compiled by one worker; empty where none is."""
+    """Compile ``sources`` with one worker; the result is empty for a file that does not compile."""
     result = []
     with subprocess.Popen(
         _COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={"LC_ALL": "C.UTF-8"}
@@ -42,7 +42,7 @@ def _compile(sources: Sequence[tuple[str, bytes]]) -> list[bytes]:
 
 
 def add_bytecode(layer: Layer) -> list[str]:
-    """Add the bytecode of every .py of ``layer``; return those that are not Python 3."""
+    """Add the bytecode of every .py file in ``layer``; return the paths that are not Python 3."""
     paths = [
         path
         for path, entry in layer.entries().items()
@@ -52,7 +52,7 @@ def add_bytecode(layer: Layer) -> list[str]:
     shares = [paths[first::workers] for first in range(workers)]
     failed = []
     with ThreadPoolExecutor(workers) as pool:
-        # Read here and not in the threads: the layer's spool has one position.
+        # Read here and not in the threads, because the layer's spool has only one file position.
         texts = [[(path, layer.read(path)) for path in share] for share in shares]
         for share, compiled in zip(shares, pool.map(_compile, texts), strict=True):
             for path, data in zip(share, compiled, strict=True):

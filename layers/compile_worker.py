@@ -1,8 +1,8 @@
-"""Compiles the Python files that arrive on its input, each in a process of its own.
+"""Compiles the Python files that it receives on standard input, each in a separate process.
 
-What marshal writes depends on what its process did before (whether a string has one reference or
-more).  So every file is compiled by a fork of this process, which itself does the same few things
-on every machine: the bytecode of a file depends on that file and its path alone.
+The output of marshal depends on what its process did before (whether a string has one reference or
+more). Therefore, each file is compiled in a fork of this process, which always does the same few
+things, so that the bytecode of a file depends only on the file and its path.
 """
 
 import importlib.util
@@ -11,13 +11,13 @@ import os
 import struct
 import sys
 
-_REQUEST = struct.Struct("<II")  # Lengths of path and source, which follow.
-_REPLY = struct.Struct("<I")  # Length of the bytecode, which follows; 0: not Python 3.
-_UNCHECKED_HASH = struct.Struct("<I").pack(1)  # PEP 552: the source is never looked at again.
+_REQUEST = struct.Struct("<II")  # The lengths of path and source, which follow.
+_REPLY = struct.Struct("<I")  # The length of the bytecode, which follows; 0 if not Python 3.
+_UNCHECKED_HASH = struct.Struct("<I").pack(1)  # PEP 552: never checked against the source.
 
 
 def bytecode(path: str, source: bytes) -> bytes:
-    """Return the .pyc of ``source`` as if it lay at ``path``; empty when it does not compile."""
+    """Return the .pyc of ``source`` for a file at ``path``; empty if it does not compile."""
     try:
         code = compile(source, path, "exec", dont_inherit=True, optimize=0)
     except (SyntaxError, ValueError, RecursionError):
@@ -27,7 +27,7 @@ def bytecode(path: str, source: bytes) -> bytes:
 
 
 def main() -> int:
-    """Answer requests until the input ends; return the exit status."""
+    """Answer requests until standard input ends; return the exit code."""
     requests = sys.stdin.buffer
     while head := requests.read(_REQUEST.size):
         path_size, source_size = _REQUEST.unpack(head)

@@ -1,11 +1,11 @@
-"""Writes the programs of a wheel as an installer would, for the image's own Python."""
+"""Generates the scripts of a wheel as an installer would, for the image's own Python."""
 
 import configparser
 import re
 
 from layer_error import LayerError
 
-# Isolated: neither PYTHON* variables nor the current folder decide what is imported.
+# Isolated mode: neither PYTHON* variables nor the working directory affect what is imported.
 SHEBANG = "#!/usr/bin/python3 -I\n"
 _SCRIPT = """\
 import sys
@@ -15,7 +15,7 @@ from {module} import {top}
 sys.exit({call}())
 """
 _NAME = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*"
-# Entry points specification: module:object, and extras that nobody uses any more.
+# Entry points specification: module:object, with optional, deprecated extras.
 _REFERENCE = re.compile(rf"(?P<module>{_NAME})\s*:\s*(?P<call>{_NAME})\s*(?:\[.*\])?")
 
 
@@ -23,7 +23,7 @@ def scripts_of(entry_points: str, source: str) -> dict[str, bytes]:
     """Return the console scripts that ``entry_points`` (entry_points.txt) declares, by name.
 
     Raises:
-        LayerError: when a name or a reference is not one.
+        LayerError: if it cannot be parsed, or a name or an object reference is not valid.
     """
     parser = configparser.RawConfigParser(delimiters=("=",), comment_prefixes=("#", ";"))
     parser.optionxform = str  # type: ignore[assignment,method-assign]
@@ -44,6 +44,6 @@ def scripts_of(entry_points: str, source: str) -> dict[str, bytes]:
 
 
 def python_script(data: bytes) -> bytes:
-    """Return a script of ``*.data/scripts`` with its ``#!python`` line made real."""
+    """Return a script of ``*.data/scripts`` with ``#!python`` replaced by the real interpreter."""
     first, newline, rest = data.partition(b"\n")
     return SHEBANG.encode() + rest if newline and first.startswith(b"#!python") else data

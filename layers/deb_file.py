@@ -1,4 +1,4 @@
-"""Reads .deb files: an ar archive of control.tar and data.tar (deb(5))."""
+"""Reads .deb files, which are ar archives of control.tar and data.tar (deb(5))."""
 
 import io
 import lzma
@@ -19,8 +19,8 @@ class DebFile:
     """A Debian package.
 
     Attributes:
-        file_name: as in errors.
-        package: its name.
+        file_name: the file name, for error messages.
+        package: the package name.
         control: the text of its control file.
         md5sums: the lines of its md5sums, as (sum, path).
         data: data.tar, still compressed.
@@ -36,7 +36,7 @@ class DebFile:
         """Yield each member of data.tar with its bytes; a hard link has those of its target.
 
         Raises:
-            LayerError: when the archive is broken.
+            LayerError: if the archive is broken.
         """
         yield from _members(self.data, f"{self.file_name}: data.tar")
 
@@ -45,7 +45,7 @@ def read_deb(path: Path) -> DebFile:
     """Return the package at ``path``.
 
     Raises:
-        LayerError: when it is not a Debian package, or a broken one.
+        LayerError: if it is not a Debian package, or is broken.
     """
     parts = _ar_members(path.read_bytes(), path.name)
     for part in ("control", "data"):

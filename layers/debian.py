@@ -1,4 +1,4 @@
-"""Lays Debian packages into the base layer, with the status that scanners read."""
+"""Adds Debian packages to the base layer, with the dpkg status files that scanners read."""
 
 import tarfile
 from collections.abc import Collection, Iterable
@@ -11,20 +11,21 @@ from tar_writer import Layer, checked_path
 
 MERGED = ("bin", "lib", "lib64", "sbin")
 _STATUS = "var/lib/dpkg/status.d"
-# It brings the skeleton of the file system; of other packages, folders come with their files.
+# This package provides the base directories. Other packages' folders are added with their files.
 _SKELETON = "base-files"
 
 
 def merged_path(path: str) -> str:
-    """Return where ``path`` is once /bin, /lib, /lib64 and /sbin are links into /usr."""
+    """Return ``path`` in a merged /usr, where /bin, /lib, /lib64, and /sbin are links into /usr."""
     return f"usr/{path}" if path.partition("/")[0] in MERGED else path
 
 
 def add_packages(layer: Layer, debs: Iterable[Path], leave_out: Collection[str]) -> list[DebFile]:
-    """Add the packages at ``debs`` but those named in ``leave_out``; return those added.
+    """Add the packages at ``debs``, except those in ``leave_out``, and return those added.
 
     Raises:
-        LayerError: when one is broken, two disagree, or a name of ``leave_out`` is not there.
+        LayerError: if a package is broken, two have different content for a file, or ``leave_out``
+            names a package that is not in ``debs``.
     """
     names, added = set(), []
     for path in sorted(debs, key=lambda path: path.name):
@@ -40,7 +41,7 @@ def add_packages(layer: Layer, debs: Iterable[Path], leave_out: Collection[str])
 
 
 def add_status(layer: Layer, debs: Iterable[DebFile]) -> None:
-    """Add what scanners read: each control file, and the sums of those files that are here."""
+    """Add the files that scanners read: control files, and the MD5 sums of files in the layer."""
     for deb in debs:
         layer.file(f"{_STATUS}/{deb.package}", deb.control.encode(), deb.file_name)
         sums = [(md5, merged_path(path)) for md5, path in deb.md5sums]
@@ -49,7 +50,7 @@ def add_status(layer: Layer, debs: Iterable[DebFile]) -> None:
 
 
 def _add_package(layer: Layer, deb: DebFile) -> None:
-    """Add the files of ``deb`` that the image wants."""
+    """Add the files of ``deb`` that the image needs."""
     folders: dict[str, int] = {}
     for info, data in deb.members():
         path = merged_path(checked_path(info.name, deb.file_name)) if info.name != "./" else "."
@@ -59,7 +60,7 @@ def _add_package(layer: Layer, deb: DebFile) -> None:
             if path not in layer:
                 folders[path] = info.mode & 0o1777
         elif info.issym() and path.rpartition("/")[0] == "usr/share/doc":
-            layer.link(path, info.linkname, deb.file_name)  # Leads to the copyright.
+            layer.link(path, info.linkname, deb.file_name)  # The copyright is behind this link.
         elif is_wanted(deb.package, path):
             _add_file(layer, deb.file_name, path, info, data)
     if deb.package == _SKELETON:

@@ -1,4 +1,4 @@
-"""Rules that turn pinned inputs into deterministic layers."""
+"""Rules that build deterministic layers from pinned inputs."""
 
 load("//layers/private:debian_layer.bzl", _debian_layer = "debian_layer")
 load("//layers/private:entrypoint_layer.bzl", _entrypoint_layer = "entrypoint_layer")

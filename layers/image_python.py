@@ -1,4 +1,4 @@
-"""The image's Python: the one that runs the layer writer, since both roots come from one suite."""
+"""The image's Python. It also runs the layer writer, since both roots are from the same suite."""
 
 import sys
 

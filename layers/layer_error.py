@@ -1,5 +1,5 @@
-"""The one error that a bad input of a layer raises."""
+"""The error that is raised for invalid inputs of a layer."""
 
 
 class LayerError(Exception):
-    """An input cannot become a layer; the message is one line that names it."""
+    """An input cannot be used in a layer; the message is one line that names it."""

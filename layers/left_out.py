@@ -1,8 +1,8 @@
-"""What the image leaves out of Debian packages, each with its reason."""
+"""The files of Debian packages that the image leaves out, each with a reason."""
 
 import fnmatch
 
-# Pattern of a path (as of fnmatch, where * spans slashes) -> why nobody misses it.
+# Path pattern (for fnmatch, where * also matches slashes) -> why the image does not need the files.
 LEFT_OUT = {
     "etc/ca-certificates*": "configures update-ca-certificates; the bundle is made here",
     "etc/default*": "settings of services",
@@ -56,14 +56,14 @@ LEFT_OUT = {
     "var/run*": "a link to /run is made here",
 }
 
-# Packages wanted for a few files only: name -> what is taken beside the copyright.
+# Packages of which only a few files are needed: name -> the files, in addition to the copyright.
 KEPT_ALONE = {
     "libc-bin": ("usr/lib/locale/C.utf8*",),
 }
 
 
 def is_wanted(package: str, path: str) -> bool:
-    """Tell whether ``path`` (merged, without a leading slash) of ``package`` is in the image."""
+    """Tell whether the image includes ``path`` (merged, without a leading slash) of ``package``."""
     if path.startswith("usr/share/doc/"):
         return path.endswith("/copyright")
     if "/__pycache__/" in path:

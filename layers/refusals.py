@@ -1,4 +1,4 @@
-"""Refuses a layer that holds a shell, a package manager or a link to nowhere."""
+"""Rejects layers that contain a shell, a package manager, or a dangling link."""
 
 import fnmatch
 import posixpath
@@ -6,7 +6,7 @@ import posixpath
 from layer_error import LayerError
 from tar_writer import Entry, Layer
 
-# Programs that no image of ours holds, whatever package brings them.
+# Programs that must not be in the image, from any package.
 _PROGRAMS = {
     "shell": ("ash", "bash", "busybox", "dash", "ksh*", "mksh", "rbash", "sh", "zsh*"),
     "package manager": ("apt", "apt-*", "dpkg", "dpkg-*", "pip", "pip3*"),
@@ -18,10 +18,10 @@ _OUR_PYTHON = b"#!/usr/bin/python3"
 
 
 def refuse_unwanted(layer: Layer) -> None:
-    """Check every program of ``layer``.
+    """Check every program in ``layer``.
 
     Raises:
-        LayerError: when one is a shell or the like, or needs an interpreter that is not there.
+        LayerError: if one is a shell or similar, or needs an interpreter that the image lacks.
     """
     for path, entry in layer.entries().items():
         folder, _, name = path.rpartition("/")
@@ -44,10 +44,10 @@ def _refuse_foreign_script(path: str, entry: Entry, data: bytes) -> None:
 
 
 def refuse_dangling_links(layer: Layer) -> None:
-    """Check that every link of ``layer`` leads to something in it.
+    """Check that the target of every link in ``layer`` exists in the layer.
 
     Raises:
-        LayerError: when one leads nowhere.
+        LayerError: if a link is dangling.
     """
     entries = layer.entries()
     for path, entry in entries.items():
@@ -56,8 +56,8 @@ def refuse_dangling_links(layer: Layer) -> None:
 
 
 def _resolves(path: str, entries: dict[str, Entry]) -> bool:
-    """Follow ``path`` through links; False when it leaves the layer or never ends."""
-    for _ in range(40):  # As many as Linux follows.
+    """Tell whether ``path`` exists after following links; a loop of links counts as missing."""
+    for _ in range(40):  # The limit of Linux.
         resolved = ""
         parts = path.split("/")
         for place, part in enumerate(parts):

@@ -1,4 +1,4 @@
-"""Adds what maintainer scripts would make: users, links, authorities, the linker's cache."""
+"""Adds what maintainer scripts would create: users, links, the CA bundle, the linker cache."""
 
 import subprocess
 import tempfile
@@ -40,16 +40,16 @@ _LINKS = {name: f"usr/{name}" for name in MERGED} | {
     "var/run": "/run",
 }
 _FOLDERS = {"root": 0o700, "run/lock": 0o1777, "tmp": 0o1777, "var/tmp": 0o1777}
-# Of /synapse_runtime, any user may be the one who renders: engines give a tmpfs the mode of the
-# folder under it, and root as its owner (runc does, measured).
+# Any user may be the one who writes the configuration to /synapse_runtime: a tmpfs mounted there
+# gets the mode of the folder in the image, and root as its owner (observed with runc).
 _WRITABLE = {"data": 0o755, "synapse_media": 0o755, "synapse_runtime": 0o1777}
 
 
 def add_system(layer: Layer) -> None:
-    """Add users, links, folders and authorities to the packages of ``layer``.
+    """Add users, links, folders, and the CA bundle to the packages in ``layer``.
 
     Raises:
-        LayerError: when no package brings authorities.
+        LayerError: if no package provides CA certificates.
     """
     for path, text in _FILES.items():
         layer.file(path, text.encode(), _SOURCE)
@@ -65,9 +65,9 @@ def add_system(layer: Layer) -> None:
 
 
 def _add_authorities(layer: Layer) -> None:
-    """Put every certificate into the one bundle, as update-ca-certificates does.
+    """Write all certificates to one bundle, as update-ca-certificates does.
 
-    The single files go: once is enough, and the names of some are not ASCII.
+    The individual files are removed: they are redundant, and some have names that are not ASCII.
     """
     paths = [path for path in layer.entries() if f"{path}/".startswith(_CERTIFICATES)]
     files = [path for path in paths if path.endswith(".crt")]
@@ -80,10 +80,10 @@ def _add_authorities(layer: Layer) -> None:
 
 
 def add_linker_cache(layer: Layer, ldconfig: str = "/usr/sbin/ldconfig") -> None:
-    """Add /etc/ld.so.cache as ``ldconfig`` (the build root's own) writes it for these files.
+    """Add /etc/ld.so.cache, written by ``ldconfig`` (from the build root) for the layer's files.
 
     Raises:
-        LayerError: when ldconfig fails.
+        LayerError: if ldconfig fails.
     """
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -95,7 +95,7 @@ def add_linker_cache(layer: Layer, ldconfig: str = "/usr/sbin/ldconfig") -> None
                 place.symlink_to(entry.target)
             elif ".so" in place.name or path.startswith("etc/ld.so"):
                 place.write_bytes(layer.read(path))
-        # -X: no links are made, those of the packages are right; -i: no second cache of times.
+        # -X: do not create links, since the packages have them; -i: ignore the auxiliary cache.
         command = [ldconfig, "-r", folder, "-X", "-i"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         cache = root / "etc/ld.so.cache"

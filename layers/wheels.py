@@ -1,6 +1,6 @@
-"""Lays wheels into one site-packages folder, each file checked against its wheel's RECORD.
+"""Installs wheels in one site-packages folder, checking each file against its wheel's RECORD.
 
-The format is the binary distribution format specification (wheel 1.x).
+The format is defined in the binary distribution format specification (wheel 1.x).
 """
 
 import base64
@@ -22,15 +22,15 @@ SITE = f"usr/local/lib/{image_python.NAME}/dist-packages"
 BIN = "usr/local/bin"
 _PREFIX = "usr/local"
 _ALGORITHMS = ("sha256", "sha384", "sha512")
-# RECORD cannot hold its own hash, nor those of its signatures.
+# RECORD cannot contain its own hash, nor those of its signatures.
 _UNRECORDED = ("RECORD", "RECORD.jws", "RECORD.p7s")
 
 
 def add_wheels(layer: Layer, wheels: Iterable[Path], *, scripts: bool) -> None:
-    """Add the files of each of ``wheels``, and their programs when ``scripts``.
+    """Add the files of each wheel, and its scripts if ``scripts`` is true.
 
     Raises:
-        LayerError: when a wheel is broken, or two disagree about a file.
+        LayerError: if a wheel is broken, or two wheels have different content for a file.
     """
     for path in sorted(wheels, key=lambda path: path.name):
         try:
@@ -95,7 +95,7 @@ def _check_version(wheel: zipfile.ZipFile, name: str, info_folder: str) -> None:
 
 
 def _record(wheel: zipfile.ZipFile, name: str, info_folder: str) -> dict[str, str]:
-    """Return path -> hash as RECORD has it (``sha256=…``, or empty)."""
+    """Return the hashes in RECORD by path, in its notation (``sha256=…``, or empty)."""
     text = wheel.read(f"{info_folder}/RECORD").decode()
     rows = [row for row in csv.reader(io.StringIO(text)) if row]
     if any(len(row) < 2 for row in rows):
@@ -118,9 +118,9 @@ def _check_recorded(record: dict[str, str], path: str, data: bytes, name: str) -
 
 
 def _place(path: str, name: str, info_folder: str, *, scripts: bool) -> str | None:
-    """Return where ``path`` of a wheel goes; None for what the image leaves out."""
+    """Return the place in the image for ``path`` of a wheel, or None if the image leaves it out."""
     if "__pycache__/" in path:
-        return None  # Bytecode is made here, by the image's own Python.
+        return None  # Bytecode is compiled during the build, by the image's own Python.
     distribution = info_folder.removesuffix(".dist-info")
     top, _, rest = path.partition("/")
     if top != f"{distribution}.data":

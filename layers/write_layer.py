@@ -1,6 +1,6 @@
-"""Writes one layer: of Debian packages, of wheels, or of a Python program.
+"""Writes one layer from Debian packages, wheels, or a Python program.
 
-Runs in the build root, whose Python is the image's own.
+Runs in the build root, whose Python is the same as the image's.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str]) -> int:
-    """Write the layer; return the exit status."""
+    """Write the layer; return the exit code."""
     options = _parser().parse_args(argv)
     try:
         with Layer(options.layer.parent) as layer:

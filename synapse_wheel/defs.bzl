@@ -1,4 +1,4 @@
-"""Rules from pinned source to wheel."""
+"""Rules that build wheels from pinned sources."""
 
 load("//synapse_wheel/private:wheel.bzl", _compiled_wheels = "compiled_wheels", _synapse_wheel = "synapse_wheel")
 

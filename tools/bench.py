@@ -1,4 +1,4 @@
-"""Measures the image and prints the figures; nothing here asserts a time."""
+"""Measures the image's size and start times and prints the figures, without any assertion."""
 
 import os
 import statistics
@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cluster.image import Image, enter, entrypoint, read_image, unpack
-from cluster.site import WORKERS, make_data
+from sandbox.bwrap import Sandbox
+from testbed.image import Image, container, entrypoint, read_image, unpack
+from testbed.site import WORKERS, make_data
 
 _RUNS = 7
-# Runs the entrypoint until it would become Synapse, and prints the clock there.
+# Runs the entrypoint up to the point where it would exec Synapse, and prints the time.
 _UNTIL_EXEC = """\
 import os, runpy, sys, time
 def stop(*_):
@@ -27,7 +28,7 @@ _CLOCK = "import time; print(time.clock_gettime(time.CLOCK_MONOTONIC))"
 
 
 def sizes(image: Image) -> Iterator[tuple[str, str]]:
-    """Yield what a pull transfers."""
+    """Yield the figure's name and value for the size of the layers that a pull transfers."""
     layers = image.manifest["layers"]
     parts = " + ".join(f"{layer['size'] / 1e6:.1f}" for layer in layers)
     total = sum(layer["size"] for layer in layers) / 1e6
@@ -35,8 +36,8 @@ def sizes(image: Image) -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def container(image: Image) -> Iterator[list[str]]:
-    """Yield a command line that enters the unpacked image as a client_reader, root read-only."""
+def client_reader(image: Image) -> Iterator[Sandbox]:
+    """Yield the container of a client_reader with a read-only root file system."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         unpack(image, folder / "root")
@@ -45,11 +46,14 @@ def container(image: Image) -> Iterator[list[str]]:
             mounts["/" + place] = folder / place
             mounts["/" + place].mkdir()
         environ = {"SYNAPSE_WORKER": "client_reader", "SYNAPSE_REPLICATION_HOST": "main"}
-        yield enter(image, folder / "root", mounts, environ)
+        yield container(image, folder / "root", mounts, environ)
 
 
 def seconds(command: list[str], clock: Callable[[str], float]) -> str:
-    """Return median and range of what ``clock`` makes of the command's output, over its runs."""
+    """Run ``command`` several times; return the median and range of the seconds that it takes.
+
+    ``clock`` turns the command's output into the CLOCK_MONOTONIC time at which a run ends.
+    """
     found = []
     for _ in range(_RUNS):
         start = time.clock_gettime(time.CLOCK_MONOTONIC)
@@ -60,11 +64,11 @@ def seconds(command: list[str], clock: Callable[[str], float]) -> str:
 
 
 def main() -> int:
-    """Print one line per figure; return the exit status."""
+    """Print one line per figure; return the exit code."""
     image = read_image(Path(os.environ["IMAGE"]))
     figures = list(sizes(image))
-    with container(image) as inside:
-        python = [*inside, entrypoint(image)[0], "-I"]
+    with client_reader(image) as inside:
+        python = inside.command(entrypoint(image)[0], "-I")
 
         def printed(text: str) -> float:
             return float(text)

@@ -1,4 +1,4 @@
-"""Measures workers: start to healthy, beside a layout without bytecode; memory; many workers."""
+"""Measures the workers' start times, with and without bytecode, and their memory."""
 
 import os
 import shutil
@@ -9,10 +9,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from cluster.homeserver import Homeserver, Parts
-from cluster.image import read_image, unpack
-from cluster.processes import memory
-from cluster.site import make_authority
+from testbed.homeserver import Homeserver, Parts
+from testbed.image import read_image, unpack
+from testbed.processes import memory
+from testbed.site import make_authority
 from worker.worker_types import load_table
 
 _RUNS = 3
@@ -20,7 +20,7 @@ _MANY = (1, 10, 25)
 
 
 def without_bytecode(root: Path, target: Path) -> Path:
-    """Copy an unpacked image as the official Dockerfile lays it out: nothing is compiled."""
+    """Copy an unpacked image without bytecode, as the official Dockerfile leaves it; return it."""
     subprocess.run(["cp", "-a", str(root), str(target)], check=True)
     for folder in list(target.glob("usr/**/__pycache__")):
         shutil.rmtree(folder)
@@ -38,7 +38,7 @@ def restart(homeserver: Homeserver, name: str) -> float:
 
 
 def starts(folder: Path, parts: Parts, bare: Path) -> None:
-    """Print start to healthy of each type in both layouts, and the memory of all of them."""
+    """Print each worker type's time to become healthy in both layouts, and its memory."""
     types = load_table().types
     workers = {kind.slug: app for app, kind in types.items() if not kind.main}
     ours = Homeserver(1, folder / "ours", parts, workers, planned=False, settings={})
@@ -64,7 +64,7 @@ def starts(folder: Path, parts: Parts, bare: Path) -> None:
 
 
 def many(folder: Path, parts: Parts) -> None:
-    """Print start time and memory of main with some, more and many workers."""
+    """Print the start time and memory of main with increasing numbers of workers."""
     print(f"\n{'workers':>8}{'healthy after s':>18}{'MiB (PSS)':>12}")
     for number, count in enumerate(_MANY, 3):
         workers = {f"w{place}": "generic_worker" for place in range(count)}
@@ -83,7 +83,7 @@ def many(folder: Path, parts: Parts) -> None:
 
 
 def main() -> int:
-    """Print the tables; return the exit status."""
+    """Print the tables; return the exit code."""
     folder = Path(tempfile.mkdtemp(prefix="synapse-bench."))
     try:
         image = read_image(Path(os.environ["IMAGE"]))

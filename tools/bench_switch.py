@@ -1,4 +1,4 @@
-"""Measures what it costs to build another pin and to come back: seconds, and what was run anew."""
+"""Measures the time and the executed actions of a switch to another pin and back."""
 
 import os
 import re
@@ -6,13 +6,13 @@ import subprocess
 import time
 from pathlib import Path
 
-from tools.pinning.pins import DEFAULT, Pin, all_pins
+from pinning.pins import DEFAULT, Pin, all_pins
 
 _PROCESSES = re.compile(r"INFO: \d+ process(?:es)?: (.*)\.")
 
 
 def build(workspace: Path, pin: Pin) -> tuple[float, str]:
-    """Build the image of ``pin``; return the seconds, and Bazel's own words on what it ran."""
+    """Build the image of ``pin``; return the seconds and Bazel's summary of executed processes."""
     begin = time.monotonic()
     command = [str(workspace / "bazelw"), "build", *pin.flags, "image"]
     done = subprocess.run(command, cwd=workspace, text=True, capture_output=True, check=True)
@@ -21,7 +21,7 @@ def build(workspace: Path, pin: Pin) -> tuple[float, str]:
 
 
 def main() -> int:
-    """Print one line for each build; return the exit status."""
+    """Print one line for each build; return the exit code."""
     workspace = Path(os.environ["BUILD_WORKSPACE_DIRECTORY"])
     pins = all_pins(workspace)
     (first,) = [pin for pin in pins if (pin.repository, pin.branch) == DEFAULT]

@@ -1,4 +1,4 @@
-"""Counts Bazel's own test results from its build events and prints the closing line.
+"""Counts Bazel's test results from its build events and prints a summary line.
 
 The events are those of ``--build_event_json_file`` (Bazel's Build Event Protocol): ``testSummary``
 has the outcome of a target, ``testResult`` names the ``test.xml`` of each of its runs.
@@ -19,8 +19,8 @@ class Target:
 
     Attributes:
         status: Bazel's overall status, such as ``PASSED``.
-        tests: how many test cases its runs reported.
-        skipped: the reason of each test case that was skipped.
+        tests: The number of test cases that its runs reported.
+        skipped: The reason for each test case that was skipped.
     """
 
     status: str = ""
@@ -29,18 +29,18 @@ class Target:
 
     @property
     def passed(self) -> bool:
-        """Whether it passed and ran at least one test; a FLAKY target passed in the end."""
+        """Whether it passed and ran at least one test; a FLAKY target passed on a retry."""
         return self.status in ("PASSED", "FLAKY") and not self.all_skipped
 
     @property
     def all_skipped(self) -> bool:
-        """Whether it counts as passed for Bazel although none of its tests ran."""
+        """Whether Bazel counts it as passed although none of its tests ran."""
         ran = self.tests - len(self.skipped)
         return self.status in ("PASSED", "FLAKY") and self.tests > 0 and ran == 0
 
 
 def _add_cases(target: Target, outputs: list[dict[str, str]]) -> None:
-    """Add the test cases of one run, from its JUnit report."""
+    """Add the test cases of one run from its JUnit report."""
     for output in outputs:
         if output["name"] != "test.xml":
             continue
@@ -53,10 +53,10 @@ def _add_cases(target: Target, outputs: list[dict[str, str]]) -> None:
 
 
 def summary(events: Path) -> dict[str, Target]:
-    """Return the result of each test target of a build event file (JSON lines).
+    """Return the result of each test target in a build event file (JSON lines), by label.
 
     Raises:
-        OSError: when a report that the events name cannot be read.
+        OSError: If a report that the events name cannot be read.
     """
     targets: dict[str, Target] = {}
     for line in events.read_text().splitlines():
@@ -71,7 +71,10 @@ def summary(events: Path) -> dict[str, Target]:
 
 
 def report(targets: dict[str, Target]) -> list[str]:
-    """Return what is worth a line, then ``N passed, N failed`` and, if any, ``, N skipped``."""
+    """Return a line for each failed or skipped target, then the counts.
+
+    The last line is ``N passed, N failed``, followed by ``, N skipped`` if there are any.
+    """
     lines = []
     for label, target in targets.items():
         reasons = "; ".join(sorted(set(target.skipped)))
@@ -92,7 +95,7 @@ def main(argv: list[str]) -> int:
     """Print the report of the build event file ``argv[0]``.
 
     Returns:
-        1 when a test failed or none passed, otherwise 0.
+        1 if a test failed or none passed, otherwise 0.
     """
     targets = summary(Path(argv[0]))
     print("\n".join(report(targets)))

@@ -1,19 +1,19 @@
-"""What each worker type renders, as the golden files of the tests hold it."""
+"""Renders the configuration of each worker type for the golden files of the tests."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 
 import yaml
 
-from cluster.site import PLANNED, WORKERS
+from testbed.site import PLANNED, WORKERS
 from worker.documents import documents
 from worker.settings import parse
 from worker.worker_types import load_table
 
-# One of each era: direct TCP replication, no secret's path, no quarantine stream.
+# One release per era: direct TCP replication, no secret's path setting, no quarantine stream.
 ERAS = ("1.66.0", "1.98.0", "1.144.0")
 
-# Each kind of writer: of one stream, of several, beside main, and by what it serves.
+# Each kind of writer: of one stream, of several, beside main, and implied by another role.
 PLAN = (
     "pusher:2, sender=federation_sender, persister=event_persister@10.0.0.7, "
     "writer=typing+receipts, keeper=media_repository, warden=quarantined_media_changes"
@@ -45,9 +45,9 @@ def _render_plan() -> str:
 
 
 def golden_files() -> Iterator[tuple[str, str]]:
-    """Yield (name, text) of every golden file.
+    """Yield (name, text) for every golden file.
 
-    One per type for the newest Synapse, one per older era, and one of a whole plan.
+    There is one per worker type for the newest Synapse, one per older era, and one for a plan.
     """
     types = load_table().types
     for app, worker in types.items():

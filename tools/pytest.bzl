@@ -1,4 +1,4 @@
-"""A pytest file as a Bazel test."""
+"""A macro that declares pytest modules as a Bazel test."""
 
 load("@rules_python//python:defs.bzl", "py_test")
 
@@ -6,14 +6,14 @@ def pytest_test(name, srcs, deps = [], data = [], size = "small", env = {}, tags
     """Runs `srcs` with pytest.
 
     Args:
-        name: the test.
-        srcs: test modules.
-        deps: Python libraries that they import.
-        data: files that they read.
-        size: as of any Bazel test.
-        env: environment variables.
-        tags: as of any Bazel test.
-        timeout: as of any Bazel test.
+        name: The name of the test target.
+        srcs: The test modules.
+        deps: The Python libraries that they import.
+        data: The files that they read.
+        size: The test size, as for any Bazel test.
+        env: The environment variables of the test.
+        tags: The tags, as for any Bazel test.
+        timeout: The timeout, as for any Bazel test.
     """
     py_test(
         name = name,

@@ -1,4 +1,4 @@
-"""Runs pytest on the files that Bazel names and writes the results where Bazel reads them."""
+"""Runs pytest on the given files and writes the report to the path that Bazel expects."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ import pytest
 
 
 def main(arguments: list[str]) -> int:
-    """Return pytest's exit status; an empty collection is a failure."""
+    """Run pytest and return its exit code, which is also nonzero if no tests are collected."""
     options = ["-p", "no:cacheprovider", "-ra", "--strict-markers", "--import-mode=importlib"]
     scratch = os.environ.get("TEST_TMPDIR")
     if scratch:

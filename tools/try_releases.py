@@ -1,4 +1,4 @@
-"""Pins, builds and starts releases of Synapse in a scratch copy, and prints a table of them."""
+"""Pins, builds and starts releases of Synapse in a scratch copy and prints a table of results."""
 
 import argparse
 import os
@@ -15,7 +15,7 @@ from packaging.version import InvalidVersion, Version
 
 _HEAD = ("Release", "Suite, Python", "Pins", "Builds", "Starts", "Seconds", "What was said")
 _PLACE = re.compile(r"^Synapse \S+ for Python (\S+) on (\S+) ", re.MULTILINE)
-# Before that the repository was another.
+# Earlier releases are in the repository of matrix-org.
 _FIRST_OF_ELEMENT = Version("1.99")
 _LATER = re.compile(r"^(?:newer than the source|Python \S+ of \S+ had no wheel).*", re.MULTILINE)
 _ERROR = re.compile(r"^error: (.*)", re.MULTILINE | re.DOTALL)
@@ -23,14 +23,14 @@ _ERROR = re.compile(r"^error: (.*)", re.MULTILINE | re.DOTALL)
 
 @dataclass(frozen=True)
 class Tried:
-    """How far a release came.
+    """The result of trying a release.
 
     Attributes:
-        release: its version.
-        place: Debian suite and Python, or "" when it was not pinned.
-        steps: whether it was pinned, built and started, in this order.
-        seconds: from the pin to the end.
-        said: the error, or what is newer than the source.
+        release: The version.
+        place: The Debian suite and the Python version, or "" if it was not pinned.
+        steps: Whether it was pinned, built and started, in this order.
+        seconds: The total time in seconds.
+        said: The error, or the packages that are newer than the source.
     """
 
     release: str
@@ -41,20 +41,20 @@ class Tried:
 
     @property
     def row(self) -> str:
-        """Its row of a Markdown table."""
+        """The row for a Markdown table."""
         steps = ["yes" if step else "no" for step in self.steps]
         cells = [self.release, self.place, *steps, f"{self.seconds:.0f}", self.said]
         return f"| {' | '.join(cells)} |"
 
 
 def judge(release: str, status: int, words: str, seconds: float) -> Tried:
-    """Return how far a release got, judged by the output of `./bazelw run pin`."""
+    """Return the result of a release from the exit code and output of `./bazelw run pin`."""
     place = _PLACE.search(words)
     built, tested = "running: ./bazelw build", "running: ./bazelw test"
     error = _ERROR.search(words)
     said = error[1] if error else "; ".join(_LATER.findall(words))
     lines = [line for line in said.splitlines() if line.strip()]
-    # The first says what failed, the last why.
+    # The first line says what failed, and the last one says why.
     short = ": ".join(dict.fromkeys([lines[0], lines[-1].strip()])) if lines else ""
     return Tried(
         release,
@@ -66,7 +66,7 @@ def judge(release: str, status: int, words: str, seconds: float) -> Tried:
 
 
 def copy_workspace(workspace: Path, scratch: Path) -> None:
-    """Copy the workspace to ``scratch``, without what Bazel and git have in it."""
+    """Copy the workspace to ``scratch``, without Bazel's output links and .git."""
     shutil.rmtree(scratch, ignore_errors=True)
     shutil.copytree(
         workspace, scratch, symlinks=True, ignore=shutil.ignore_patterns("bazel-*", ".git")
@@ -74,7 +74,7 @@ def copy_workspace(workspace: Path, scratch: Path) -> None:
 
 
 def attempt(scratch: Path, release: str, more: Sequence[str]) -> Tried:
-    """Pin, build and start a release; its whole output goes to a file beside the scratch copy."""
+    """Pin, build and start a release; write the whole output to a log beside the scratch copy."""
     owner = "element-hq" if Version(release) >= _FIRST_OF_ELEMENT else "matrix-org"
     command = [str(scratch / "bazelw"), "run", "pin", "--", "--repo", f"{owner}/synapse"]
     command += ["--branch", f"v{release}", "--release", release, *more]
@@ -94,7 +94,7 @@ def attempt(scratch: Path, release: str, more: Sequence[str]) -> Tried:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Try each release; return 1 when one does not start."""
+    """Try each release and print the table; return 1 if one does not start, otherwise 0."""
     parser = argparse.ArgumentParser(
         prog="./bazelw run //tools:try_releases --", description=__doc__
     )

@@ -1,6 +1,6 @@
-"""Updates every golden file: the digests of images and what each worker type renders.
+"""Updates every golden file: image digests, the rendered worker types, and the pictures.
 
-The digests are those of the chosen pin, and of the pins of older eras that the tests build.
+The digests are those of the selected pin and of the older pins that the tests build.
 """
 
 import json
@@ -8,12 +8,13 @@ import os
 import sys
 from pathlib import Path
 
-from tests.image.digests import GOLDEN, pin_name
+from tools.digests import GOLDEN, pin_name
 from tools.golden import golden_files
+from tools.pictures import pictures
 
 
 def digests() -> str:
-    """Return the text of digests.json, with the digests that were built now."""
+    """Return the text of digests.json, updated with the digests of the images just built."""
     found = json.loads(GOLDEN.read_text())
     words = os.environ["IMAGES"].split()
     for pin, digest in zip(words[::2], words[1::2], strict=True):
@@ -22,12 +23,15 @@ def digests() -> str:
 
 
 def main() -> int:
-    """Write the files into the workspace; return the exit status."""
+    """Write the files that changed to the workspace; return the exit code."""
     workspace = Path(os.environ["BUILD_WORKSPACE_DIRECTORY"])
     changed = []
-    golden = {workspace / "tests/image/digests.json": digests()}
+    golden = {workspace / "image/digests.json": digests()}
     for name, text in golden_files():
         golden[workspace / "tests/worker/golden" / name] = text
+    services = Path(os.environ["SERVICES"]).resolve().parent / "root"
+    for name, text in pictures(workspace / "docs/pictures", services):
+        golden[workspace / "docs/pictures" / name] = text
     for path, text in golden.items():
         path.parent.mkdir(exist_ok=True)
         if not path.exists() or path.read_text() != text:

@@ -1,1 +1,1 @@
-"""The entrypoint: settings, worker types, documents, files, launch."""
+"""The entrypoint of the image: settings, worker types, documents, files and launch."""

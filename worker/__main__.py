@@ -1,13 +1,15 @@
-"""The entrypoint's verbs: start (the default), check, print-config, healthcheck, doctor, …"""
+"""The main program of the entrypoint, with a function for each verb of the command line."""
 
 import os
 import re
 import sys
+from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-# Each verb imports what it needs: `healthcheck` runs every few seconds in each container.
+# Each verb imports what it needs, since `healthcheck` runs every few seconds in each container.
+from worker.command_line import parse_command_line
 from worker.environ import LONGEST_WAIT
 from worker.errors import ConfigError, NotReadyError, ReportedError, one_line, shown
 from worker.launch import choose_cpus, drop_rights, exec_synapse
@@ -15,16 +17,6 @@ from worker.settings import Settings, parse
 from worker.signals import end_on_signals, run
 
 Environ = Mapping[str, str]
-_USAGE = {
-    "start": "",
-    "check": "",
-    "print-config": "",
-    "healthcheck": "[--ready]",
-    "wait": "[SECONDS]",
-    "doctor": "PLAN",
-    "prometheus": "PLAN",
-    "generate": "",
-}
 
 
 def _say(line: str) -> None:
@@ -32,7 +24,7 @@ def _say(line: str) -> None:
 
 
 def _prepare(environ: Environ) -> tuple[Settings, dict[str, Any]]:
-    """Read and check everything, with the rights that Synapse gets."""
+    """Examine this process with the privileges of Synapse; return settings and homeserver.yaml."""
     from worker.examination import examine
 
     found = examine({"": environ})
@@ -44,30 +36,31 @@ def _prepare(environ: Environ) -> tuple[Settings, dict[str, Any]]:
 
 
 def _render(homeserver: Mapping[str, Any], settings: Settings) -> list[Path]:
-    """Write what Synapse reads; return the documents."""
-    from worker.documents import SECRET_FILE, derives_secret, documents
+    """Write the files that Synapse reads; return the paths of the documents."""
+    from worker.documents import SECRET_FILE, derives_secret
     from worker.files import write_documents, write_text
+    from worker.rendering import rendered_documents
 
     if derives_secret(homeserver, settings):
         from worker.replication_secret import derived_secret
 
         secret = derived_secret(settings.data / "signing.key")
         write_text(settings.runtime / SECRET_FILE, secret + "\n")
-    return write_documents(settings.runtime, documents(homeserver, settings))
+    return write_documents(settings.runtime, rendered_documents(homeserver, settings))
 
 
 def _wait(homeserver: Mapping[str, Any], settings: Settings, seconds: int) -> None:
     from worker.asking import wait
-    from worker.documents import shared_document
     from worker.probes import around, without_secrets_of
+    from worker.rendering import rendered_shared
 
-    document = shared_document(homeserver, settings)
+    document = rendered_shared(homeserver, settings)
     missing = wait(around(document, settings), seconds, _say, without_secrets_of(document))
     if missing:
         raise NotReadyError([f"after {seconds} s: {line}" for line in missing])
 
 
-def _start(environ: Environ, _: Sequence[str]) -> int:
+def _start(environ: Environ, _: Namespace) -> int:
     from worker.binding import listening_problems
     from worker.documents import documents
 
@@ -82,7 +75,7 @@ def _start(environ: Environ, _: Sequence[str]) -> int:
     return 2
 
 
-def _check(environ: Environ, _: Sequence[str]) -> int:
+def _check(environ: Environ, _: Namespace) -> int:
     from worker.synapse_check import ask_synapse
 
     settings, homeserver = _prepare(environ)
@@ -91,46 +84,48 @@ def _check(environ: Environ, _: Sequence[str]) -> int:
     return 0
 
 
-def _print_config(environ: Environ, _: Sequence[str]) -> int:
+def _print_config(environ: Environ, _: Namespace) -> int:
     import yaml
 
-    from worker.documents import documents
     from worker.redaction import masked
+    from worker.rendering import rendered_documents
 
     settings, homeserver = _prepare(environ)
-    for name, document in documents(homeserver, settings).items():
+    for name, document in rendered_documents(homeserver, settings).items():
         print(f"--- # {name}")
         print(yaml.safe_dump(masked(document), sort_keys=False), end="")
     return 0
 
 
-def _healthcheck(environ: Environ, arguments: Sequence[str]) -> int:
+def _healthcheck(environ: Environ, options: Namespace) -> int:
     from worker.asking import ask, healthcheck_seconds
     from worker.health import itself
 
     settings = parse(environ)
-    drop_rights(settings)  # What Synapse may not read, nobody reads for it.
-    if not arguments:
+    drop_rights(settings)  # So that no file is read that Synapse itself may not read.
+    if not options.ready:
         problems = ask([itself(settings)], healthcheck_seconds())
     else:
         from worker.files import read_homeserver
         from worker.probes import around, without_secrets_of
 
         rendered = settings.runtime / "homeserver.yaml"
-        # Before there is one, the process itself is not up.
+        # Until this file exists, the process itself is not up.
         document = read_homeserver(rendered) if os.path.exists(rendered) else {}
         probes = [itself(settings), *around(document, settings)]
         problems = ask(probes, healthcheck_seconds(), without_secrets_of(document))
     if problems:
         _say(f"unhealthy: {'; '.join(problems)}")
         return 1
-    print("ready" if arguments else "healthy")
+    print("ready" if options.ready else "healthy")
     return 0
 
 
-def _wait_verb(environ: Environ, arguments: Sequence[str]) -> int:
+def _wait_verb(environ: Environ, options: Namespace) -> int:
     settings, homeserver = _prepare(environ)
-    seconds = arguments[0] if arguments else str(settings.wait_seconds or 60)
+    seconds = options.seconds
+    if seconds is None:
+        seconds = str(settings.wait_seconds or 60)
     if not re.fullmatch("[0-9]{1,5}", seconds) or not 0 < int(seconds) <= LONGEST_WAIT:
         raise ConfigError(
             [
@@ -143,16 +138,16 @@ def _wait_verb(environ: Environ, arguments: Sequence[str]) -> int:
     return 0
 
 
-def _doctor(environ: Environ, arguments: Sequence[str]) -> int:
+def _doctor(environ: Environ, options: Namespace) -> int:
     from worker.doctor import MAIN, ask_synapse_for_each, describe, environs, planned, read_plan
     from worker.examination import examine
     from worker.worker_types import load_table
 
-    text = read_plan(arguments[0])
+    text = read_plan(options.plan)
     try:
         plan = planned(text)
     except ConfigError:
-        plan = None  # The main process is given the same plan, and refuses it with every reason.
+        plan = None  # The main process gets the same plan, so `examine` reports its problems.
     processes = environs(environ, text, plan or ())
     found = examine(processes, plan=plan)
     for line in found.warnings.attributed(len(processes)):
@@ -167,17 +162,17 @@ def _doctor(environ: Environ, arguments: Sequence[str]) -> int:
     return 0
 
 
-def _prometheus(environ: Environ, arguments: Sequence[str]) -> int:
+def _prometheus(environ: Environ, options: Namespace) -> int:
     import json
 
     from worker.doctor import main_host, planned, read_plan, scrape_targets
 
-    plan = planned(read_plan(arguments[0]))
+    plan = planned(read_plan(options.plan))
     print(json.dumps(scrape_targets(plan or (), main_host(environ)), indent=1))
     return 0
 
 
-def _generate(environ: Environ, _: Sequence[str]) -> int:
+def _generate(environ: Environ, _: Namespace) -> int:
     from worker.generate import generate
 
     drop_rights(parse({**environ, "SYNAPSE_WORKER": "synapse.app.homeserver"}))
@@ -186,7 +181,7 @@ def _generate(environ: Environ, _: Sequence[str]) -> int:
     return 0
 
 
-_VERBS: dict[str, Callable[[Environ, Sequence[str]], int]] = {
+_VERBS: dict[str, Callable[[Environ, Namespace], int]] = {
     "start": _start,
     "check": _check,
     "print-config": _print_config,
@@ -198,33 +193,16 @@ _VERBS: dict[str, Callable[[Environ, Sequence[str]], int]] = {
 }
 
 
-def _fits(verb: str, arguments: Sequence[str]) -> bool:
-    usage = _USAGE[verb]
-    if usage.startswith("[--"):
-        return list(arguments) in ([], [usage.strip("[]")])
-    most = 1 if usage else 0
-    least = 1 if usage and not usage.startswith("[") else 0
-    return least <= len(arguments) <= most
-
-
 def main(arguments: Sequence[str], environ: Environ) -> int:
-    """Become Synapse, or do what the verb says.
+    """Run the verb of the command line; ``start``, the default, replaces this process with Synapse.
 
     Returns:
-        The exit code: 0; 1 when ``healthcheck`` finds something unhealthy; 2 for wrong settings; 75
-        when database, Redis or the main process did not answer in time.
+        The exit code: 0 for success; 1 if ``healthcheck`` finds something unhealthy; 2 for wrong
+        settings; 75 if the database, Redis or the main process did not answer in time.
     """
-    verb = (arguments[0] if arguments else "start").removeprefix("--")
     try:
-        if verb not in _VERBS:
-            choices = ", ".join(_VERBS)
-            raise ConfigError([f"{' '.join(arguments)!r} is not a verb; use one of {choices}"])
-        if not _fits(verb, arguments[1:]):
-            given = " ".join(arguments)
-            raise ConfigError(
-                [f"{given!r} is not how to use it: {f'{verb} {_USAGE[verb]}'.strip()}"]
-            )
-        return _VERBS[verb](environ, arguments[1:])
+        options = parse_command_line(arguments)
+        return _VERBS[options.verb](environ, options) if options else 0
     except ReportedError as error:
         for line in error.problems:
             _say(f"error: {line}")

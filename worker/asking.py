@@ -1,9 +1,9 @@
-"""Asks services at once, each in a thread, within one deadline that none of them can hold up.
+"""Runs the probes of services concurrently, each in a thread, with a deadline that always holds.
 
-Neither name service (getaddrinfo) nor libpq can be interrupted.  So an unanswered question is left
-to its thread, and the process ends without it: ``signals.run`` waits for no thread, and ``wait``
-asks from child processes.  ``healthcheck`` has no child, since an engine may kill it at any time:
-Synapse would inherit the child and never reap it.
+Neither name resolution (getaddrinfo) nor libpq can be interrupted.  So a probe without an answer is
+left to its thread, and the process ends anyway: ``signals.run`` does not wait for threads, and
+``wait`` runs the probes in child processes.  ``healthcheck`` uses no child process, since an engine
+may kill it at any time: Synapse would inherit the child and never reap it.
 """
 
 import json
@@ -20,24 +20,24 @@ from pathlib import Path
 from worker.errors import ReportedError, one_line
 from worker.signals import forget_signals
 
-_HEALTHCHECK = 4.7  # Seconds from the start of the process: `healthcheck` ends within 5 s.
-_SLOWEST_START = 3.0  # Seconds of them for Python at most.
-_ATTEMPT = 10  # Seconds: a resolver whose first name server is down needs 5 s of its own.
+_HEALTHCHECK = 4.7  # Seconds since the process started, so that `healthcheck` ends within 5 s.
+_SLOWEST_START = 3.0  # Maximum number of these seconds to deduct for the startup of Python.
+_ATTEMPT = 10  # Seconds; a resolver whose first name server is down needs 5 s by itself.
 _PAUSE = 0.5  # Seconds between two attempts.
-_GRACE = 0.5  # Seconds for a child to answer, once its own deadline is over.
+_GRACE = 0.5  # Seconds for a child process to answer after its own deadline.
 _LONGEST_LINE = 500  # Characters.
-_CALL = 0.4  # Seconds of one call: a signal that comes just before it is only heard after it.
-_SHORTEST = 0.3  # Seconds left that are worth another attempt.
+_CALL = 0.4  # Seconds of one call; a signal that arrives just before it is handled after it.
+_SHORTEST = 0.3  # Minimum number of seconds left for another attempt.
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A question to one service.
+    """A check of one service.
 
     Attributes:
-        name: the service, as messages call it.
-        ask: returns "" when the service answers as it should, or one line that begins with its
-            name; it may take as long as it likes.
+        name: the name of the service in messages.
+        ask: returns "" if the service answers as it should, or one line that starts with its
+            name; it may take any amount of time.
     """
 
     name: str
@@ -45,34 +45,34 @@ class Probe:
 
 
 def healthcheck_seconds() -> float:
-    """Return how long `healthcheck` may ask: the start of Python counts, on a busy machine too."""
+    """Return how many seconds `healthcheck` has left for its probes after Python's startup."""
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     began = int(fields[19]) / os.sysconf("SC_CLK_TCK")  # proc_pid_stat(5), starttime.
     running = time.clock_gettime(time.CLOCK_BOOTTIME) - began
-    # Kernels in user space may not know when a process began.
+    # User-space kernels may not know when a process started.
     return _HEALTHCHECK - min(max(running, 0.0), _SLOWEST_START)
 
 
 def _answer(probe: Probe) -> str:
-    """Return the probe's line, whatever happens in it."""
+    """Return the line of the probe, even if it raises an exception."""
     try:
         return probe.ask()
     except ReportedError as error:
         return "; ".join(error.problems)
-    except Exception as error:  # Its text may quote a secret.
+    except Exception as error:  # Its message may quote a secret.
         return f"{probe.name} cannot be asked: {type(error).__name__}"
 
 
 def ask(probes: Sequence[Probe], seconds: float, mask: Callable[[str], str] = str) -> list[str]:
-    """Ask all at once.
+    """Run all probes concurrently.
 
     Args:
-        probes: what to ask.
-        seconds: the deadline of the whole.
+        probes: the probes to run.
+        seconds: the time limit for all of them together.
         mask: masks the secrets in a line.
 
     Returns:
-        One line for each that does not answer as it should.
+        One line for each service that does not answer as it should.
     """
     deadline = time.monotonic() + seconds
     answers: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
@@ -96,7 +96,7 @@ def ask(probes: Sequence[Probe], seconds: float, mask: Callable[[str], str] = st
 
 
 def _next(answers: queue.SimpleQueue[tuple[int, str]], deadline: float) -> tuple[int, str] | None:
-    """Return the next answer, or None when none arrives until the deadline."""
+    """Return the next answer, or None if none arrives before the deadline."""
     while True:
         left = max(0.0, deadline - time.monotonic())
         try:
@@ -107,10 +107,10 @@ def _next(answers: queue.SimpleQueue[tuple[int, str]], deadline: float) -> tuple
 
 
 def _become_child(questions: Callable[[], list[str]], seconds: float, writing: int) -> None:
-    """Ask, and write the lines to the pipe ``writing``; ends this process."""
+    """Call ``questions``, write its lines to the pipe ``writing``, and end this process."""
     try:
         forget_signals()
-        # Ends this process even when its parent was killed and it hangs.
+        # Ends this process even if it hangs and its parent was killed.
         signal.setitimer(signal.ITIMER_REAL, seconds + 2 * _GRACE)
         with os.fdopen(writing, "w") as pipe:
             json.dump(questions(), pipe)
@@ -119,7 +119,7 @@ def _become_child(questions: Callable[[], list[str]], seconds: float, writing: i
 
 
 def _read(pipe: int, deadline: float) -> bytes:
-    """Return what arrives until the pipe is closed or the deadline is over."""
+    """Return what arrives before the pipe is closed or the deadline has passed."""
     data = b""
     while True:
         left = max(0.0, deadline - time.monotonic())
@@ -134,7 +134,7 @@ def _read(pipe: int, deadline: float) -> bytes:
 
 
 def _ask_in_child(probes: Sequence[Probe], seconds: float, mask: Callable[[str], str]) -> list[str]:
-    """Ask as ``ask`` does, and leave nothing behind: neither threads nor processes."""
+    """Call ``ask`` in a child process, which leaves neither threads nor processes behind."""
     deadline = time.monotonic() + seconds + _GRACE
     reading, writing = os.pipe()
     try:
@@ -165,12 +165,12 @@ def wait(
     say: Callable[[str], None],
     mask: Callable[[str], str] = str,
 ) -> list[str]:
-    """Ask again and again until all answer.
+    """Run the probes repeatedly until all services answer.
 
     Args:
-        probes: what to ask.
-        seconds: how long to go on; it ends a moment before rather than after.
-        say: gets a line for each service that is waited for, whenever that line changes.
+        probes: the probes to run.
+        seconds: how long to continue; it ends slightly early rather than late.
+        say: receives a line for each service that does not answer, whenever that line changes.
         mask: masks the secrets in a line.
 
     Returns:

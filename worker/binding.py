@@ -1,4 +1,4 @@
-"""The addresses that listeners bind: which may be given, and which sockets they need.
+"""Validates the addresses that listeners bind, and determines which sockets they need.
 
 Synapse opens one socket for each address of each listener and stops at the first that fails; only
 ``0.0.0.0`` may fail after ``::`` (``check_bind_error`` in its ``synapse/app/__init__.py``).
@@ -16,16 +16,16 @@ _LOCAL = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def takes_both() -> bool:
-    """Return whether a socket on ``::`` serves IPv4 too: ``bindv6only`` of ip-sysctl is 0."""
+    """Return whether a socket on ``::`` also serves IPv4 (``bindv6only`` of ip-sysctl is 0)."""
     try:
         with socket.socket(socket.AF_INET6) as probe:
             return not probe.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
     except OSError:
-        return False  # A kernel without IPv6.
+        return False  # The kernel has no IPv6.
 
 
 def _problem(text: str) -> str:
-    """Return why nothing can listen at ``text``, or ""."""
+    """Return why nothing can listen on the address ``text``, or ""."""
     try:
         parsed = ipaddress.ip_address(text)
     except ValueError:
@@ -44,7 +44,7 @@ def bind_problem(texts: Sequence[str]) -> str:
     """Return what is wrong with the addresses ``texts``, or "".
 
     Returns:
-        The end of a sentence that begins with the setting.
+        The end of a sentence that starts with the setting.
     """
     seen: dict[Address, str] = {}
     for text in texts:
@@ -59,13 +59,13 @@ def bind_problem(texts: Sequence[str]) -> str:
 
 
 def sockets_for(texts: Iterable[str], *, both: bool) -> tuple[str, ...]:
-    """Return the addresses to bind so that all of ``texts`` are served, in their usual spelling.
+    """Return the addresses to bind to serve all of ``texts``, in their canonical notation.
 
-    What a wildcard covers cannot be bound beside it (EADDRINUSE), in either order.
+    An address that a wildcard covers cannot be bound with it (EADDRINUSE), in either order.
 
     Args:
-        texts: addresses without a problem.
-        both: what `takes_both` returned.
+        texts: valid addresses.
+        both: the result of `takes_both`.
     """
     parsed = [ipaddress.ip_address(text) for text in texts]
     needed = []
@@ -78,10 +78,10 @@ def sockets_for(texts: Iterable[str], *, both: bool) -> tuple[str, ...]:
 
 
 def local_address(addresses: Sequence[str], *, both: bool) -> str:
-    """Return where a process that binds ``addresses`` is reached from its own container."""
+    """Return the address of a process that binds ``addresses`` from within its container."""
     first = addresses[0]
     if first == "::" and both:
-        return "127.0.0.1"  # There also when the container has no IPv6 address, not even ::1.
+        return "127.0.0.1"  # Works even if the container has no IPv6 address, not even ::1.
     return _LOCAL.get(first, first)
 
 
@@ -106,9 +106,9 @@ def _taken(address: str, port: int) -> str:
 
 
 def listening_problems(documents: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return one line for each address at which the listeners of ``documents`` cannot be opened.
+    """Return one line for each problem with binding the listeners' addresses in ``documents``.
 
-    Only the process that is about to listen can know: `check` may run in another container.
+    Only the process that is about to listen can check this: `check` may run in another container.
     """
     lines: dict[str, None] = {}
     for document in documents:

@@ -1,13 +1,13 @@
-"""Runs a Synapse application as ``python -m`` does, and ends it on SIGTERM before it is up.
+"""Runs a Synapse application as ``python -m`` does, and exits on a SIGTERM during its startup.
 
 Synapse is process 1 of its container.  The kernel drops a signal for process 1 that has no handler
-(pid_namespaces(7)), and Twisted installs its own only when its reactor runs: after the imports, the
-configuration and every migration of the database.  Until then the handler here ends the process, as
-the signal's default action would end any other process.
+(pid_namespaces(7)), and Twisted installs its own handlers only when its reactor runs: after the
+imports, the configuration and every migration of the database.  Until then the handler in this file
+ends the process, as the signal's default action would end any other process.
 
     boot.py APPLICATION ARGUMENT...
 
-This file is run by its path, isolated, and imports nothing of the entrypoint.
+This file is run by path in Python's isolated mode, and imports nothing from the entrypoint.
 """
 
 import os
@@ -26,12 +26,12 @@ def _end(number: int, _: FrameType | None) -> None:
 
 
 def _watch(signals: int) -> None:
-    """End the process while its main thread is within a library, such as in a migration's query.
+    """End the process even while its main thread is inside a library, as in a migration's query.
 
-    Python runs handlers in the main thread alone, and only between two steps of its own.
+    Python runs signal handlers only in the main thread, and only between bytecode instructions.
 
     Args:
-        signals: where the number of each signal arrives, one byte each.
+        signals: the file descriptor to read the number of each signal from, one byte each.
     """
     while signal.getsignal(signal.SIGTERM) is _end:
         if select.select([signals], [], [], 0.5)[0]:
@@ -42,17 +42,17 @@ def _watch(signals: int) -> None:
 
 
 def main(application: str) -> None:
-    """Become ``application``, which finds its arguments in ``sys.argv``."""
+    """Run ``application`` as the main module; it reads its arguments from ``sys.argv``."""
     modules = os.environ.get("SYNAPSE_MODULES_DIR")
     if modules:
-        sys.path.append(modules)  # Behind all of the image, of which it can replace nothing.
-    # SIGINT keeps Python's own handler: Twisted leaves any other in place.
+        sys.path.append(modules)  # Last, so that it cannot replace a module of the image.
+    # SIGINT keeps Python's own handler, since Twisted does not replace any other handler.
     signal.signal(signal.SIGTERM, _end)
     signals, wakeup = os.pipe()
     os.set_blocking(wakeup, False)
     signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=[signals], daemon=True).start()
-    # The entrypoint blocked them while there was no handler.
+    # The entrypoint blocked these signals while there was no handler.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     try:
         runpy.run_module(application, run_name="__main__", alter_sys=True)

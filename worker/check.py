@@ -1,4 +1,4 @@
-"""What this container can know to be wrong before Synapse starts: each has cost someone a night."""
+"""Finds the problems that this container can detect before Synapse starts."""
 
 import base64
 import os
@@ -20,21 +20,21 @@ _KEY_BYTES = 32
 
 
 class Answers:
-    """Answers that are the same for every process of a homeserver, so that one of them asks."""
+    """Results that are the same for every process of a homeserver, so that each is found once."""
 
     def __init__(self) -> None:
-        """Begin with nothing asked."""
+        """Start without any results."""
         self._known: dict[object, list[str]] = {}
 
     def once(self, ask: Callable[..., list[str]], *arguments: object) -> list[str]:
-        """Return what ``ask`` returned of ``arguments`` when it was called for the first time."""
+        """Call ``ask`` with ``arguments`` the first time; return that same result every time."""
         if ask not in self._known:
             self._known[ask] = ask(*arguments)
         return self._known[ask]
 
 
 def _read(path: Path, what: str, problems: list[str]) -> bytes | None:
-    """Return what ``path`` contains; None, and a problem more, when it cannot be read."""
+    """Return the contents of ``path``, or None if it cannot be read; add why to ``problems``."""
     try:
         return read_bounded(path, what, KEY_FILE_LIMIT)
     except ConfigError as error:
@@ -43,7 +43,7 @@ def _read(path: Path, what: str, problems: list[str]) -> bytes | None:
 
 
 def _signing_key(path: Path) -> list[str]:
-    """Check each key of the file: ``ed25519 NAME SEED``, the seed in unpadded base64."""
+    """Return the problems of a file of keys ``ed25519 NAME SEED``, the seed in unpadded base64."""
     problems: list[str] = []
     data = _read(path, "the signing key", problems)
     if data is None:
@@ -76,11 +76,11 @@ def _tls(folder: Path) -> list[str]:
     readable = _read(certificate, "the TLS certificate", problems) is not None
     if _read(key, "the TLS key", problems) is None or not readable:
         return problems
-    import ssl  # Slow to load, and needed by the few that serve TLS.
+    import ssl  # Slow to import, and needed only where TLS is served.
 
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, lambda: "")
-    except OSError as error:  # As ssl.SSLError is.
+    except OSError as error:  # Includes ssl.SSLError.
         reason = getattr(error, "reason", None) or "PEM cannot be read"
         problems.append(
             f"{certificate} and {key}: they are not a certificate and its key "
@@ -92,7 +92,7 @@ def _tls(folder: Path) -> list[str]:
 def _database(homeserver: Mapping[str, Any], problems: list[str]) -> None:
     database = homeserver.get("database")
     if isinstance(homeserver.get("databases"), dict):
-        return  # Synapse's own parser judges those.
+        return  # Synapse's own parser checks those.
     name = database.get("name") if isinstance(database, dict) else database
     if name != "psycopg2":
         problems.append(
@@ -111,12 +111,12 @@ def _redis(homeserver: Mapping[str, Any], problems: list[str]) -> None:
 
 
 def shared_problems(homeserver: Mapping[str, Any], *, workers: bool, redis: bool) -> list[str]:
-    """Return one line for each thing that is wrong with homeserver.yaml whoever reads it.
+    """Return one line for each problem of homeserver.yaml that affects every process.
 
     Args:
-        homeserver: its settings.
+        homeserver: the settings of homeserver.yaml.
         workers: whether the homeserver has workers.
-        redis: whether they need Redis.
+        redis: whether the workers need Redis.
     """
     problems: list[str] = []
     for name in ("server_name", "report_stats"):
@@ -148,7 +148,7 @@ def shared_problems(homeserver: Mapping[str, Any], *, workers: bool, redis: bool
 
 
 def _keeps_media(homeserver: Mapping[str, Any], settings: Settings) -> bool:
-    """Whether this process writes media; the main process leaves it to others who were given it."""
+    """Return whether this process writes media; the main process may leave that to workers."""
     if not settings.worker.main:
         return settings.worker.media
     planned = any(worker.type.media for worker in settings.plan or ())
@@ -156,7 +156,7 @@ def _keeps_media(homeserver: Mapping[str, Any], settings: Settings) -> bool:
 
 
 def _instance_problems(instances: Mapping[str, Any]) -> list[str]:
-    """Return one line for each place of ``instances`` where Synapse would reach nobody."""
+    """Return one line for each entry of ``instances`` at which no process can be reached."""
     problems = []
     for name, place in instances.items():
         where = f"homeserver.yaml: instance_map.{name}"
@@ -174,7 +174,7 @@ def _instance_problems(instances: Mapping[str, Any]) -> list[str]:
 
 
 def _sockets(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
-    """Return one line for each unix socket of the process itself that cannot be made."""
+    """Return one line if the process's Unix sockets cannot be created, or a path is too long."""
     folder = settings.sockets
     if folder is None:
         return []
@@ -186,7 +186,7 @@ def _sockets(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
     where = f"SYNAPSE_UNIX_SOCKETS={shown(folder)}"
     rows = [listener(kind, settings) for kind in kinds(settings, homeserver.get("instance_map"))]
     paths = [row["path"] for row in rows if "path" in row]
-    # Of the others, those that this process connects to.
+    # The other workers whose sockets this process connects to.
     others = [
         worker.name for worker in settings.plan or () if replicates(worker.type, settings.table)
     ]
@@ -202,12 +202,12 @@ def _is_readable_folder(path: Path) -> bool:
 def find_problems(
     homeserver: Mapping[str, Any], settings: Settings, answers: Answers | None = None
 ) -> list[str]:
-    """Return one line for each thing that is wrong; called with the rights that Synapse gets.
+    """Return one line for each problem; must be called with the privileges that Synapse gets.
 
     Args:
         homeserver: the settings of homeserver.yaml.
-        settings: the request.
-        answers: those of the other processes with this homeserver.yaml, plan and data folder.
+        settings: the settings of this process.
+        answers: shared by the processes that have the same homeserver.yaml, plan and data folder.
     """
     answers = answers or Answers()
     worker, data, plan = settings.worker, settings.data, settings.plan
@@ -222,7 +222,7 @@ def find_problems(
         problems += main_writer_problems(homeserver, settings)
         problems += duty_problems(homeserver, settings)
     if not homeserver.get("signing_key"):
-        # The main process would invent a key, and with it another server.
+        # Without a key, the main process would generate one and so become a different server.
         problems += answers.once(_signing_key, data / "signing.key")
     problems += answers.once(replication_secret_problems, settings)
     problems += answers.once(database_problems, homeserver, settings)
@@ -245,7 +245,7 @@ def find_problems(
 
 
 def find_warnings(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
-    """Return one line for each thing that works and has a better form."""
+    """Return one line for each thing that works but is not recommended."""
     found = []
     if not settings.worker.main and not settings.named:
         found.append(

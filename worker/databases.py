@@ -1,6 +1,7 @@
-"""The PostgreSQL databases of homeserver.yaml, and their password when it is given by file.
+"""The PostgreSQL databases of homeserver.yaml, and their password if it comes from a file.
 
-libpq's parameters: "Parameter Key Words" and "The Password File" of PostgreSQL's documentation.
+For libpq's parameters, see "Parameter Key Words" and "The Password File" in the PostgreSQL
+documentation.
 """
 
 import os
@@ -16,7 +17,7 @@ VARIABLE = "SYNAPSE_DATABASE_PASSWORD_FILE"
 
 
 def _postgres(homeserver: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the option's name and ``args`` of each PostgreSQL database that has usable ones."""
+    """Yield the option name and ``args`` of each PostgreSQL database whose ``args`` are usable."""
     configs = {"database": homeserver.get("database")}
     several = homeserver.get("databases")
     if isinstance(several, dict):
@@ -29,12 +30,12 @@ def _postgres(homeserver: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str,
 
 
 def with_password(homeserver: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """Return the ``database`` and ``databases`` of ``homeserver``, the password set in each.
+    """Return ``database`` and ``databases`` of ``homeserver`` with the password from the file.
 
-    Empty when no password is given by file.
+    The result is empty if no password file is set.
 
     Raises:
-        ConfigError: when the file cannot be used.
+        ConfigError: if the file cannot be used.
     """
     if settings.database_password is None:
         return {}
@@ -71,7 +72,7 @@ def _passfile_problem(path: object) -> str:
 
 
 def database_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
-    """Return one line for each password by file that would not be used."""
+    """Return one line for each problem with a password file, such as one that libpq ignores."""
     problems = []
     databases = dict(_postgres(homeserver))
     for name, args in databases.items():

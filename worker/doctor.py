@@ -1,4 +1,4 @@
-"""Reads a plan of workers for all processes at once: who they are, and what each would be given."""
+"""Reads a plan of workers, and determines the environment and targets of all its processes."""
 
 import re
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ from worker.hosts import address, host_problem
 from worker.plan import PlannedWorker, parse_plan, replicates
 from worker.worker_types import load_table
 
-MAIN = "main"  # What the main process is called here; no worker may have that name.
+MAIN = "main"  # The name of the main process here; no worker may have this name.
 
 
 def read_plan(argument: str) -> str:
-    """Return the plan that ``argument`` is, or that the file of that name contains.
+    """Return ``argument``, or the contents of the file that it names if it contains a slash.
 
     Raises:
-        ConfigError: when there is no such file, or it is not text.
+        ConfigError: if the file cannot be read, or is not UTF-8.
     """
     if "/" not in argument:
         return argument
@@ -34,19 +34,19 @@ def read_plan(argument: str) -> str:
 
 
 def planned(text: str) -> tuple[PlannedWorker, ...] | None:
-    """Return the workers of the plan ``text``; None for an empty one, which is as good as unset.
+    """Return the workers of the plan ``text``, or None if it is empty, which is the same as unset.
 
     Raises:
-        ConfigError: with every problem at once.
+        ConfigError: if `parse_plan` finds problems.
     """
     return parse_plan(text, load_table()) if text else None
 
 
 def main_host(environ: Mapping[str, str]) -> str:
-    """Return the host of the main process as workers are given it; ``main`` where it is not set.
+    """Return the host of the main process that workers get; ``main`` if it is not set.
 
     Raises:
-        ConfigError: when it is not a host.
+        ConfigError: if it is not a valid host.
     """
     host = environ.get("SYNAPSE_REPLICATION_HOST") or MAIN
     if host_problem(host):
@@ -57,12 +57,12 @@ def main_host(environ: Mapping[str, str]) -> str:
 def environs(
     environ: Mapping[str, str], text: str, plan: tuple[PlannedWorker, ...]
 ) -> dict[str, dict[str, str]]:
-    """Return the environment that each process of a plan gets, by its name; main is the first.
+    """Return the environment of each process of a plan by name; the main process is first.
 
     Args:
-        environ: what all of them are given.
-        text: the plan, as ``SYNAPSE_WORKERS`` has it.
-        plan: its workers.
+        environ: the environment that all of them get.
+        text: the plan, as in ``SYNAPSE_WORKERS``.
+        plan: the workers of the plan.
     """
     shared = {
         name: value
@@ -78,9 +78,9 @@ def environs(
 
 
 def ask_synapse_for_each(found: Examination) -> None:
-    """Let Synapse's own parser judge one process of each kind; add what it refuses.
+    """Check one process of each kind with Synapse's own parser; add the problems that it finds.
 
-    It takes two seconds to load, and a tenth of one for each question.
+    The parser takes two seconds to load, and a tenth of a second for each check.
     """
     from worker.synapse_check import ask_synapse
 
@@ -95,7 +95,7 @@ def ask_synapse_for_each(found: Examination) -> None:
 
 
 def describe(plan: tuple[PlannedWorker, ...]) -> list[str]:
-    """Return one line for each process: its name, its roles, and where others reach it."""
+    """Return one line for each process: its name, its roles, and its replication address if any."""
     table = load_table()
     port = table.ports["replication"]
     lines = [f"ok: {MAIN}: the main process"]
@@ -109,10 +109,10 @@ def describe(plan: tuple[PlannedWorker, ...]) -> list[str]:
 
 
 def scrape_targets(plan: tuple[PlannedWorker, ...], main_host: str) -> list[dict[str, Any]]:
-    """Return what Prometheus scrapes, so that it can tell the processes apart.
+    """Return the targets for Prometheus, with labels that distinguish the processes.
 
-    The form is that of ``file_sd_configs``; the labels ``job`` and ``index`` are those of the
-    dashboards in Synapse's contrib/grafana.
+    The format is that of ``file_sd_configs``; the labels ``job`` and ``index`` are those that the
+    dashboards in Synapse's contrib/grafana use.
     """
     port = load_table().ports["metrics"]
     rows = [(MAIN, MAIN, "", main_host)]

@@ -1,24 +1,21 @@
 """The documents that Synapse reads, as plain data made from homeserver.yaml and the settings.
 
-Rules and versions: docs/workers.md and the configuration manual of the pinned Synapse.
+The rules and versions are from docs/workers.md and the configuration manual of the pinned Synapse.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from worker.databases import with_password
 from worker.listeners import has_tls, kinds, listener, location, uses_tcp
-from worker.plan import shared_settings
-from worker.secret_files import replication_secret
+from worker.plan import planned_settings, replaced_settings, replicates
 from worker.settings import Settings
 from worker.worker_types import GENERIC
 
 Document = dict[str, Any]
 SECRET_FILE = "replication_secret"
 
-# Settings of the predecessor's time that Synapse refuses today, or that only a worker's own
-# file may hold; setting -> why it is left out.
+# Settings from the predecessor's time that are obsolete, or that only a worker's own file may
+# contain, each with the reason why it is left out.
 _DROPPED = {
     "cpu_affinity": "Synapse ignores it since 1.1; set SYNAPSE_CPU_AFFINITY",
     "daemonize": "nothing is daemonised",
@@ -56,41 +53,30 @@ def dropped(homeserver: Mapping[str, Any]) -> list[str]:
 
 
 def instance_map(homeserver: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """Return ``instance_map`` as every process of the plan has it; empty without workers."""
+    """Return the ``instance_map`` of this process: that of homeserver.yaml, extended by the plan.
+
+    A worker's also has the main process, if this Synapse looks for it there.
+    """
     entries = dict(homeserver.get("instance_map") or {})
     for worker in settings.plan or ():
-        planned = shared_settings(
-            [worker], settings.table, lambda name, host: location(settings, name, host)
-        )
-        entries |= planned.get("instance_map", {})
+        if replicates(worker.type, settings.table):
+            entries[worker.name] = location(settings, worker.name, worker.host)
     if not settings.worker.main and settings.table.has("instance_map_main"):
         entries["main"] = location(settings, "", settings.replication_host)
     return entries
 
 
-def _set_planned(document: Document, settings: Settings) -> None:
-    """Set what the plan says of every process."""
-    planned = shared_settings(
-        settings.plan or (), settings.table, lambda name, host: location(settings, name, host)
-    )
-    planned.pop("instance_map", None)
-    for name, value in planned.items():
-        if value is None:
-            document.pop(name, None)
-        else:
-            document[name] = value
-
-
 def shared_document(homeserver: Mapping[str, Any], settings: Settings) -> Document:
-    """Return homeserver.yaml as this process gets it."""
-    document = {name: value for name, value in homeserver.items() if name not in _DROPPED}
-    _set_planned(document, settings)
-    document |= with_password(homeserver, settings)
+    """Return homeserver.yaml as this process gets it, before `worker.rendering` adds secrets."""
+    plan = settings.plan or ()
+    left_out = _DROPPED.keys() | replaced_settings(plan)
+    document = {name: value for name, value in homeserver.items() if name not in left_out}
+    document |= planned_settings(plan, settings.table)
     instances = instance_map(homeserver, settings)
     if instances:
         document["instance_map"] = instances
-    # A TLS listener here makes every process read the certificate, and a worker's own TLS
-    # listener works only beside one here: so exactly the types that serve 8448 have it.
+    # A TLS listener here makes any process read the certificate, and a worker's own TLS
+    # listener works only if there is one here too.  So only the types that serve 8448 have it.
     shared = kinds(settings, instances)
     if not settings.worker.main:
         shared = [kind for kind in shared if kind == "federation"]
@@ -115,24 +101,11 @@ def shared_document(homeserver: Mapping[str, Any], settings: Settings) -> Docume
         document["worker_replication_secret_path"] = str(settings.replication_secret)
     elif derives_secret(homeserver, settings):
         document["worker_replication_secret_path"] = str(settings.runtime / SECRET_FILE)
-    path = document.get("worker_replication_secret_path")
-    if path and not settings.table.has("secret_path"):
-        del document["worker_replication_secret_path"]
-        document["worker_replication_secret"] = read_secret(str(path), settings)
     return document
 
 
-def read_secret(path: str, settings: Settings) -> str:
-    """Return the replication secret that ``path`` stands for; that of ours is made, not read."""
-    if path == str(settings.runtime / SECRET_FILE):
-        from worker.replication_secret import derived_secret
-
-        return derived_secret(settings.data / "signing.key")
-    return replication_secret(Path(path), settings)
-
-
 def derives_secret(homeserver: Mapping[str, Any], settings: Settings) -> bool:
-    """Whether the replication secret is to be made from the signing key."""
+    """Return whether the replication secret is to be derived from the signing key."""
     given = homeserver.get("worker_replication_secret") or homeserver.get(
         "worker_replication_secret_path"
     )
@@ -141,8 +114,8 @@ def derives_secret(homeserver: Mapping[str, Any], settings: Settings) -> bool:
 
 
 def worker_document(homeserver: Mapping[str, Any], settings: Settings) -> Document:
-    """Return the worker's own file; never used for the main process."""
-    # With a plan the newer settings say who does what; the old names would contradict them.
+    """Return the configuration file of a worker; it is not used for the main process."""
+    # With a plan, the newer settings assign the duties; the old application names would conflict.
     planned = settings.plan is not None
     document: Document = {
         "worker_app": GENERIC if planned else settings.worker.app,
@@ -158,18 +131,18 @@ def worker_document(homeserver: Mapping[str, Any], settings: Settings) -> Docume
         if uses_tcp(homeserver, settings):
             document["worker_replication_port"] = settings.ports["tcp_replication"]
     if settings.worker.media:
-        # homeserver.yaml turns it off for the main process; here it must be on.
+        # homeserver.yaml turns it off for the main process, but it must be on for this worker.
         document["enable_media_repo"] = True
     return document
 
 
 def log_document(settings: Settings) -> Document:
-    """Return the logging configuration: the console, with application and host in each line."""
+    """Return the logging configuration: to the console, as JSON or with application and host."""
     prefix = f"{settings.worker.app} [{settings.hostname}]".replace("%", "%%")
     line = "%(asctime)s - %(name)s - %(lineno)d - %(levelname)s - %(request)s - %(message)s"
     formatter: Document = {"format": f"{prefix} - {line}"}
     if settings.log_json:
-        # Synapse's own; "Structured Logging" of its documentation.
+        # Synapse's own formatter; see "Structured Logging" in its documentation.
         formatter = {"class": "synapse.logging.TerseJsonFormatter"}
     return {
         "version": 1,
@@ -184,7 +157,7 @@ def log_document(settings: Settings) -> Document:
                 "filters": ["context"],
             }
         },
-        # Shows passwords and tokens at DEBUG: upstream's own sample holds it at INFO too.
+        # Logs passwords and tokens at DEBUG; upstream's sample configuration also sets it to INFO.
         "loggers": {"synapse.storage.SQL": {"level": "INFO"}},
         "root": {"level": settings.log_level, "handlers": ["console"]},
     }
@@ -199,6 +172,6 @@ def documents(homeserver: Mapping[str, Any], settings: Settings) -> dict[str, Do
 
 
 def document_kind(homeserver: Mapping[str, Any], settings: Settings) -> object:
-    """Return a value that is the same for processes of one plan whose documents differ in names."""
+    """Return a value that is equal for processes of a plan whose documents differ only in names."""
     listeners = kinds(settings, homeserver.get("instance_map"))
     return settings.worker.main, settings.worker.resources, tuple(listeners)

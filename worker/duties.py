@@ -1,4 +1,4 @@
-"""Who does what: what one worker may rely on when homeserver.yaml, not a plan, says it."""
+"""Checks the assignment of duties and streams to a process, mainly when there is no plan."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,20 +9,20 @@ from worker.worker_types import Role
 
 
 def _names(value: object) -> list[str]:
-    """Return the workers that a setting names; none when it is not set."""
+    """Return the workers that the value of a setting names; none if it is not set."""
     if value is None:
         return []
     return [str(name) for name in value] if isinstance(value, list) else [str(value)]
 
 
 def _writers(homeserver: Mapping[str, Any], stream: str) -> object:
-    """Return what homeserver.yaml names as writers of a stream; None for nobody."""
+    """Return the writers of a stream as homeserver.yaml has them; None if it names none."""
     writers = homeserver.get("stream_writers")
     return writers.get(stream) if isinstance(writers, dict) else None
 
 
 def main_writer_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
-    """Return a line for each stream that homeserver.yaml takes from the main process wrongly."""
+    """Return a line for each stream that homeserver.yaml wrongly takes from the main process."""
     problems = []
     for stream in sorted(settings.table.shared_with_main()):
         named = _writers(homeserver, stream)
@@ -39,10 +39,10 @@ def main_writer_problems(homeserver: Mapping[str, Any], settings: Settings) -> l
 
 
 def quarantine_warnings(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
-    """Return a line when media that this worker quarantines is not written down, or not heard of.
+    """Return a line if this worker cannot quarantine media, or if others are not told about it.
 
-    Rules: "Workers which quarantine media must be stream writers" of the upgrade notes (1.152), and
-    the changelog of 1.159.
+    The rules are from "Workers which quarantine media must be stream writers" of the upgrade notes
+    (1.152), and from the changelog of 1.159.
     """
     table, worker = settings.table, settings.worker
     if worker.main or not worker.media or not table.shared_with_main():
@@ -74,7 +74,7 @@ def quarantine_warnings(homeserver: Mapping[str, Any], settings: Settings) -> li
 
 
 def duty_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
-    """Return a line for each duty of this worker that homeserver.yaml gives to nobody or twice."""
+    """Return a line for each duty that this worker could not do, or that would be done twice."""
     problems = []
     for role in settings.worker.roles:
         if role.legacy and not settings.worker.named_by_role:
@@ -87,7 +87,10 @@ def duty_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str
 
 
 def _old_application(homeserver: Mapping[str, Any], settings: Settings, role: Role) -> list[str]:
-    """The old application names insist that the main process has given the duty up."""
+    """Return a line if the duty of an old application is not moved from main to this worker.
+
+    Synapse's old application names require that the main process has given up the duty.
+    """
     named = homeserver.get(role.duty)
     listed = settings.name in _names(named)
     if homeserver.get(role.legacy) is False:
@@ -114,7 +117,7 @@ def _named_duty(homeserver: Mapping[str, Any], settings: Settings, role: Role) -
     if settings.name in _names(named):
         return []
     if "media" in role.resources:
-        return []  # Further media workers serve, one runs the jobs.
+        return []  # One media worker runs the jobs; the others only serve media.
     value = f"[{settings.name}]" if role.takes_list else settings.name
     return [
         f"homeserver.yaml: {role.duty} is {named!r} and does not name {settings.name}, so this "

@@ -1,4 +1,4 @@
-"""Reads single variables of the environment, and collects what is wrong with them."""
+"""Reads single environment variables, and collects the problems with them."""
 
 import re
 import socket
@@ -11,7 +11,7 @@ from worker.redaction import masked_text
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LONGEST_WAIT = 86400  # Seconds.
-# SYNAPSE_X_FORWARDED -> the kinds of listener whose peers are trusted proxies.
+# Maps SYNAPSE_X_FORWARDED to the kinds of listener whose peers are trusted proxies.
 _FORWARDED = {
     "client": frozenset({"client"}),
     "all": frozenset({"client", "federation"}),
@@ -21,13 +21,13 @@ _MOST_CPUS = 4096
 _MASK = re.compile(
     "0[xX][0-9A-Fa-f]{1,1024}|0[bB][01]{1,4096}|0[oO][0-7]{1,1366}|[1-9][0-9]{0,1233}"
 )
-_LONGEST_PATH, _LONGEST_PART = 4095, 255  # Bytes: PATH_MAX without its null, and NAME_MAX.
+_LONGEST_PATH, _LONGEST_PART = 4095, 255  # Bytes; PATH_MAX without its null, NAME_MAX.
 
 
 def _path_problem(path: Path) -> str:
-    """Return why no file can have the path ``path``, or ""."""
+    """Return why ``path`` cannot be the path of a file, or ""."""
     try:
-        data = str(path).encode()  # Rendered files, which name it, are UTF-8.
+        data = str(path).encode()  # The rendered files that contain it are UTF-8.
     except UnicodeEncodeError:
         return "is not UTF-8; give a path that is"
     if b"\0" in data or len(data) > _LONGEST_PATH:
@@ -38,36 +38,36 @@ def _path_problem(path: Path) -> str:
 
 
 class Environ:
-    """Reads single variables and collects what is wrong with them."""
+    """Reads single environment variables, and collects the problems with them."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self.problems: list[str] = []
 
     def text(self, name: str, default: str = "") -> str:
-        """Return the value, or ``default`` when it is empty or not set."""
+        """Return the value of a variable, or ``default`` if it is empty or not set."""
         return self._environ.get(name) or default
 
     def wrong(self, name: str, what: str) -> None:
-        """Add a problem: the variable, its value, and ``what`` is wrong with it."""
+        """Add a problem that names the variable, its value, and ``what`` is wrong with it."""
         self.problems.append(f"{name}={shown(repr(masked_text(self._environ[name])))} {what}")
 
     def choice(self, name: str, default: str, other: str) -> bool:
-        """Return whether the variable has ``default``, of the two values that it may have."""
+        """Return whether the variable is ``default``, the only alternative being ``other``."""
         value = self.text(name, default)
         if value not in (default, other):
             self.wrong(name, f"is neither {default} nor {other}; use one of them")
         return value == default
 
     def forwarded(self, name: str) -> frozenset[str]:
-        """Return the kinds of listener that believe ``X-Forwarded-For``."""
+        """Return the kinds of listener that trust ``X-Forwarded-For``."""
         value = self.text(name, "client")
         if value not in _FORWARDED:
             self.wrong(name, f"is not a choice of listeners; use one of {', '.join(_FORWARDED)}")
         return _FORWARDED.get(value, _FORWARDED["off"])
 
     def path(self, name: str, default: Path | str) -> Path:
-        """Return an absolute path."""
+        """Return the absolute path that the variable has, or ``default``."""
         value = Path(self.text(name, str(default)))
         if self.text(name) and not value.is_absolute():
             self.wrong(name, "is not an absolute path; begin it with /")
@@ -76,7 +76,7 @@ class Environ:
         return value
 
     def secret_file(self, name: str) -> Path | None:
-        """Return the file with a secret; the value is never shown, since it may be the secret."""
+        """Return the path of a secret's file; messages omit it, since it may be the secret."""
         value = Path(self.text(name, "/"))
         if not value.is_absolute():
             self.problems.append(f"{name} is not an absolute path; write the secret into a file")
@@ -85,7 +85,7 @@ class Environ:
         return value if self.text(name) else None
 
     def identity(self, name: str) -> int:
-        """Return a user or group id, which is not root's."""
+        """Return a user or group ID other than root's; the default is 991."""
         value = self.text(name, "991")
         if not re.fullmatch("[0-9]{1,9}", value) or int(value) == 0:
             self.wrong(name, "is not a numeric id above 0; give one, such as 991")
@@ -93,7 +93,7 @@ class Environ:
         return int(value)
 
     def cpus(self, name: str) -> frozenset[int]:
-        """Parse a bit mask, as Synapse's old ``cpu_affinity`` took it: 0x3 is the first two."""
+        """Return the CPUs in a bit mask like Synapse's old ``cpu_affinity``; 0x3 is CPU 0 and 1."""
         value = self.text(name)
         if not value:
             return frozenset()
@@ -108,7 +108,7 @@ class Environ:
         return frozenset(cpu for cpu in range(mask.bit_length()) if mask >> cpu & 1)
 
     def log_level(self, name: str) -> str:
-        """Return one of ``LOG_LEVELS``, given in any case."""
+        """Return one of ``LOG_LEVELS``; the variable may have it in any case."""
         level = self.text(name, "INFO").upper()
         level = {"WARN": "WARNING", "FATAL": "CRITICAL"}.get(level, level)
         if level not in LOG_LEVELS:
@@ -116,7 +116,7 @@ class Environ:
         return level
 
     def addresses(self, name: str) -> tuple[str, ...]:
-        """Return the addresses to bind sockets to, in an order that the kernel takes."""
+        """Return the addresses to bind sockets to, without those that a wildcard covers."""
         values = [value.strip() for value in self.text(name, "0.0.0.0").split(",")]
         if bind_problem(values):
             self.wrong(name, bind_problem(values))
@@ -124,14 +124,14 @@ class Environ:
         return sockets_for(values, both=takes_both())
 
     def hostname(self, name: str) -> str:
-        """Return the name of this host for the log; the container's by default."""
+        """Return the host name for the log; the default is that of the container."""
         value = self.text(name) or socket.gethostname()
         if not value.isprintable() or len(value) > 255:
             self.wrong(name, "is not one printable line of up to 255 characters")
         return value
 
     def seconds(self, name: str) -> int:
-        """Return a time to wait, from 0 to ``LONGEST_WAIT``."""
+        """Return how many seconds to wait, from 0 to ``LONGEST_WAIT``."""
         value = self.text(name, "0")
         if not re.fullmatch("[0-9]{1,5}", value) or int(value) > LONGEST_WAIT:
             self.wrong(name, f"is not a number of seconds from 0 to {LONGEST_WAIT}")

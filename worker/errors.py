@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-_LONGEST = 400  # Characters of a path or value in a message.
+_LONGEST = 400  # Maximum number of characters of a path or value in a message.
 
 
 def one_line(text: str) -> str:
-    """Return ``text`` with every character that is not printable escaped, line ends included."""
+    """Return ``text`` with every non-printable character escaped, including line breaks."""
     if text.isprintable():
         return text
     return "".join(part if part.isprintable() else ascii(part)[1:-1] for part in text)
 
 
 def shown(value: Path | str, longest: int = _LONGEST) -> str:
-    """Return ``value`` for a message: on one line, and cut off behind ``longest`` characters."""
+    """Return ``value`` for a message: on one line, and truncated after ``longest`` characters."""
     text = one_line(str(value))
     if len(text) <= longest:
         return text
@@ -22,11 +22,11 @@ def shown(value: Path | str, longest: int = _LONGEST) -> str:
 
 
 class ReportedError(Exception):
-    """What the entrypoint reports, one line for each problem, before it ends.
+    """Problems that the entrypoint reports, one per line, before it exits.
 
     Attributes:
         problems: the lines; each names a variable, path or service, and the remedy.
-        exit_code: the status that the entrypoint ends with.
+        exit_code: the exit code of the entrypoint.
     """
 
     exit_code = 2
@@ -37,13 +37,13 @@ class ReportedError(Exception):
 
 
 class ConfigError(ReportedError):
-    """Problems that the operator must mend: another start would end in the same way."""
+    """Problems that the operator must fix, since another start would fail in the same way."""
 
 
 class NotReadyError(ReportedError):
-    """Database, Redis or the main process did not answer in time: another start may succeed.
+    """The database, Redis or the main process did not answer in time; another start may succeed.
 
-    The code is EX_TEMPFAIL of sysexits.h.
+    The exit code is EX_TEMPFAIL of sysexits.h.
     """
 
     exit_code = 75

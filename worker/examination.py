@@ -1,4 +1,4 @@
-"""Examines processes before they start: what `start` and `check` do for one, `doctor` for all."""
+"""Examines processes before they start: one process for most verbs, all of them for `doctor`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,29 +12,33 @@ from worker.launch import drop_rights
 from worker.plan import PlannedWorker
 from worker.settings import Settings, parse
 
-_MOST_NAMES = 8  # Of processes behind one line.
+_MOST_NAMES = 8  # Maximum number of processes listed after a line.
 
 
 @dataclass
 class Findings:
-    """Lines, each with the processes that it concerns, in the order in which they were found."""
+    """Lines in the order in which they were found, each with the processes that it concerns."""
 
-    _names: dict[str, dict[str, None]] = field(default_factory=dict)  # Sets with an order.
+    _names: dict[str, dict[str, None]] = field(default_factory=dict)  # Ordered sets.
 
     def __bool__(self) -> bool:
         return bool(self._names)
 
     def add(self, lines: Sequence[str], names: Sequence[str]) -> None:
-        """Add what was found in the processes ``names``."""
+        """Add ``lines``, which were found for the processes ``names``."""
         for line in lines:
             self._names.setdefault(line, {}).update(dict.fromkeys(names))
 
     def lines(self) -> list[str]:
-        """Return each line once, without saying whom it concerns."""
+        """Return each line once, without the processes that it concerns."""
         return list(self._names)
 
     def attributed(self, processes: int) -> list[str]:
-        """Return each line once, with those whom it concerns among ``processes`` behind it."""
+        """Return each line once, followed by those of the ``processes`` that it concerns.
+
+        Args:
+            processes: the number of all processes.
+        """
         return [f"{line} ({_listed([*names], processes)})" for line, names in self._names.items()]
 
 
@@ -48,13 +52,13 @@ def _listed(names: Sequence[str], processes: int) -> str:
 
 @dataclass
 class Examination:
-    """What is known of processes that share a homeserver.yaml before any of them starts.
+    """What is known about processes that share a homeserver.yaml before any of them starts.
 
     Attributes:
-        settings: of each process whose environment could be read, by name.
-        homeserver: homeserver.yaml; empty when it could not be read.
-        problems: what keeps processes from starting.
-        warnings: what works and has a better form.
+        settings: the settings of each process whose environment is valid, by name.
+        homeserver: homeserver.yaml; empty if it could not be read.
+        problems: what prevents processes from starting.
+        warnings: what works but is not recommended.
     """
 
     settings: dict[str, Settings] = field(default_factory=dict)
@@ -67,15 +71,15 @@ def examine(
     environs: Mapping[str, Mapping[str, str]],
     plan: tuple[PlannedWorker, ...] | None = None,
 ) -> Examination:
-    """Examine processes, with the rights that Synapse gets: root is dropped here, for good.
+    """Examine processes with the privileges of Synapse; root privileges are dropped permanently.
 
     Args:
-        environs: the environment of each process by its name; they may differ in
-            ``SYNAPSE_WORKER`` and ``SYNAPSE_WORKER_NAME`` alone.
-        plan: what ``parse_plan`` returned for their ``SYNAPSE_WORKERS``, when that is known.
+        environs: the environment of each process by name; they may differ only in
+            ``SYNAPSE_WORKER`` and ``SYNAPSE_WORKER_NAME``.
+        plan: the result of ``parse_plan`` for their ``SYNAPSE_WORKERS``, if it is known.
 
     Returns:
-        Everything that was found; whatever keeps a process from starting is among its problems.
+        All findings; anything that prevents a process from starting is among the problems.
     """
     found = Examination()
     for name, environ in environs.items():

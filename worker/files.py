@@ -1,4 +1,4 @@
-"""Reads homeserver.yaml, and writes the rendered documents whole or not at all."""
+"""Reads homeserver.yaml and other files, and writes the rendered documents atomically."""
 
 import errno
 import os
@@ -11,12 +11,12 @@ from typing import Any
 from worker.errors import ConfigError, shown
 from worker.strict_yaml import DocumentError, dump, load
 
-_LARGEST = 10 * 1024 * 1024  # Bytes: far above any homeserver.yaml.
-KEY_FILE_LIMIT = 1024 * 1024  # Bytes of a key, certificate chain, secret or plan.
+_LARGEST = 10 * 1024 * 1024  # Bytes; far more than any homeserver.yaml has.
+KEY_FILE_LIMIT = 1024 * 1024  # Bytes; for a key, certificate chain, secret or plan.
 
 
 def _kind(mode: int) -> str:
-    """Return what the file of ``mode`` is, unless it is a regular one."""
+    """Return what kind of special file ``mode`` describes, or "" for any other file."""
     kinds = {
         stat.S_IFBLK: "a block device",
         stat.S_IFCHR: "a character device",
@@ -27,26 +27,26 @@ def _kind(mode: int) -> str:
 
 
 def read_bounded(path: Path, what: str, limit: int) -> bytes:
-    """Return what the regular file ``path``, named by the operator, contains.
+    """Return the contents of the regular file ``path``, which the operator named.
 
-    Nothing else is opened, so that neither a FIFO nor a device can make the reader wait.
+    No other kind of file is opened, so that neither a FIFO nor a device can block the reader.
 
     Args:
         path: the file.
-        what: what it is for, such as "the signing key"; messages name it.
-        limit: how many bytes it may have.
+        what: what the file is, such as "the signing key", for messages.
+        limit: the maximum size in bytes.
 
     Raises:
-        ConfigError: with one line that says why it cannot be used.
+        ConfigError: if the file cannot be used, with one line that says why.
     """
     try:
-        # Asked first, since opening alone makes some devices act.
+        # Checked first, since merely opening some devices has an effect.
         _refuse_irregular(path, what, os.stat(path).st_mode)
         handle = os.open(path, os.O_NONBLOCK | os.O_NOCTTY)  # O_RDONLY is 0.
         with open(handle, "rb") as file:
             _refuse_irregular(path, what, os.fstat(handle).st_mode)
             data = file.read(limit + 1)
-            if data is None:  # Some files of /proc have nothing until something happens.
+            if data is None:  # Some files in /proc are empty until an event occurs.
                 raise BlockingIOError(errno.EAGAIN, "it has no content yet")
     except (FileNotFoundError, NotADirectoryError):
         raise ConfigError([f"{shown(path)}: {what} is missing; mount it"]) from None
@@ -62,7 +62,7 @@ def read_bounded(path: Path, what: str, limit: int) -> bytes:
             [f"{shown(path)}: {what} cannot be read: {error.strerror}; give another file"]
         ) from None
     except ValueError:
-        # A null character, or what the file system's encoding cannot express.
+        # The path has a null character, or one that the file system's encoding cannot represent.
         raise ConfigError([f"{shown(path)}: {what} is missing: no file has such a name"]) from None
     if len(data) > limit:
         raise ConfigError(
@@ -83,7 +83,7 @@ def read_homeserver(path: Path) -> dict[str, Any]:
     """Return homeserver.yaml as a mapping.
 
     Raises:
-        ConfigError: with one line that says why it cannot be used.
+        ConfigError: if it cannot be used, with one line that says why.
     """
     data = read_bounded(path, "the configuration", _LARGEST)
     try:
@@ -101,10 +101,10 @@ def read_homeserver(path: Path) -> dict[str, Any]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``path``, mode 0600, replacing atomically.
+    """Write ``text`` to ``path`` with mode 0600, replacing an existing file atomically.
 
     Raises:
-        ConfigError: when its folder cannot be written.
+        ConfigError: if the file cannot be written to its folder.
     """
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -125,10 +125,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_documents(folder: Path, documents: Mapping[str, Mapping[str, Any]]) -> list[Path]:
-    """Write each document into ``folder``, mode 0600, replacing atomically; return the paths.
+    """Write each document to ``folder`` as `write_text` does; return the paths.
 
     Raises:
-        ConfigError: when the folder cannot be written.
+        ConfigError: if a file cannot be written to the folder.
     """
     texts = {folder / name: dump(document) for name, document in documents.items()}
     for path, text in texts.items():
@@ -137,10 +137,10 @@ def write_documents(folder: Path, documents: Mapping[str, Mapping[str, Any]]) ->
 
 
 def write_new(path: Path, text: str) -> Path:
-    """Write a file that is not there yet, mode 0600, whole or not at all; return ``path``.
+    """Create the file ``path`` with mode 0600, complete or not at all; return ``path``.
 
     Raises:
-        ConfigError: when it exists, or cannot be written.
+        ConfigError: if it already exists, or cannot be written.
     """
     temporary = ""
     try:

@@ -1,4 +1,4 @@
-"""Makes the first homeserver.yaml and signing key of a new homeserver; replaces nothing."""
+"""Generates the first homeserver.yaml, keys and secrets of a homeserver; replaces no file."""
 
 import base64
 import os
@@ -25,7 +25,7 @@ _SERVER_NAME = re.compile(
 def _server_name_problem(name: str) -> str:
     """Return why ``name`` is not a server name, or "".
 
-    The grammar is that of "Server Name" in the appendices of the Matrix specification.
+    The grammar is from "Server Name" in the appendices of the Matrix specification.
     """
     match = _SERVER_NAME.fullmatch(name)
     if match is None or not 0 < int(match["port"] or 1) < 65536:
@@ -38,8 +38,8 @@ def configuration(name: str, *, statistics: bool, data: Path) -> str:
 
     Args:
         name: the server name.
-        statistics: whether matrix.org gets anonymous statistics.
-        data: the folder of database and secrets.
+        statistics: whether to send anonymous statistics to matrix.org.
+        data: the folder of the database and the secrets.
     """
     parts: list[tuple[str, dict[str, Any]]] = [
         (
@@ -73,14 +73,14 @@ def configuration(name: str, *, statistics: bool, data: Path) -> str:
 
 
 def generate(environ: Mapping[str, str]) -> list[Path]:
-    """Write what is missing into the data folder; return what was written.
+    """Write homeserver.yaml, and the secrets and keys that are missing; return their paths.
 
     Args:
-        environ: has ``SYNAPSE_SERVER_NAME`` and ``SYNAPSE_REPORT_STATS``, as of the official image.
+        environ: has ``SYNAPSE_SERVER_NAME`` and ``SYNAPSE_REPORT_STATS``, as in the official image.
 
     Raises:
-        ConfigError: when a variable is wrong, there is a homeserver.yaml, or the folder is not
-            writable; then nothing is left behind.
+        ConfigError: if a variable is invalid, homeserver.yaml already exists, or a folder is not
+            writable; then no new file is left behind.
     """
     name = environ.get("SYNAPSE_SERVER_NAME", "")
     stats = environ.get("SYNAPSE_REPORT_STATS", "")
@@ -112,7 +112,7 @@ def generate(environ: Mapping[str, str]) -> list[Path]:
     seed = base64.b64encode(secrets.token_bytes(32)).decode().rstrip("=")
     texts[data / "signing.key"] = f"ed25519 a_{secrets.token_hex(2)} {seed}\n"
     missing = {path: text for path, text in texts.items() if not os.path.lexists(path)}
-    # Last: whoever finds it finds everything that it names.
+    # Written last, so that everything that it names already exists.
     missing[config] = configuration(name, statistics=stats == "yes", data=data)
     written: list[Path] = []
     try:

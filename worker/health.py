@@ -1,4 +1,4 @@
-"""Whether this container's own Synapse answers; loads little, since engines ask it all the time."""
+"""Checks whether this container's Synapse answers; imports little, since it runs often."""
 
 import http.client
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from worker.settings import Settings
 def status_of(
     connection: http.client.HTTPConnection, path: str, headers: Mapping[str, str] = {}
 ) -> int:
-    """Return the status that a GET of ``path`` is answered with."""
+    """Return the status code of the response to a GET of ``path``."""
     try:
         connection.request("GET", path, headers=dict(headers))
         return connection.getresponse().status
@@ -20,13 +20,13 @@ def status_of(
 
 
 def reason_of(error: Exception) -> str:
-    """Return why a question failed, on one line."""
+    """Return the reason why a probe failed, on one line."""
     lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
 def itself(settings: Settings) -> Probe:
-    """Return the probe of this container's Synapse, at its health port."""
+    """Return the probe of the health port of this container's Synapse."""
     local = local_address(settings.bind_addresses, both=takes_both())
     port = settings.ports["health"]
     name = f"{settings.worker.app} at {local} port {port}"

@@ -1,10 +1,10 @@
-"""The one rule for hosts: which texts name one, and how a host is written beside a port."""
+"""Validates hosts, which are names or addresses, and formats them with and without a port."""
 
 import ipaddress
 import re
 
-_LONGEST = 253  # Characters of a whole name, RFC 1035 section 2.3.4, without the last dot.
-# RFC 1123 section 2.1, and the underscore that container engines allow in names.
+_LONGEST = 253  # Characters of a full name (RFC 1035 section 2.3.4), without the trailing dot.
+# RFC 1123 section 2.1, plus the underscore, which container engines allow in names.
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 _PORT = re.compile(r"(?:[^:]+|\[.*\]):[0-9]*")
@@ -12,25 +12,25 @@ _EXAMPLE = "for example synapse-main, 10.0.0.5 or fd00::5"
 
 
 def unbracketed(host: str) -> str:
-    """Return ``host`` as sockets and Synapse take it: an IPv6 address without brackets."""
+    """Return ``host`` as sockets and Synapse expect it: an IPv6 address without brackets."""
     return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
 def address(host: str, port: int) -> str:
-    """Return ``host:port`` as URLs and Prometheus have it: an IPv6 address in brackets."""
+    """Return ``host:port`` as in URLs and for Prometheus: an IPv6 address in brackets."""
     bare = unbracketed(host)
     return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
 
 
 def host_problem(text: str) -> str:
-    """Return why no process can be reached at the host ``text``, or "" when it may be reached.
+    """Return why no process can be reached at the host ``text``, or "" if it is valid.
 
     A host is a name (RFC 1123, with underscores), an IPv4 address of four numbers, or an IPv6
-    address with or without brackets.  What stands for a number to inet_aton(3), such as ``1`` or
-    ``10.5``, is refused: it would reach another address than the one that is meant.
+    address with or without brackets.  Text that inet_aton(3) reads as a number, such as ``1`` or
+    ``10.5``, is rejected, since it would reach a different address than intended.
 
     Returns:
-        The end of a sentence that begins with the host, with the remedy behind a semicolon.
+        The end of a sentence that starts with the host, with the remedy after a semicolon.
     """
     if "://" in text:
         return f"is a URL; give the host alone, {_EXAMPLE}"

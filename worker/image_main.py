@@ -1,4 +1,4 @@
-"""What `python3 -I /usr/lib/synapse-worker` runs in the image."""
+"""The program that `python3 -I /usr/lib/synapse-worker` runs in the image."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Becomes Synapse: rights dropped, CPUs chosen, environment clean, then exec."""
+"""Drops privileges, sets the CPU affinity, cleans up the environment and executes Synapse."""
 
 import os
 import stat
@@ -10,25 +10,25 @@ from worker.errors import ConfigError
 from worker.settings import Settings
 from worker.signals import block_for_exec, unblock
 
-# Bazel's launcher for this program; Synapse must not look for anything through them.
+# Prefixes of variables of Bazel's launcher, through which Synapse must not look for anything.
 _LAUNCHER_VARIABLES = ("JAVA_RUNFILES", "RUNFILES_")
-_HOME = "home"  # In the runtime folder.
+_HOME = "home"  # Below the runtime folder.
 _BOOT = Path(__file__).with_name("boot.py")
-_JEMALLOC = "libjemalloc.so.2"  # By soname: found on every architecture.
+_JEMALLOC = "libjemalloc.so.2"  # A soname, which is found on every architecture.
 
 
 def home(settings: Settings) -> Path:
     """Return the home folder of every process of this container.
 
-    The engine's is root's when started as root, which nobody else may enter: libpq then gives up
-    TLS without a word, or fails, since it cannot look for ``~/.postgresql``.  Otherwise it is
-    whatever passwd names, or ``/``.
+    A container started as root gets root's home folder from the engine, which no other user may
+    enter: since libpq then cannot look for ``~/.postgresql``, it silently does without TLS, or
+    fails.  Otherwise the engine sets the folder that passwd names, or ``/``.
     """
     return settings.runtime / _HOME
 
 
 def synapse_environ(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:
-    """Return ``environ`` as Synapse should see it; ``PYTHON*`` would choose what is imported."""
+    """Return ``environ`` for Synapse, without ``PYTHON*``, which would affect what is imported."""
     result = {
         name: value
         for name, value in environ.items()
@@ -47,9 +47,9 @@ def _has_jemalloc() -> bool:
 def synapse_command(settings: Settings, files: Sequence[Path]) -> list[str]:
     """Return Synapse's command line.
 
-    Isolated (``-I``): neither the working folder nor the home folder, which may be mounted, nor
-    ``PYTHON*`` variables decide what is imported.  Unbuffered (``-u``): the last lines before a
-    crash must be seen.  By way of ``boot.py``, which is ``-m`` and hears SIGTERM at once.
+    With ``-I`` (isolated), neither the working folder, nor the home folder, which may be mounted,
+    nor ``PYTHON*`` variables affect what is imported.  With ``-u`` (unbuffered), the last lines
+    before a crash are not lost.  ``boot.py`` works like ``-m``, and handles SIGTERM from the start.
     """
     command = [sys.executable, "-I", "-u", str(_BOOT), settings.worker.app]
     for path in files:
@@ -59,10 +59,10 @@ def synapse_command(settings: Settings, files: Sequence[Path]) -> list[str]:
 
 
 def drop_rights(settings: Settings) -> list[str]:
-    """Become UID:GID when root, keeping nothing, with a home of its own; return warnings.
+    """Set HOME and, if root, switch to UID:GID without other groups; return warnings.
 
     Raises:
-        ConfigError: when root lacks CAP_SETUID or CAP_SETGID.
+        ConfigError: if root lacks CAP_SETUID or CAP_SETGID.
     """
     os.environ["HOME"] = str(home(settings))  # For libpq in this process.
     if os.geteuid() == 0:
@@ -79,16 +79,16 @@ def drop_rights(settings: Settings) -> list[str]:
                 ]
             ) from None
         return []
-    if os.geteuid() != settings.uid and "UID" in os.environ:
+    if os.geteuid() != settings.uid and settings.uid_given:
         return [f"UID={settings.uid} is not used: started as uid {os.geteuid()}, not as root"]
     return []
 
 
 def choose_cpus(settings: Settings) -> None:
-    """Pin this process, and so Synapse, to its CPUs.
+    """Pin this process, and so Synapse, to the CPUs in the settings, if any.
 
     Raises:
-        ConfigError: when the machine has none of them.
+        ConfigError: if none of these CPUs may be used here.
     """
     if not settings.cpus:
         return
@@ -105,10 +105,10 @@ def choose_cpus(settings: Settings) -> None:
 
 
 def make_home(settings: Settings) -> None:
-    """Make the home folder, for this user alone.
+    """Create the home folder, accessible only to this user.
 
     Raises:
-        ConfigError: when it cannot be made, or something of another user is in its place.
+        ConfigError: if it cannot be created, or is not a folder that this user owns.
     """
     folder = home(settings)
     try:
@@ -125,11 +125,11 @@ def make_home(settings: Settings) -> None:
 
 
 def exec_synapse(settings: Settings, files: Sequence[Path], environ: Mapping[str, str]) -> None:
-    """Replace this process by Synapse.
+    """Replace this process with Synapse.
 
     Raises:
-        ConfigError: when its CPUs cannot be had, its home folder cannot be made, or the system
-            refuses the new program.
+        ConfigError: if its CPUs are not available, its home folder cannot be created, or the
+            program cannot be executed.
     """
     choose_cpus(settings)
     make_home(settings)

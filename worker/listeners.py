@@ -1,4 +1,4 @@
-"""Where each process listens, and where the others find it."""
+"""The listeners of each process, and the addresses at which other processes reach it."""
 
 import os
 from collections.abc import Mapping
@@ -9,22 +9,22 @@ from worker.plan import replicates
 from worker.settings import Settings
 
 Document = dict[str, Any]
-_LONGEST_SOCKET = 107  # Bytes: sun_path of unix(7), without its null.
+_LONGEST_SOCKET = 107  # Bytes; sun_path of unix(7), without the terminating null byte.
 
 
 def kinds(settings: Settings, instance_map: object) -> list[str]:
-    """Return the kinds of listener of this process, in the order of its ports.
+    """Return the kinds of listener of this process, in the order of the table of ports.
 
     Args:
-        settings: the request.
-        instance_map: that of the shared configuration; who stands in it is called by others.
+        settings: the settings of this process.
+        instance_map: that of the shared configuration; a process listed in it is called by others.
     """
     worker = settings.worker
     found = []
     plain_federation = "federation" in worker.resources and not _tls_wished(settings)
     if "client" in worker.resources or plain_federation:
         found.append("client")
-    # A worker for clients and servers alike has the plain port for both.
+    # A worker that serves both clients and federation uses the plain port for both.
     if has_tls(settings):
         found.append("federation")
     found += ["health", "metrics"]
@@ -36,7 +36,7 @@ def kinds(settings: Settings, instance_map: object) -> list[str]:
 
 
 def has_tls(settings: Settings) -> bool:
-    """Whether this process speaks TLS on the federation port."""
+    """Return whether this process uses TLS on the federation port."""
     worker = settings.worker
     serves = "federation" in worker.resources and (worker.main or "client" not in worker.resources)
     return serves and _tls_wished(settings)
@@ -48,16 +48,16 @@ def _tls_wished(settings: Settings) -> bool:
 
 
 def uses_tcp(homeserver: Mapping[str, Any], settings: Settings) -> bool:
-    """Whether workers hear of events from the main process's own port, since there is no Redis."""
+    """Return whether workers get events from a port of the main process, since Redis is off."""
     redis = homeserver.get("redis")
     enabled = isinstance(redis, dict) and redis.get("enabled") is True
     return settings.table.has("tcp_replication") and not enabled
 
 
 def _resources(kind: str, settings: Settings) -> list[str]:
-    """Return what one listener serves.
+    """Return the resources that one listener serves.
 
-    All of a port are one group: a second group replaces the first since Synapse 1.114.
+    All resources are in one group: as of Synapse 1.114, a second group replaces the first.
     """
     if kind != "client":
         return [kind]
@@ -65,12 +65,12 @@ def _resources(kind: str, settings: Settings) -> list[str]:
 
 
 def socket_path(settings: Settings, name: str, kind: str) -> str:
-    """Return the unix socket that stands for a port of the process ``name``."""
+    """Return the path of the Unix socket that replaces a port of the process ``name``."""
     return f"{settings.sockets}/{name or 'main'}.{kind}.sock"
 
 
 def listener(kind: str, settings: Settings) -> Document:
-    """Return one listener of the predecessor's layout, or the unix socket in its place."""
+    """Return one listener with the predecessor's port, or with the Unix socket that replaces it."""
     if settings.sockets is not None and kind in ("client", "replication"):
         document: Document = {"path": socket_path(settings, settings.name, kind)}
     else:
@@ -80,8 +80,8 @@ def listener(kind: str, settings: Settings) -> Document:
         }
     document["type"] = "http"
     if kind in settings.forwarded or (kind == "client" and "path" in document):
-        # Synapse believes the header whoever sends it, so only where a proxy is the sole peer:
-        # "Reverse proxy" of its documentation.  A unix socket has no address of its own.
+        # Synapse trusts the header from any peer, so it is set only where a proxy is the only peer
+        # ("Reverse proxy" in its documentation).  The peer of a Unix socket has no address.
         document["x_forwarded"] = True
     if kind == "federation":
         document["tls"] = True
@@ -93,10 +93,10 @@ def listener(kind: str, settings: Settings) -> Document:
 
 
 def socket_problem(path: object, where: str) -> str:
-    """Return one line when the unix socket ``path`` is too long to be bound, or "".
+    """Return one line if the path of a Unix socket is too long to be bound, or "".
 
     Args:
-        path: the path, or whatever homeserver.yaml has in its place.
+        path: the path, or any other value that homeserver.yaml has in its place.
         where: the setting that the path comes from.
     """
     size = len(os.fsencode(path)) if isinstance(path, str) else 0
@@ -109,7 +109,7 @@ def socket_problem(path: object, where: str) -> str:
 
 
 def location(settings: Settings, name: str, host: str) -> Document:
-    """Return where the replication listener of the process ``name`` is (``instance_map``)."""
+    """Return the ``instance_map`` entry for the replication listener of the process ``name``."""
     if settings.sockets is not None:
         return {"path": socket_path(settings, name, "replication")}
     return {"host": host, "port": settings.ports["replication"]}

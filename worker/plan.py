@@ -1,11 +1,11 @@
-"""A plan of workers, the same for every process, and the shared settings that follow from it.
+"""A plan of workers, which is the same for every process, and the shared settings derived from it.
 
-Rules: docs/workers.md and "instance_map", "stream_writers" of the configuration manual.
+The rules are from docs/workers.md and "instance_map", "stream_writers" of the configuration manual.
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,10 @@ from worker.hosts import host_problem, unbracketed
 from worker.worker_types import Table, WorkerType
 
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-MAIN_WRITER = "master"  # The main process among ``stream_writers``.
-RESERVED_NAMES = ("main", MAIN_WRITER)  # Synapse's own names of the main process.
-_MOST = 500  # Workers: far above any cluster, and a typing error such as :1000000 ends here.
-_MOST_PROBLEMS = 50  # Lines to report of one plan.
+MAIN_WRITER = "master"  # The name of the main process in ``stream_writers``.
+RESERVED_NAMES = ("main", MAIN_WRITER)  # Synapse's own names for the main process.
+_MOST = 500  # Workers; more than any cluster has, to catch a typing error such as :1000000.
+_MOST_PROBLEMS = 50  # Lines to report for one plan.
 _ENTRY = re.compile(
     r"(?:(?P<name>[^=:@]+)=)?(?P<type>[^=:@]+)(?::(?P<count>[^=:@]+))?(?:@(?P<host>.+))?"
 )
@@ -29,8 +29,8 @@ class PlannedWorker:
 
     Attributes:
         name: its ``worker_name``.
-        type: what it is.
-        host: where the others reach it.
+        type: its worker type.
+        host: the host at which other processes reach it.
     """
 
     name: str
@@ -95,10 +95,10 @@ def _entry(text: str, table: Table, problems: list[str]) -> list[PlannedWorker]:
 
 
 def parse_plan(text: str, table: Table) -> tuple[PlannedWorker, ...]:
-    """Return the workers of ``text``: entries between commas or on lines; ``#`` begins a comment.
+    """Return the workers of ``text``: entries separated by commas or lines; ``#`` starts a comment.
 
     Raises:
-        ConfigError: with every problem at once.
+        ConfigError: if there are problems, with at most ``_MOST_PROBLEMS`` of them.
     """
     problems: list[str] = []
     workers: list[PlannedWorker] = []
@@ -115,7 +115,7 @@ def parse_plan(text: str, table: Table) -> tuple[PlannedWorker, ...]:
 
 
 def _first(problems: list[str], *, too_many: bool = False) -> list[str]:
-    """Return the problems to report; reading ended early when there are too many workers."""
+    """Return the first problems, and a line for each limit exceeded, of problems or of workers."""
     lines = problems[:_MOST_PROBLEMS]
     if len(problems) > _MOST_PROBLEMS:
         lines.append("SYNAPSE_WORKERS has more problems than these; correct these first")
@@ -125,7 +125,7 @@ def _first(problems: list[str], *, too_many: bool = False) -> list[str]:
 
 
 def _clashes(workers: Sequence[PlannedWorker]) -> list[str]:
-    """Return a line for each name and each singleton that is planned twice."""
+    """Return a line for each name, and each role for a single worker, that is planned twice."""
     problems = []
     names = Counter(worker.name for worker in workers)
     for name in sorted(name for name, count in names.items() if count > 1):
@@ -147,27 +147,16 @@ def _clashes(workers: Sequence[PlannedWorker]) -> list[str]:
     return problems
 
 
-def shared_settings(
-    workers: Sequence[PlannedWorker],
-    table: Table,
-    location: Callable[[str, str], dict[str, Any]] = lambda name, host: {},
-) -> dict[str, Any]:
-    """Return what every process must have in its shared configuration for ``workers``.
+def planned_settings(workers: Sequence[PlannedWorker], table: Table) -> dict[str, Any]:
+    """Return the settings for ``workers`` that the shared configuration of every process must have.
+
+    ``instance_map`` is not included, since it says where the workers are, not what they do.
 
     Args:
-        workers: the plan.
-        table: what the Synapse that is run has.
-        location: makes the entry of ``instance_map`` from a worker's name and host.
-
-    Returns:
-        Setting to value; None for a setting that must not be there.
+        workers: the workers of the plan.
+        table: the table of the Synapse that is run.
     """
     settings: dict[str, Any] = {}
-    instances = {
-        worker.name: location(worker.name, worker.host)
-        for worker in workers
-        if replicates(worker.type, table)
-    }
     writers: dict[str, list[str]] = {}
     for worker in workers:
         for stream in table.streams(worker.type):
@@ -177,12 +166,8 @@ def shared_settings(
                 settings.setdefault(role.duty, []).append(worker.name)
             elif role.duty:
                 settings.setdefault(role.duty, worker.name)
-            if role.legacy:
-                settings[role.legacy] = None  # The newer setting says it; both may contradict.
             if "media" in role.resources:
                 settings["enable_media_repo"] = False
-    if instances:
-        settings["instance_map"] = instances
     if writers:
         for stream in sorted(table.shared_with_main() & writers.keys()):
             writers[stream].append(MAIN_WRITER)
@@ -190,15 +175,23 @@ def shared_settings(
     return settings
 
 
+def replaced_settings(workers: Sequence[PlannedWorker]) -> frozenset[str]:
+    """Return the older settings that must be left out for ``workers``.
+
+    The newer ones mean the same, and Synapse may treat both together as a contradiction.
+    """
+    return frozenset(role.legacy for worker in workers for role in worker.type.roles if role.legacy)
+
+
 def replicates(kind: WorkerType, table: Table) -> bool:
-    """Whether others call a worker of this kind: it writes a stream, or federates for them."""
+    """Return whether others call a worker of this type: a stream writer or federation sender."""
     return bool(table.streams(kind)) or any(
         role.duty == "federation_sender_instances" for role in kind.roles
     )
 
 
 def _same(one: object, other: object) -> bool:
-    """Whether both mean the same workers; Synapse takes a name for a list of one."""
+    """Return whether both name the same workers; Synapse treats a name as a list of one."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
     return (one if isinstance(one, list) else [one]) == (
@@ -209,21 +202,21 @@ def _same(one: object, other: object) -> bool:
 def contradictions(
     homeserver: Mapping[str, Any], workers: Sequence[PlannedWorker], table: Table
 ) -> list[str]:
-    """Return a line for each setting of ``homeserver`` that the plan says otherwise."""
+    """Return a line for each setting of ``homeserver`` that contradicts the plan."""
     problems = []
-    planned = shared_settings(workers, table)
+    planned, replaced = planned_settings(workers, table), replaced_settings(workers)
     for name, value in planned.items():
         have = homeserver.get(name)
-        if value is None or have is None or name == "instance_map" or _same(have, value):
+        if have is None or _same(have, value):
             continue
         if name == "enable_media_repo":
-            continue  # The default of every homeserver.yaml; the plan's media workers replace it.
+            continue  # The default in every homeserver.yaml; the plan's media workers override it.
         problems.append(
             f"homeserver.yaml: {name} is {have!r}, but SYNAPSE_WORKERS makes it {value!r}; drop it "
             "there"
         )
     for role in table.roles.values():
-        if role.legacy and homeserver.get(role.legacy) is False and role.legacy not in planned:
+        if role.legacy and homeserver.get(role.legacy) is False and role.legacy not in replaced:
             problems.append(
                 f"homeserver.yaml: {role.legacy} is false, but no worker of SYNAPSE_WORKERS has "
                 f"the role {role.name}, so nobody would do it; drop the setting or plan a worker"

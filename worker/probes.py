@@ -1,7 +1,7 @@
-"""What to ask the processes around this one: database, Redis and the main process.
+"""Probes of the services that this process needs: the database, Redis and the main process.
 
-A probe takes any document that YAML can hold, and answers with one line at most; the deadline is
-``asking``'s.
+A probe accepts any document that YAML can represent, and returns at most one line; ``asking``
+enforces the deadline.
 """
 
 import http.client
@@ -14,25 +14,26 @@ from pathlib import Path
 from typing import Any
 
 from worker.asking import Probe
-from worker.documents import Document, read_secret
+from worker.documents import Document
 from worker.errors import shown
 from worker.health import reason_of, status_of
 from worker.listeners import location
 from worker.quoted import without_values
 from worker.redaction import MASK
+from worker.rendering import read_replication_secret
 from worker.secret_files import read_secret_file
 from worker.settings import Settings
 
-# An endpoint that only checks the secret: no stream has this name.  The last part names the
-# request, since answers are kept for repeated ones.
+# A request that only checks the secret, since no stream has this name.  The last part identifies
+# the request, because Synapse caches its responses for repeated requests.
 _ASK_SECRET = "/_synapse/replication/get_repl_stream_updates/is_the_secret_right/{}"
 _UNKNOWN_STREAM = 400
 _LONGEST_ANSWER = 4096  # Bytes.
-_CONNECT_SECONDS = 3  # To each of several hosts of a database.
+_CONNECT_SECONDS = 3  # For each host of a database that has several.
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
+    """An HTTP connection over a Unix socket."""
 
     def __init__(self, path: str) -> None:
         super().__init__("localhost")
@@ -44,9 +45,9 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def _wrong(option: str, value: object, remedy: str) -> Probe:
-    """Return a probe of a service that nobody can ask, because of an option.
+    """Return a probe that fails because an option of homeserver.yaml is wrong.
 
-    A text is not shown: whatever is in a wrong place may be a secret.
+    A text is not shown, since a value in the wrong place may be a secret.
     """
     kinds = {str: "text", list: "a list", dict: "a mapping of another shape", type(None): "empty"}
     given = kinds.get(type(value)) or shown(str(value))
@@ -59,7 +60,7 @@ def _is_port(value: object) -> bool:
 
 
 def databases(document: Document) -> Iterator[Probe]:
-    """Yield a probe of each PostgreSQL database of ``document``."""
+    """Yield a probe for each PostgreSQL database of ``document``, and for each malformed option."""
     several = document.get("databases")
     configs = {"database": document.get("database")}
     if isinstance(several, dict):
@@ -75,7 +76,7 @@ def databases(document: Document) -> Iterator[Probe]:
 
 
 def _postgres(option: str, given: Any) -> Probe:
-    """Return the probe of one database, whose libpq parameters are ``given``."""
+    """Return the probe of one database with the libpq parameters ``given``."""
     if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
         return _wrong(option, given, "make it a mapping from libpq's parameters to their values")
     args = {name: value for name, value in given.items() if not name.startswith("cp_")}
@@ -84,16 +85,16 @@ def _postgres(option: str, given: Any) -> Probe:
     if not host and (args.get("dsn") or args.get("service")):
         name = f"PostgreSQL of {option}"
     if "," in str(host):
-        # Without it the first host that swallows packets keeps libpq from the others.
+        # Without a timeout, a host that drops packets keeps libpq from trying the next one.
         args = {"connect_timeout": _CONNECT_SECONDS} | args
 
     def ask() -> str:
-        import psycopg2  # Heavy, and needed by this probe alone.
+        import psycopg2  # Slow to import, and needed only by this probe.
 
         try:
             connection = psycopg2.connect(**args)
             try:
-                # A pooler takes connections without its database, and lets the query wait.
+                # A pooler accepts connections while its database is down, and lets the query wait.
                 with connection.cursor() as cursor:
                     cursor.execute("SELECT 1")
             finally:
@@ -106,7 +107,7 @@ def _postgres(option: str, given: Any) -> Probe:
 
 
 def redis(document: Document) -> Iterator[Probe]:
-    """Yield the probe of the Redis of ``document``, if it has one."""
+    """Yield the probe of the Redis server of ``document``, if Redis is enabled."""
     config = document.get("redis")
     if not isinstance(config, dict):
         if config:
@@ -153,7 +154,7 @@ def _ask_redis(name: str, config: Mapping[str, Any], host: str, port: int) -> st
         return ""
     if not answer:
         return f"{name} does not answer: the connection was closed"
-    # An old Redis quotes the arguments of a command that it does not know.
+    # Old versions of Redis quote the arguments of an unknown command.
     text = without_values(answer.decode("utf-8", "replace").strip(), [password or ""], MASK)
     if text.startswith("-"):
         return f"{name} refuses: {text[1:]}"
@@ -172,10 +173,10 @@ def _redis_socket(config: Mapping[str, Any], host: str, port: int) -> socket.soc
 
 
 def _redis_tls(config: Mapping[str, Any]) -> ssl.SSLContext:
-    """Return how to speak TLS with Redis: with ``ca_file`` or ``ca_path`` its chain is checked.
+    """Return the TLS context for Redis, which verifies the chain with ``ca_file`` or ``ca_path``.
 
-    Synapse checks no certificate of Redis (synapse/replication/tcp/context.py sets no verify
-    mode), so one without a CA must not be refused here.  As in redis-cli, no name is checked.
+    Synapse does not verify the certificate of Redis (synapse/replication/tcp/context.py sets no
+    verify mode), so it must be accepted without a CA here.  As in redis-cli, no name is checked.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -189,7 +190,7 @@ def _redis_tls(config: Mapping[str, Any]) -> ssl.SSLContext:
 
 
 def _say(connection: socket.socket, *words: str) -> bytes:
-    """Send one command of the Redis protocol; return the first line of the answer."""
+    """Send one command in the Redis protocol; return the first line of the response."""
     parts = [word.encode() for word in words]
     message = b"*%d\r\n" % len(parts)
     message += b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
@@ -201,12 +202,12 @@ def _say(connection: socket.socket, *words: str) -> bytes:
 def _secret(document: Document, settings: Settings) -> str:
     path = document.get("worker_replication_secret_path")
     if path:
-        return read_secret(str(path), settings)
+        return read_replication_secret(str(path), settings)
     return str(document.get("worker_replication_secret") or "")
 
 
 def main_process(document: Document, settings: Settings) -> Iterator[Probe]:
-    """Yield the probe of the main process, which asks for the replication secret too."""
+    """Yield a worker's probe of the main process, which also checks the replication secret."""
     if settings.worker.main:
         return
     instances = document.get("instance_map")
@@ -221,7 +222,7 @@ def main_process(document: Document, settings: Settings) -> Iterator[Probe]:
 
     def ask() -> str:
         secret = _secret(document, settings)
-        # Synapse takes no other (synapse/replication/http/_base.py), and HTTP no line end.
+        # Synapse accepts only these (synapse/replication/http/_base.py); HTTP forbids line breaks.
         if not re.fullmatch(r"[!-~]*", secret):
             return (
                 f"{name} cannot be asked: the replication secret has other characters than "
@@ -249,12 +250,12 @@ def main_process(document: Document, settings: Settings) -> Iterator[Probe]:
 
 
 def around(document: Document, settings: Settings) -> list[Probe]:
-    """Return the probes of everything that this process needs."""
+    """Return the probes of all services that this process needs."""
     return [*databases(document), *redis(document), *main_process(document, settings)]
 
 
 def without_secrets_of(document: Document) -> Callable[[str], str]:
-    """Return what masks the secrets of ``document`` in a line: libpq's messages may quote them."""
+    """Return a function that masks the secrets of ``document``; libpq's messages may quote them."""
     from worker.redaction import without_secrets
 
     return lambda line: without_secrets(line, document)

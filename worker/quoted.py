@@ -1,4 +1,4 @@
-"""Finds values in somebody else's message, in the forms in which errors quote them."""
+"""Finds values in the messages of other programs, in the forms in which errors quote them."""
 
 import base64
 import json
@@ -7,16 +7,16 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-_SHORT = 4  # Characters below which only a whole word is taken for the value.
-_CUT = 6  # Characters of the beginning or end of a value, in whose middle a message is cut off.
+_SHORT = 4  # Characters; a shorter value is only found as a whole word.
+_CUT = 6  # Characters at the start or end of a value that identify it in a truncated message.
 
 
 def _base64_forms(data: bytes) -> Iterator[str]:
-    """Yield what ``data`` is in base64, wherever it begins in a longer text (``user:password``)."""
+    """Yield the base64 forms of ``data`` at any offset in a longer text (``user:password``)."""
     for lead in range(3):
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             text = encode(b"\0" * lead + data).decode().rstrip("=")
-            # Characters that depend on what is before and behind are left out.
+            # Characters that also depend on the text before or after are left out.
             start = (0, 2, 3)[lead]
             end = len(text) - (1 if (lead + len(data)) % 3 else 0)
             if end - start >= 2 * _SHORT:
@@ -24,7 +24,7 @@ def _base64_forms(data: bytes) -> Iterator[str]:
 
 
 def _forms(value: Any) -> set[str]:
-    """Return the texts that may stand for ``value`` in a message."""
+    """Return the texts that may represent ``value`` in a message."""
     if isinstance(value, bytes):
         data, text = value, value.decode("latin-1")
         forms = {text, repr(value)[2:-1], data.hex()}
@@ -42,12 +42,12 @@ def _forms(value: Any) -> set[str]:
 
 
 def _alike(form: str, there: str) -> int:
-    """Return how many first characters of ``there``, which is not the longer one, are in place."""
+    """Return the length of the common start of both texts, of which ``there`` is not the longer."""
     return next((n for n, part in enumerate(there) if part != form[n]), len(there))
 
 
 def _extended(text: str, form: str) -> Iterator[tuple[int, int]]:
-    """Yield where the beginning or the end of ``form`` is in ``text``, which was cut off there."""
+    """Yield the spans of ``text`` that have the start or the end of a truncated ``form``."""
     for match in re.finditer(re.escape(form[:_CUT]), text):
         there = text[match.start() : match.start() + len(form)]
         yield match.start(), match.start() + _alike(form, there)
@@ -57,12 +57,12 @@ def _extended(text: str, form: str) -> Iterator[tuple[int, int]]:
 
 
 def _spans(text: str, form: str) -> Iterator[tuple[int, int]]:
-    """Yield where ``form``, a word of it, its beginning or its end is in ``text``."""
+    """Yield the spans of ``text`` that have ``form``, a word of it, its start or its end."""
     words = [form]
     if len(form) >= _SHORT:
         for match in re.finditer(re.escape(form), text):
             yield match.span()
-        # Of a connection string that it cannot parse, libpq quotes a word.
+        # libpq quotes one word of a connection string that it cannot parse.
         words = [word for word in re.split(r"[\s=:;,&@/'\"]+", form) if len(word) >= _SHORT]
     if len(form) >= _CUT + 2:
         yield from _extended(text, form)
@@ -72,9 +72,9 @@ def _spans(text: str, form: str) -> Iterator[tuple[int, int]]:
 
 
 def without_values(text: str, values: Iterable[Any], mask: str) -> str:
-    """Return ``text`` with ``mask`` in place of each of ``values``, and of longer parts of them."""
+    """Return ``text`` with ``mask`` in place of each of ``values`` and of their longer parts."""
     hidden = bytearray(len(text))
-    # True, False and the like are words of every message, and tell nothing.
+    # True and False are common words in messages, and reveal nothing.
     for value in values:
         if not isinstance(value, bool):
             for form in _forms(value):

@@ -1,9 +1,9 @@
-"""Masks secrets in what is printed: print-config, and errors of others that quote settings.
+"""Masks secrets in output: of print-config, and of errors of other programs that quote settings.
 
-An option is judged by its name, by where it is (a third party's configuration, below a secret),
+An option is judged by its name, by its position (in a third party's configuration, below a secret),
 and by its text (a password in a URL, a private key).  redaction_documented_test.py compares the
 result with the documentation of each pinned Synapse, and with the options that its configuration
-classes refuse under ``--no-secrets-in-config``.
+classes reject under ``--no-secrets-in-config``.
 """
 
 import re
@@ -15,14 +15,14 @@ from worker.quoted import without_values
 
 MASK = "(masked)"
 
-# Anywhere in a name without its punctuation: clientSecret, client-secret, CLIENT_SECRET.
+# Matches anywhere in a name, ignoring punctuation: clientSecret, client-secret, CLIENT_SECRET.
 _SECRET_PARTS = re.compile(
     "secret|passw|passphrase|pepper|token|credential|bearer|(?:api|access|private|signing)key"
 )
 _SECRET_WORDS = frozenset(
     "authorization cookie dsn jwk jwks key keys otp pass pin psk pw pwd salt seed".split()
 )
-# The last word of a name whose value is no secret, whatever comes before: token_endpoint.
+# If a name ends in one of these, its value is no secret, whatever precedes it: token_endpoint.
 _PLAIN_ENDINGS = frozenset(
     """
     address age alg algorithm algorithms algs alias attribute attributes audience audiences base
@@ -34,7 +34,7 @@ _PLAIN_ENDINGS = frozenset(
     ts ttl txt type uri uris url urls use user username users validity version warning
     """.split()
 )
-# sslkey, sslcert and the like are libpq's.
+# sslkey, sslcert and the like are parameters of libpq.
 _PATH_ENDINGS = frozenset(
     """
     dir directories directory file filename files folder passfile path paths servicefile sslcert
@@ -42,11 +42,11 @@ _PATH_ENDINGS = frozenset(
     """.split()
 )
 _PATH = re.compile(r"(?:/|\.{1,2}/|~/)[^/\s]+/\S.*|[\w.-]+\.[A-Za-z]{2,4}|/")
-# Public by what they are for: keys of others, our own retired ones, the parts of a token.
+# Public by their purpose: keys of other servers, our own retired keys, the parts of a token.
 _PUBLIC = re.compile(
     r"public|_pub_|verify_?keys?\b|^old_signing_keys$|^jwt_(?:header|payload)$", re.IGNORECASE
 )
-# The code of third parties takes any option there.
+# Third-party code accepts any option in these.
 _THIRD_PARTIES = frozenset(
     """
     ldap_config media_storage_providers modules password_providers presence_router sp_config
@@ -55,29 +55,29 @@ _THIRD_PARTIES = frozenset(
 )
 _SWITCHES = frozenset("accept allow enable inhibit require requires suppress trust use".split())
 
-# Each has the secret in its group of that name.
+# The group ``secret`` of each pattern matches the secret.
 _IN_TEXT = [
-    # The password of a URL, up to the last @ since many leave one unescaped; not a port.
+    # The password of a URL, up to the last @, since an @ is often not escaped; not a port.
     re.compile(r"[A-Za-z][\w+.-]*://[^\s:@/?#]*:(?!\d+[/?#])(?P<secret>\S+)@"),
-    # A token without a user before it, as git and Sentry take it.
+    # A token without a user before it, as git and Sentry accept it.
     re.compile(r"https?://(?P<secret>[^\s:@/?#]+)@"),
-    # libpq's key words, and the parameters of a URL.
+    # libpq's keywords, and the parameters of a URL.
     re.compile(
         r"(?i)(?:passw(?:or)?d|passphrase|pwd|secret|token|(?:api|access|private)_?key|[?&]key"
         r"|[?&]sig(?:nature)?)\s*[=:]\s*"
         r"""(?P<secret>'(?:[^'\\]|\\.)*'?|"(?:[^"\\]|\\.)*"?|[^\s&;,]+)"""
     ),
     re.compile(r"(?i)\b(?:bearer|basic)\s+(?P<secret>[\w+/=.~-]{8,})"),
-    # RFC 7468, and a signing key as Synapse writes it.
+    # A private key (RFC 7468), and a signing key as Synapse writes it.
     re.compile(r"(?s)(?P<secret>-----BEGIN [A-Z ]*PRIVATE KEY-----.*)"),
     re.compile(r"\bed25519 \w+ (?P<secret>[A-Za-z0-9+/]{40,})"),
 ]
-# libpq's connection strings, in which a password may be told from the rest.
+# A connection string of libpq, in which a password can be distinguished from the rest.
 _CONNECTION = re.compile(r"(?:\s*[a-z_]+\s*=\s*(?:'(?:[^'\\]|\\.)*'|[^\s'\\]\S*))+\s*")
 
 
 class _Place(Enum):
-    """What is known of a value from the names above it."""
+    """What the names above a value say about it."""
 
     PLAIN = auto()
     PUBLIC = auto()
@@ -86,7 +86,7 @@ class _Place(Enum):
 
 
 def _words(name: str) -> list[str]:
-    """Return the words of an option's name in lower case, of camel case too."""
+    """Return the words of an option's name, which may be in camel case, in lower case."""
     return re.findall("[a-z0-9]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower())
 
 
@@ -96,13 +96,13 @@ def _names_secret(name: str) -> bool:
 
 
 def _place(name: str, value: Any, above: _Place) -> _Place:
-    """Return where the value of the option ``name`` is, in a mapping at ``above``."""
+    """Return the place of the value of the option ``name`` in a mapping of the place ``above``."""
     holds = isinstance(value, dict | list | tuple)
     ending = (_words(name) or [""])[-1]
     if above is _Place.PUBLIC or _PUBLIC.search(name):
         return _Place.PUBLIC
     if ending in _PATH_ENDINGS and (_names_secret(name) or above is _Place.SECRET):
-        # Somebody may have put the secret itself there.
+        # The operator may have set the secret itself instead of a path.
         return _Place.PLAIN if _PATH.fullmatch(str(value)) else _Place.SECRET
     if ending in _PLAIN_ENDINGS | _PATH_ENDINGS:
         third = holds and name in _THIRD_PARTIES
@@ -153,7 +153,7 @@ def _split(value: Any, name: str, place: _Place, secrets: list[Any]) -> Any:
 
 
 def _is_connection(text: str, name: str) -> bool:
-    """Whether ``text`` is a data source name whose secrets ``_split_text`` finds."""
+    """Return whether ``text`` is a data source name whose secrets ``_split_text`` finds."""
     named = "dsn" in _words(name)
     return named and bool(_CONNECTION.fullmatch(text) or re.match(r"[a-z][a-z+]*://[^\s@]+@", text))
 
@@ -164,17 +164,17 @@ def masked_text(text: str) -> str:
 
 
 def masked(document: Any) -> Any:
-    """Return ``document`` with its structure, and every secret in it replaced."""
+    """Return ``document`` with the same structure, and with every secret in it masked."""
     return _split(document, "", _Place.PLAIN, [])
 
 
 def secrets_of(document: Any) -> Iterator[Any]:
-    """Yield every value, or part of a text, that ``masked`` would replace."""
+    """Yield every value, or part of a text, that ``masked`` would mask."""
     secrets: list[Any] = []
     _split(document, "", _Place.PLAIN, secrets)
     yield from secrets
 
 
 def without_secrets(text: str, document: Any) -> str:
-    """Return ``text`` without the secrets of ``document``: somebody else's error may quote them."""
+    """Return ``text``, such as another program's error, with ``document``'s secrets masked."""
     return masked_text(without_values(text, secrets_of(document), MASK))

@@ -1,4 +1,4 @@
-"""The replication secret that needs no configuration: it follows from the signing key."""
+"""Derives the replication secret from the signing key, so that it needs no configuration."""
 
 import hashlib
 import hmac
@@ -8,11 +8,11 @@ _LABEL = b"synapse-worker: worker_replication_secret, version 1"
 
 
 def derived_secret(signing_key: Path) -> str:
-    """Return the replication secret that follows from the signing key, as 64 hexadecimal digits.
+    """Return the replication secret derived from the signing key, as 64 hexadecimal digits.
 
-    HKDF-SHA256 (RFC 5869) over the first key's seed, without salt (an empty key, which
-    HMAC fills up with zeros as the RFC has it): one block is enough.  All
-    processes mount that file anyway, and the label keeps the secret apart from any other use.
+    It is one block of HKDF-SHA256 (RFC 5869) over the seed of the first key, in base64 as in the
+    file, without a salt (an empty key, which HMAC pads with zeros as the RFC specifies).  All
+    processes mount that file anyway, and the label separates the secret from any other use.
     """
     seed = signing_key.read_text(encoding="utf-8").split()[2]
     extracted = hmac.digest(b"", seed.encode(), hashlib.sha256)

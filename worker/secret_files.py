@@ -1,4 +1,4 @@
-"""Reads secrets that the operator gives by file."""
+"""Reads secrets from files that the operator provides."""
 
 import os
 from pathlib import Path
@@ -11,10 +11,10 @@ _REPLICATION = "SYNAPSE_REPLICATION_SECRET_FILE"
 
 
 def shown_path(path: Path | str) -> str:
-    """Return the path of a secret's file for a message.
+    """Return the path of a file with a secret for a message.
 
-    Somebody may have given the secret itself in place of its file, and base64 may begin with
-    ``/``: so a path is shown only below a folder that exists.
+    The operator may have set the secret itself instead of a path, and base64 may begin with ``/``.
+    So a path is shown only if it is in a folder that exists, other than ``/``.
     """
     folder = os.path.dirname(path)
     if folder == "/" or not os.path.isdir(folder):
@@ -23,15 +23,15 @@ def shown_path(path: Path | str) -> str:
 
 
 def read_secret_file(setting: str, path: Path, what: str) -> str:
-    """Return the secret in a file, without the white space around it, as Synapse reads its own.
+    """Return the secret in a file without surrounding white space, as Synapse reads its own.
 
     Args:
-        setting: the variable or the option of homeserver.yaml that names the file.
+        setting: the environment variable or the option of homeserver.yaml that names the file.
         path: the file.
-        what: what it is for, such as "the replication secret".
+        what: what the file is, such as "the replication secret", for messages.
 
     Raises:
-        ConfigError: with one line that names the setting, when there is no secret to be had.
+        ConfigError: if there is no usable secret, with one line that names the setting.
     """
     where = f"{setting}={shown_path(path)}"
     try:
@@ -52,7 +52,7 @@ def replication_secret(path: Path, settings: Settings) -> str:
     """Return the replication secret in the file that a variable or homeserver.yaml names.
 
     Raises:
-        ConfigError: with one line that names the setting, when there is no secret to be had.
+        ConfigError: if there is no usable secret, with one line that names the setting.
     """
     given = settings.replication_secret is not None
     setting = _REPLICATION if given else "homeserver.yaml: worker_replication_secret_path"
@@ -60,7 +60,7 @@ def replication_secret(path: Path, settings: Settings) -> str:
 
 
 def replication_secret_problems(settings: Settings) -> list[str]:
-    """Return one line when the file of SYNAPSE_REPLICATION_SECRET_FILE cannot be used."""
+    """Return one line if the file that SYNAPSE_REPLICATION_SECRET_FILE names cannot be used."""
     if settings.replication_secret is None:
         return []
     try:

@@ -1,4 +1,4 @@
-"""The environment, parsed once into a checked value."""
+"""Parses the environment of a process into validated settings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,36 +13,37 @@ from worker.worker_types import Table, WorkerType, load_table
 
 @dataclass(frozen=True)
 class Settings:
-    """A checked request; past this point no code reads the environment.
+    """The validated settings of one process, parsed from its environment.
 
     Attributes:
-        worker: the type to run.
+        worker: the worker type to run.
         name: ``worker_name``; "" for the main process, which must have none.
-        named: whether the operator chose the name, or the plan did.
-        plan: every worker of the homeserver; None when homeserver.yaml says it instead.
-        replication_host: where the main process answers; "" for the main process itself.
-        replication_secret: a file with the secret; None to derive it from the signing key.
-        secret_off: whether replication goes without a secret.
-        database_password: a file with the password of PostgreSQL, or None.
+        named: whether the operator or the plan set the name, so that it is not the default.
+        plan: every worker of the homeserver; None if homeserver.yaml configures them instead.
+        replication_host: the host of the main process; "" for the main process, or with sockets.
+        replication_secret: a file with the replication secret; None if no variable names one.
+        secret_off: whether replication uses no secret.
+        database_password: a file with the PostgreSQL password, or None.
         log_level: one of ``LOG_LEVELS``.
         log_json: whether log lines are JSON.
-        hostname: what each log line carries.
+        hostname: the host name in log lines.
         cpus: the CPUs to run on; empty for all.
-        uid: the user to become when started as root.
-        gid: the group to become when started as root.
+        uid: the user ID to switch to when started as root.
+        gid: the group ID to switch to when started as root.
+        uid_given: whether the operator set the user ID.
         config: the mounted homeserver.yaml.
         data: the folder of keys and certificates.
         media: the folder of the media repository.
-        runtime: where rendered files go.
+        runtime: the folder for rendered files.
         modules: a mounted folder with Synapse modules, or None.
-        sockets: the folder of unix sockets that stand for client and replication ports, or None.
-        jemalloc: whether to preload it.
-        federation_tls: whether 8448 speaks TLS; otherwise 8008 serves federation too.
-        forwarded: the kinds of listener that believe ``X-Forwarded-For``.
-        bind_addresses: the addresses that every listener binds: none that another one covers.
-        wait_seconds: how long to wait for database, Redis and main; 0 for not at all.
-        ports: the port of each listener.
-        table: what the Synapse that is run has, and what not.
+        sockets: the folder of Unix sockets that replace the client and replication ports, or None.
+        jemalloc: whether to preload jemalloc.
+        federation_tls: whether port 8448 serves federation with TLS; otherwise port 8008 serves it.
+        forwarded: the kinds of listener that trust ``X-Forwarded-For``.
+        bind_addresses: the addresses that every listener binds, except those a wildcard covers.
+        wait_seconds: how long to wait for the database, Redis and the main process; 0 not to wait.
+        ports: the port of each kind of listener.
+        table: the worker types and features of the Synapse that is run.
     """
 
     worker: WorkerType
@@ -59,6 +60,7 @@ class Settings:
     cpus: frozenset[int]
     uid: int
     gid: int
+    uid_given: bool
     config: Path
     data: Path
     media: Path
@@ -77,7 +79,7 @@ class Settings:
 def _worker(
     read: Environ, table: Table, plan: Sequence[PlannedWorker] | None
 ) -> tuple[WorkerType | None, str]:
-    """Return what to run and its name; both checked against the plan."""
+    """Return the worker type to run and its name, both checked against the plan."""
     text, name = read.text("SYNAPSE_WORKER"), read.text("SYNAPSE_WORKER_NAME")
     known = {worker.name: worker for worker in plan or ()}
     kind = table.find(text) if text else None
@@ -111,7 +113,7 @@ def _worker(
 def _planned(
     read: Environ, kind: WorkerType | None, name: str, plan: Sequence[PlannedWorker]
 ) -> tuple[WorkerType | None, str]:
-    """Return type and name of this worker as the plan has it."""
+    """Return the type and name of this worker according to the plan."""
     names = ", ".join(worker.name for worker in plan) or "nobody"
     if name:
         for worker in plan:
@@ -148,10 +150,10 @@ def _host(read: Environ, table: Table) -> str:
 
 
 def _secret(read: Environ) -> tuple[Path | None, bool]:
-    """Return the secret's file, and whether there is to be no secret."""
+    """Return the file of the replication secret, and whether the secret is turned off."""
     switch = read.text("SYNAPSE_REPLICATION_SECRET", "on")
     if switch not in ("on", "off"):
-        # Never shown: it may be the secret itself.
+        # The value is not shown, since it may be the secret itself.
         read.problems.append(
             "SYNAPSE_REPLICATION_SECRET is neither on nor off; put a secret of your own into a "
             "file and name that in SYNAPSE_REPLICATION_SECRET_FILE"
@@ -169,15 +171,15 @@ def parse(
     table: Table | None = None,
     plan: tuple[PlannedWorker, ...] | None = None,
 ) -> Settings:
-    """Return the checked settings of ``environ``.
+    """Return the validated settings of ``environ``.
 
     Args:
         environ: the environment of a process.
-        table: of the Synapse that is run; by default that installed.
-        plan: what ``parse_plan`` returned for SYNAPSE_WORKERS, when that is known already.
+        table: the table of the Synapse that is run; by default, of the installed one.
+        plan: the result of ``parse_plan`` for SYNAPSE_WORKERS, if it is already known.
 
     Raises:
-        ConfigError: with every problem at once.
+        ConfigError: if there are problems, with all of them.
     """
     read = Environ(environ)
     table = table or load_table()
@@ -216,6 +218,7 @@ def parse(
         cpus=read.cpus("SYNAPSE_CPU_AFFINITY"),
         uid=read.identity("UID"),
         gid=read.identity("GID"),
+        uid_given="UID" in environ,
         config=read.path("SYNAPSE_CONFIG_PATH", data / "homeserver.yaml"),
         data=data,
         media=read.path("SYNAPSE_MEDIA_DIR", "/synapse_media"),

@@ -1,8 +1,8 @@
-"""Ends the entrypoint on SIGTERM and SIGINT at any moment, as process 1 of a container too.
+"""Ends the entrypoint on SIGTERM and SIGINT at any time, even as process 1 of a container.
 
 The kernel drops a signal for process 1 that has no handler (pid_namespaces(7)).  So a handler is
-installed before anything else is imported, and the signals wait, blocked, while Synapse takes this
-process over: ``worker/boot.py`` hears them.  Little is imported here, for the same reason.
+installed before anything else is imported, and the signals are blocked while Synapse replaces this
+process, until ``worker/boot.py`` handles them.  For the same reason, this module imports little.
 """
 
 import errno
@@ -13,17 +13,17 @@ from collections.abc import Callable
 from types import FrameType
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
-_GRACE = 0.5  # Seconds for temporary files to be removed.
+_GRACE = 0.5  # Seconds allowed for removing temporary files.
 _IO_ERROR = 74  # EX_IOERR of sysexits.h.
 
 _asked_to_end = 0
 
 
 class EndedError(BaseException):
-    """A signal asked for the end; no Exception, so that nothing takes it for a failure.
+    """A signal requested the end; not an Exception, so that nothing handles it as a failure.
 
     Attributes:
-        exit_code: 128 and the number of the signal, as shells have it.
+        exit_code: 128 plus the number of the signal, as in shells.
     """
 
     def __init__(self, number: int) -> None:
@@ -32,10 +32,10 @@ class EndedError(BaseException):
 
 
 def _end(number: int, _: FrameType | None) -> None:
-    """Unwind, so that temporary files go; end after a while whatever does not unwind."""
+    """Unwind, so that temporary files are removed; exit after ``_GRACE`` seconds in any case."""
     global _asked_to_end
     if _asked_to_end:
-        return  # It ends already.
+        return  # The process is already ending.
     _asked_to_end = number
     signal.signal(signal.SIGALRM, lambda *_: os._exit(128 + number))
     signal.setitimer(signal.ITIMER_REAL, _GRACE)
@@ -43,22 +43,22 @@ def _end(number: int, _: FrameType | None) -> None:
 
 
 def end_on_signals() -> None:
-    """Raise ``EndedError`` in the main thread on SIGTERM or SIGINT, from now on."""
+    """Install handlers that raise ``EndedError`` in the main thread on SIGTERM or SIGINT."""
     for number in ENDING:
         signal.signal(number, _end)
 
 
 def forget_signals() -> None:
-    """Have SIGTERM and SIGINT end this process at once; for a child, which is not process 1."""
+    """Let SIGTERM and SIGINT end this process at once; for a child, which is not process 1."""
     for number in ENDING:
         signal.signal(number, signal.SIG_DFL)
 
 
 def block_for_exec() -> None:
-    """Keep SIGTERM and SIGINT for the program that replaces this one; it must unblock them.
+    """Block SIGTERM and SIGINT for the program that replaces this one, which must unblock them.
 
     Raises:
-        EndedError: when one has arrived.
+        EndedError: if one of them has already arrived.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     if _asked_to_end:
@@ -66,14 +66,14 @@ def block_for_exec() -> None:
 
 
 def unblock() -> None:
-    """Undo ``block_for_exec``, since the program was not replaced."""
+    """Undo ``block_for_exec`` if the program was not replaced."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
 
 def run(program: Callable[[], int]) -> None:
-    """Run ``program`` and end with the exit code that it returns, or with that of a signal.
+    """Run ``program`` and exit with the code that it returns, or with that of a signal.
 
-    Nothing is waited for: a thread that still asks somebody may hang for as long as it likes.
+    Threads are not waited for, since one that still runs a probe may hang indefinitely.
     """
     try:
         code = program()
@@ -86,7 +86,7 @@ def run(program: Callable[[], int]) -> None:
             raise
         code = _IO_ERROR
     try:
-        if sys.stdout is not None:  # Closed from the start.
+        if sys.stdout is not None:  # It is None if it was closed from the start.
             sys.stdout.flush()
     except BrokenPipeError:
         code = 128 + signal.SIGPIPE

@@ -1,6 +1,6 @@
-"""Loads YAML to what PyYAML's safe loader, which Synapse uses, makes of it; within limits.
+"""Loads YAML as PyYAML's safe loader, which Synapse uses, would load it, but with limits.
 
-Anything that the safe loader drops without a word, or that would never end, is refused.
+Anything that the safe loader would silently drop, or that would never end, is rejected.
 """
 
 from collections.abc import Hashable
@@ -13,15 +13,15 @@ from worker.errors import shown
 
 MOST_VALUES = 100_000  # In a document, with aliases and merge keys expanded.
 DEEPEST = 100  # Levels of nesting, with aliases expanded.
-# libyaml is ten times as fast, and refuses a few texts that PyYAML's own parser, Synapse's, takes:
-# those are asked of both.
+# libyaml is ten times as fast, but rejects a few texts that PyYAML's own parser accepts.  Synapse
+# uses that parser, so it is tried on what libyaml rejects.
 _FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_LONGEST_SLOW = 64 * 1024  # Characters; one second.
+_LONGEST_SLOW = 64 * 1024  # Characters, which take one second.
 _LONGEST_NAME = 200  # Characters of a setting's name in a message.
 
 _TAG = "tag:yaml.org,2002:"
 _MERGE, _VALUE = f"{_TAG}merge", f"{_TAG}value"
-# What plain text of a tag is taken for; quotes make it text.
+# What unquoted text with a tag is read as; in quotes it would be text.
 _LOOKS_LIKE = {
     f"{_TAG}binary": "base64",
     f"{_TAG}bool": "a boolean",
@@ -37,22 +37,22 @@ class DocumentError(ValueError):
     """A document that cannot be used.
 
     Args:
-        problem: what a message says behind the name of the file.
+        problem: what a message says after the name of the file.
     """
 
 
 class _Constructor(yaml.constructor.SafeConstructor):
-    """The safe constructor, but its every error is a YAMLError with a line, and quotes no value."""
+    """The safe constructor, but every error is a YAMLError with a line, and quotes no value."""
 
     def construct_object(self, node: Any, deep: bool = False) -> Any:
         try:
             value = super().construct_object(node, deep)
             if isinstance(value, int | str):
                 # Neither an integer of more than 4300 digits nor half of a surrogate pair can be
-                # written into a rendered file.
+                # written to a rendered file.
                 str(value).encode()
         except Exception as error:
-            # PyYAML lets out whatever int(), date() and their like raise, with the value in it.
+            # PyYAML passes on the exceptions of int(), date() and the like, which quote the value.
             if isinstance(error, yaml.YAMLError) and not isinstance(node, yaml.ScalarNode):
                 raise
             meant = _LOOKS_LIKE.get(node.tag)
@@ -65,7 +65,7 @@ class _Constructor(yaml.constructor.SafeConstructor):
         return value
 
     def construct_undefined(self, node: Any) -> Any:
-        """Refuse a tag without its name, which may be the beginning of a password."""
+        """Reject a tag without quoting its name, which may be the beginning of a password."""
         problem = "found a tag that is not of YAML itself; quote what begins with !"
         raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
@@ -74,16 +74,16 @@ _Constructor.add_constructor(None, _Constructor.construct_undefined)  # type: ig
 
 
 class _FastLoader(_Constructor, _FAST):  # type: ignore[misc]
-    """By libyaml, where PyYAML has it."""
+    """Loads with libyaml, if PyYAML was built with it."""
 
 
 class _SlowLoader(_Constructor, yaml.SafeLoader):
-    """By PyYAML's own parser."""
+    """Loads with PyYAML's own parser."""
 
 
 @dataclass(frozen=True)
 class _Size:
-    """How much a node is with everything expanded: values in it, and levels below it."""
+    """The size of a node with everything expanded: the values in it, and the levels below it."""
 
     values: int
     depth: int
@@ -94,16 +94,16 @@ class _Census:
 
     def __init__(self, loader: Any) -> None:
         self._loader = loader
-        self._sizes: dict[int, _Size | None] = {}  # By identity; None while it is being measured.
+        self._sizes: dict[int, _Size | None] = {}  # By node id; None while it is being measured.
 
     def measure(self, node: Any, name: str) -> _Size:
         """Return the size of ``node``, the value of the setting ``name``.
 
-        Each node is measured once, however many aliases it has.  An alias comes after what it
-        means, so that this recursion is as deep as the text is nested, not as its expansion is.
+        Each node is measured once, however many aliases it has.  An alias comes after its anchor,
+        so the recursion is as deep as the nesting of the text, not of its expansion.
 
         Raises:
-            DocumentError: when it contains itself, is too large, or a key or value is wrong.
+            DocumentError: if it contains itself, is too large, or has an invalid key or value.
         """
         if id(node) in self._sizes:
             known = self._sizes[id(node)]
@@ -138,11 +138,11 @@ class _Census:
                 sizes += self._merged(value_node, name)
                 continue
             if isinstance(key_node, yaml.ScalarNode):
-                # PyYAML takes the key = for text.
+                # PyYAML treats the key = as text.
                 plain = key_node.tag == _VALUE
                 key = key_node.value if plain else self._scalar(key_node, keys)
                 if key in seen:
-                    # Synapse would read the last one alone.
+                    # Synapse would read only the last one.
                     place = _place(key_node, str(key) or "''")
                     raise DocumentError(f"{place} is listed twice; remove one")
                 seen.add(key)
@@ -154,7 +154,7 @@ class _Census:
         return self._sum(sizes, below=1)
 
     def _merged(self, value_node: Any, name: str) -> list[_Size]:
-        """Return the sizes of what a merge key adds; PyYAML refuses what is not a mapping."""
+        """Return the sizes of what a merge key adds; PyYAML rejects anything but mappings."""
         many = isinstance(value_node, yaml.SequenceNode)
         parts = value_node.value if many else [value_node]
         sizes = [self.measure(part, name) for part in parts]
@@ -182,7 +182,7 @@ def _place(node: Any, name: str) -> str:
 
 def _problem(error: yaml.YAMLError) -> str:
     problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-    if "nesting depth" in problem:  # Of libyaml, which is ten times ours.
+    if "nesting depth" in problem:  # The limit of libyaml, which is ten times ours.
         return f"nested more than {DEEPEST} levels deep; flatten it"
     if "undefined alias" in problem:
         return "found undefined alias; quote what begins with *"
@@ -192,7 +192,7 @@ def _problem(error: yaml.YAMLError) -> str:
 
 
 def _count(loader: Any) -> None:
-    """Refuse a text of too many or too deep values, before any of them takes memory."""
+    """Reject too many or too deeply nested values before any of them uses memory."""
     nodes = depth = 0
     while loader.check_event():
         event = loader.get_event()
@@ -216,10 +216,10 @@ def _load(text: str, kind: Any) -> Any:
 
 
 def load(text: str) -> Any:
-    """Return the one document of ``text``; None for none.
+    """Return the only document of ``text``, or None if it has none.
 
     Raises:
-        DocumentError: with what a message says behind the name of the file.
+        DocumentError: if it cannot be used, with what a message says after the name of the file.
     """
     try:
         try:
@@ -237,7 +237,7 @@ def load(text: str) -> Any:
 def dump(value: Any) -> str:
     """Return the document ``value`` as YAML that loads to the same value.
 
-    Characters outside ASCII are escaped: PyYAML writes some of them, such as U+0085, as line ends.
+    Non-ASCII characters are escaped, since PyYAML writes some, such as U+0085, as line breaks.
     """
     text: str = yaml.safe_dump(value, sort_keys=False)
     return text

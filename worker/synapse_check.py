@@ -1,4 +1,4 @@
-"""Lets Synapse's own parser judge the documents."""
+"""Checks the documents with Synapse's own parser."""
 
 import os
 import sys
@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from worker.documents import SECRET_FILE, documents
+from worker.documents import SECRET_FILE
 from worker.errors import ConfigError
 from worker.files import write_documents
 from worker.listeners import uses_tcp
 from worker.redaction import without_secrets
+from worker.rendering import rendered_documents
 from worker.settings import Settings
 
 
@@ -29,15 +30,15 @@ def _scratch() -> tempfile.TemporaryDirectory[str]:
 
 
 def ask_synapse(homeserver: Mapping[str, Any], settings: Settings) -> str:
-    """Return the line that says that Synapse accepts the documents.
+    """Return a line that says that Synapse accepts the documents.
 
     Raises:
-        ConfigError: with Synapse's own message on one line, or when there is no temporary folder.
+        ConfigError: if Synapse rejects them, with one line, or if there is no temporary folder.
     """
     scratch = _scratch()
     if settings.modules is not None:
         sys.path.append(str(settings.modules))
-    # Heavy, and needed by this verb alone.
+    # Slow to import, and needed only here.
     from pydantic import ValidationError
     from synapse.config._base import ConfigError as SynapseError
     from synapse.config.homeserver import HomeServerConfig
@@ -45,7 +46,7 @@ def ask_synapse(homeserver: Mapping[str, Any], settings: Settings) -> str:
 
     with scratch as folder:
         settings = replace(settings, runtime=Path(folder))
-        rendered = documents(homeserver, settings)
+        rendered = rendered_documents(homeserver, settings)
         files = write_documents(settings.runtime, rendered)
         (settings.runtime / SECRET_FILE).write_text("not asked for here\n")
         arguments = [part for path in files[:-1] for part in ("-c", str(path))]
@@ -55,7 +56,7 @@ def ask_synapse(homeserver: Mapping[str, Any], settings: Settings) -> str:
             where = ".".join(getattr(error, "path", None) or []) or "homeserver.yaml"
             raise _refused(where, error.msg, rendered) from None
         except (ValidationError, SystemExit, Exception) as error:
-            # Synapse meets many a wrong type with whatever its code happens to raise.
+            # For many wrong types, Synapse raises whatever exception its code happens to run into.
             words = f"{type(error).__name__}: {error}"
             raise _refused("homeserver.yaml", words, rendered) from None
     heard = config is not None and (config.redis.redis_enabled or uses_tcp(homeserver, settings))

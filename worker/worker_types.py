@@ -1,4 +1,4 @@
-"""Worker types and roles, as the one table (config/worker_types.bzl) gives them."""
+"""Worker types and roles, loaded from the table in config/worker_types.bzl."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 
 _TABLE = Path(__file__).with_name("worker_types.json")
 GENERIC = "synapse.app.generic_worker"
-_NEWEST = 1 << 30  # Has every feature that is still there.
+_NEWEST = 1 << 30  # A minor version that has every feature not yet removed.
 
 
 @dataclass(frozen=True)
@@ -18,17 +18,17 @@ class Role:
     """One duty that a worker can take off the main process.
 
     Attributes:
-        name: as users of the official image know it, such as ``client_reader``.
+        name: its name in the official image, such as ``client_reader``.
         resources: what its listeners serve: ``client``, ``federation``, ``media``.
-        routes: patterns of paths that a proxy sends to it.
+        routes: the patterns of the paths that a reverse proxy routes to it.
         stream: the stream that it writes, or "".
-        duty: the shared setting that names the workers with it, or "".
-        legacy: the older shared setting whose ``false`` gives the duty away, or "".
-        many: whether several workers may have it.
-        since: the first minor release 1.x with its stream; 0 for all.
+        duty: the shared setting that names the workers with this role, or "".
+        legacy: the older shared setting whose ``false`` takes the duty off the main process, or "".
+        many: whether several workers may have this role.
+        since: the first minor version, x in 1.x, that has its stream; 0 if every version has it.
         also_writes: the stream of another role that its workers must write too, or "".
-        also_needs: the feature without which they must not, or "".
-        main_writes: whether the main process must write its stream beside them.
+        also_needs: the feature without which they must not write ``also_writes``, or "".
+        main_writes: whether the main process must write its stream too.
     """
 
     name: str
@@ -45,18 +45,18 @@ class Role:
 
     @property
     def takes_list(self) -> bool:
-        """Whether the shared setting lists its workers, instead of naming one."""
+        """Whether ``duty`` takes a list of workers rather than one name."""
         return self.duty.endswith("_instances")
 
 
 @dataclass(frozen=True)
 class WorkerType:
-    """What one process is: an application with its roles.
+    """The type of a process: an application and its roles.
 
     Attributes:
         app: the module to start, such as ``synapse.app.pusher``.
-        roles: in the order given; none for the main process.
-        named_by_role: whether it was asked for by role names, not by an application.
+        roles: its roles in the order in which they were listed; empty for the main process.
+        named_by_role: whether it was specified by role names rather than by an application.
     """
 
     app: str
@@ -70,14 +70,14 @@ class WorkerType:
 
     @property
     def slug(self) -> str:
-        """What it is called when nobody names it."""
+        """The default name of a process of this type."""
         if self.named_by_role:
             return "-".join(role.name for role in self.roles)
         return self.app.rpartition(".")[2]
 
     @property
     def resources(self) -> frozenset[str]:
-        """Everything that its listeners serve."""
+        """The resources that its listeners serve to clients and to other servers."""
         if self.main:
             return frozenset({"client", "federation", "media"})
         return frozenset(name for role in self.roles for name in role.resources)
@@ -90,14 +90,16 @@ class WorkerType:
 
 @dataclass(frozen=True)
 class Table:
-    """The one table.
+    """The table of worker types, with the version of Synapse that it is used for.
 
     Attributes:
         ports: the port of each kind of listener.
-        roles: by name.
-        types: by application.
-        features: first and last minor release 1.x of what not every Synapse has; 0: no bound.
-        version: of the Synapse that is run; "" where none is installed: the newest is meant.
+        roles: the roles by name.
+        types: the worker types by application.
+        features: the first and last minor version, x in 1.x, of each feature that not every Synapse
+            has; 0 for no bound.
+        version: the version of the installed Synapse; "" if none is installed, which is treated as
+            the newest version.
     """
 
     ports: Mapping[str, int]
@@ -112,12 +114,12 @@ class Table:
         return int(match[1]) if match else _NEWEST
 
     def has(self, feature: str) -> bool:
-        """Whether this Synapse has one of the table's features."""
+        """Return whether this Synapse has ``feature``, a name in ``features``."""
         first, last = self.features[feature]
         return first <= self._minor and (not last or self._minor <= last)
 
     def streams(self, kind: WorkerType) -> tuple[str, ...]:
-        """Return the streams that a worker of this Synapse writes as ``kind``, each once."""
+        """Return the streams that a worker of type ``kind`` writes in this Synapse, each once."""
         found = [role.stream for role in kind.roles if role.stream]
         for role in kind.roles:
             if role.also_writes and self.has(role.also_needs):
@@ -125,7 +127,7 @@ class Table:
         return tuple(dict.fromkeys(found))
 
     def shared_with_main(self) -> frozenset[str]:
-        """Return the streams that the main process of this Synapse must write beside workers."""
+        """Return the streams that the main process of this Synapse must write besides workers."""
         return frozenset(
             role.stream
             for role in self.roles.values()
@@ -133,7 +135,7 @@ class Table:
         )
 
     def lacks(self, kind: WorkerType) -> str:
-        """Return "" when this Synapse can run ``kind``, or what it lacks."""
+        """Return what this Synapse lacks to run ``kind``, or "" if it lacks nothing."""
         for role in kind.roles:
             if role.since > self._minor:
                 return (
@@ -152,7 +154,7 @@ class Table:
         )
 
     def find(self, text: str) -> WorkerType | None:
-        """Return the type that ``text`` means: an application, or role names joined by ``+``."""
+        """Return the type that ``text`` names, an application or roles joined by ``+``, or None."""
         if text in self.types:
             return self.types[text]
         if text == "homeserver":
@@ -163,15 +165,15 @@ class Table:
         return WorkerType(GENERIC, tuple(self.roles[name] for name in names), named_by_role=True)
 
     def choices(self) -> str:
-        """Return what `find` takes, for an error."""
+        """Return a list of the values that `find` accepts, for an error message."""
         return f"{', '.join(self.types)}, or roles joined by +: {', '.join(self.roles)}"
 
 
 def installed_version() -> str:
-    """Return the version of the Synapse that this Python would import; "" for none.
+    """Return the version of the Synapse that this Python would import, or "" if there is none.
 
-    The name of its metadata folder says it (PyPA, "Recording installed projects"); reading more
-    would cost as much as the rest of the entrypoint.
+    The version is taken from the name of the metadata folder (PyPA, "Recording installed
+    projects"); reading more would take as long as the rest of the entrypoint.
     """
     for folder in sys.path:
         for path in Path(folder).glob("matrix_synapse-*.dist-info"):
@@ -181,7 +183,7 @@ def installed_version() -> str:
 
 @cache
 def load_table(path: Path = _TABLE) -> Table:
-    """Return the table."""
+    """Load the table from the JSON file ``path``, and set the version of the installed Synapse."""
     document = json.loads(path.read_text(encoding="utf-8"))
     roles = {
         name: Role(

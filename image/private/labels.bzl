@@ -1,4 +1,4 @@
-"""The OCI labels of the image, from the pin (image-spec, annotations.md)."""
+"""The rule that writes the image's OCI labels from the pin (image-spec, annotations.md)."""
 
 def _image_labels_impl(ctx):
     out = ctx.actions.declare_file(ctx.label.name + ".txt")
@@ -16,9 +16,9 @@ def _image_labels_impl(ctx):
 
 image_labels = rule(
     implementation = _image_labels_impl,
-    doc = "key=value lines that say what the image holds and where its source is.",
+    doc = "A file of key=value lines that describe the image's content and where its source is.",
     attrs = {
-        "pin": attr.label(allow_single_file = True, doc = "pin.json.", mandatory = True),
+        "pin": attr.label(allow_single_file = True, doc = "pin.json of the pin.", mandatory = True),
         "_tool": attr.label(cfg = "exec", default = "//image:labels_tool", executable = True),
     },
 )

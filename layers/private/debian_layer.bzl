@@ -1,10 +1,10 @@
-"""The rule that lays Debian packages into the base layer."""
+"""The rule that builds the base layer from Debian packages."""
 
 load(":write_layer.bzl", "WRITE_LAYER_ATTRS", "write_layer")
 
 _ATTRS = WRITE_LAYER_ATTRS | {
     "debs": attr.label(allow_files = [".deb"], doc = "The .deb files.", mandatory = True),
-    "leave_out": attr.string_dict(doc = "Packages among `debs` left out, each with its reason."),
+    "leave_out": attr.string_dict(doc = "The packages in `debs` to leave out, each with a reason."),
 }
 
 def _debian_layer_impl(ctx):
@@ -21,6 +21,6 @@ def _debian_layer_impl(ctx):
 
 debian_layer = rule(
     implementation = _debian_layer_impl,
-    doc = "The base: Debian packages, users, authorities, writable folders, the linker's cache.",
+    doc = "The base layer: Debian packages, users, CAs, writable folders, and the linker cache.",
     attrs = _ATTRS,
 )

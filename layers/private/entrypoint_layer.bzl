@@ -1,4 +1,4 @@
-"""The rule that lays the sources of a py_binary into the top layer."""
+"""The rule that builds the top layer from the sources of a py_binary."""
 
 load(":write_layer.bzl", "WRITE_LAYER_ATTRS", "write_layer")
 
@@ -6,13 +6,13 @@ _ATTRS = WRITE_LAYER_ATTRS | {
     "binary": attr.label(doc = "The py_binary.", mandatory = True),
     "main": attr.label(
         allow_single_file = [".py"],
-        doc = "What becomes its __main__.py.",
+        doc = "The file that becomes its __main__.py.",
         mandatory = True,
     ),
 }
 
-# Sources and data only: the launcher differs between versions of rules_python, and the
-# interpreter and PyYAML are those of the layers below.
+# Only sources and data: the launcher differs between versions of rules_python, and the
+# interpreter and PyYAML are in the layers below.
 def _is_content(file):
     return file.extension in ["json", "py"] and not file.short_path.startswith("../")
 

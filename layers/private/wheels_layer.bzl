@@ -1,9 +1,9 @@
-"""The rule that lays wheels into the one site-packages folder."""
+"""The rule that builds a layer with wheels in the image's site-packages folder."""
 
 load(":write_layer.bzl", "WRITE_LAYER_ATTRS", "write_layer")
 
 _ATTRS = WRITE_LAYER_ATTRS | {
-    "scripts": attr.bool(doc = "Whether the wheels' programs go to /usr/local/bin."),
+    "scripts": attr.bool(doc = "Whether to install the wheels' scripts in /usr/local/bin."),
     "wheels": attr.label_list(
         allow_files = True,
         doc = "The wheels, or folders of them.",
@@ -20,6 +20,6 @@ def _wheels_layer_impl(ctx):
 
 wheels_layer = rule(
     implementation = _wheels_layer_impl,
-    doc = "Wheels in the one site-packages folder, checked against RECORD, with bytecode.",
+    doc = "Wheels in the image's site-packages folder, checked against RECORD, with bytecode.",
     attrs = _ATTRS,
 )

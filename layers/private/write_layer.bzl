@@ -1,13 +1,13 @@
-"""The one action that writes a layer, in the build root."""
+"""The action that writes a layer, in the build root."""
 
-load("//build_root:defs.bzl", "BUILD_ROOT_ATTRS", "run_in_build_root")
+load("//sandbox:defs.bzl", "BUILD_ROOT_ATTRS", "run_in_build_root")
 
 WRITE_LAYER_ATTRS = BUILD_ROOT_ATTRS | {
-    "_modules": attr.label(default = "//layers:writer_modules", doc = "What the writer imports."),
+    "_modules": attr.label(default = "//layers:writer_modules", doc = "The writer's modules."),
     "_writer": attr.label(
         allow_single_file = True,
         default = "//layers:write_layer.py",
-        doc = "Writes every layer.",
+        doc = "The program that writes every layer.",
     ),
 }
 
@@ -16,9 +16,9 @@ def write_layer(ctx, kind, arguments, inputs, what):
 
     Args:
         ctx: the rule's context; its attributes include WRITE_LAYER_ATTRS.
-        kind: which layer, a sub-command of write_layer.py.
-        arguments: the Args of that sub-command.
-        inputs: the files that they name, a list.
+        kind: the kind of layer, a subcommand of write_layer.py.
+        arguments: the Args of that subcommand.
+        inputs: the list of files that the arguments name.
         what: the layer's content, for the progress message.
 
     Returns:

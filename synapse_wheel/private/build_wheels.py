@@ -1,7 +1,7 @@
-"""Builds wheels from pinned sdists inside the build root, with nothing but pinned inputs.
+"""Builds wheels from pinned sdists inside the build root, using only pinned inputs.
 
-Runs in the build root's Python. The build backend is whatever `[build-system]` of the source
-names (PEP 517); crates come from a vendored folder, and cargo checks every file of them.
+Runs in the build root's Python. The build backend is the one in the source's `[build-system]`
+table (PEP 517). Crates come from a vendored folder, and cargo checks every file in it.
 """
 
 import argparse
@@ -13,9 +13,9 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-# One fixed place: paths must not reach the output.
+# A fixed path, because paths can end up in the output.
 _BUILD = Path("/tmp/build")
-# Python 3.11.2 of bookworm has no filters yet; what is unpacked here was checked by its hash.
+# Python 3.11.2 in bookworm has no filters yet; the hashes of the archives were already checked.
 _FILTER: Any = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
 
 _CARGO_CONFIG = """\
@@ -31,7 +31,7 @@ offline = true
 
 
 def run(command: list[str], environ: dict[str, str], what: str) -> None:
-    """Run ``command``; on failure show its own last words and exit 1."""
+    """Run ``command``; if it fails, print the end of its output and exit with code 1."""
     done = subprocess.run(command, env=environ, text=True, capture_output=True, check=False)
     if done.returncode:
         tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-40:])
@@ -47,7 +47,7 @@ def install_backends(wheels: list[Path], target: Path, environ: dict[str, str]) 
 
 
 def normalise(wheel: Path, target: Path) -> None:
-    """Copy ``wheel`` to ``target`` with sorted entries, one clock and plain modes."""
+    """Copy ``wheel`` to ``target`` with sorted entries, fixed timestamps, and plain modes."""
     with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(target, "w") as result:
         for name in sorted(source.namelist()):
             entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
@@ -57,7 +57,7 @@ def normalise(wheel: Path, target: Path) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Build each sdist, in order, into the output of the same place; return the exit status."""
+    """Build a wheel from each sdist, in order; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sdist", type=Path, action="append", default=[])
     parser.add_argument("--output", type=Path, help="the wheel of a single sdist")
@@ -74,7 +74,7 @@ def main(argv: list[str]) -> int:
         vendor = options.crates.resolve().parent / "vendor"
         home = _BUILD / "cargo"
         home.mkdir(parents=True)
-        # The vendored folder gets one fixed name; its own lies below the user's cache.
+        # The vendored folder gets a fixed path, because its own path is in the user's cache.
         (_BUILD / "vendor").symlink_to(vendor)
         config = _CARGO_CONFIG.format(vendor=_BUILD / "vendor")
         (home / "config.toml").write_text(config)
@@ -96,7 +96,7 @@ def main(argv: list[str]) -> int:
         with tarfile.open(sdist) as archive:
             archive.extractall(source, **_FILTER)
         (unpacked,) = source.iterdir()
-        # One name, so that a commit and a release of the same files give the same bytes.
+        # A fixed name, so that a commit and a release with the same files result in the same bytes.
         top = unpacked.rename(source / "source")
         out = _BUILD / "wheels" / sdist.name
         pip = [sys.executable, "-m", "pip", "wheel", "--no-index", "--no-deps"]

@@ -1,13 +1,13 @@
 """Rules that compile wheels from pinned sdists in the build root."""
 
-load("//build_root:defs.bzl", "BUILD_ROOT_ATTRS", "run_in_build_root")
+load("//sandbox:defs.bzl", "BUILD_ROOT_ATTRS", "run_in_build_root")
 
 _ATTRS = {
-    "backends": attr.label(doc = "Wheels of the build backends.", mandatory = True),
+    "backends": attr.label(doc = "The wheels of the build backends.", mandatory = True),
     "_tool": attr.label(
         allow_single_file = True,
         default = "//synapse_wheel/private:build_wheels.py",
-        doc = "Builds in the root.",
+        doc = "The program that builds the wheels.",
     ),
 }
 
@@ -32,7 +32,7 @@ def _synapse_wheel_impl(ctx):
 
 synapse_wheel = rule(
     implementation = _synapse_wheel_impl,
-    doc = "The wheel of the pinned Synapse, compiled from its source.",
+    doc = "The wheel of the pinned Synapse, built from source.",
     attrs = _ATTRS | BUILD_ROOT_ATTRS | {
         "crates": attr.label(allow_single_file = True, doc = "crates.json of the pin.", mandatory = True),
         "filename": attr.string(doc = "The wheel's file name.", mandatory = True),
@@ -59,7 +59,7 @@ def _compiled_wheels_impl(ctx):
 
 compiled_wheels = rule(
     implementation = _compiled_wheels_impl,
-    doc = "A folder of wheels, compiled from the sdists of dependencies.",
+    doc = "A folder of wheels, built from the sdists of dependencies.",
     attrs = _ATTRS | BUILD_ROOT_ATTRS | {
         "sdists": attr.label(doc = "The sdists.", mandatory = True),
     },

@@ -1,4 +1,4 @@
-"""A small Debian archive on disk, its server, and a checkout of bazelw that uses it."""
+"""Helpers that make a small Debian archive, serve it, and run a copy of bazelw against it."""
 
 import gzip
 import hashlib
@@ -22,7 +22,7 @@ TOOLS = ("apt-get", "dpkg-deb", "flock", "bwrap")
 LACKING = [name for name in TOOLS if not shutil.which(name)]
 BAZEL_VERSION = "7.7.1"
 
-# An executable file with CAP_NET_BIND_SERVICE, as tar keeps it (vfs_cap_data, revision 2).
+# CAP_NET_BIND_SERVICE on an executable, as tar stores it (vfs_cap_data, revision 2).
 _CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000").decode("latin-1")
 _BAZEL = """\
 #!/usr/bin/bash
@@ -34,7 +34,7 @@ printf 'in %s\\n' "$PWD"
 
 
 def _files() -> dict[str, tuple[bytes, int]]:
-    """Return path -> (content, mode) of a package whose `bazel` is a script, bash included."""
+    """Return (content, mode) by path for a package that has bash and a script named `bazel`."""
     bash = shutil.which("bash")
     assert bash
     listed = subprocess.run(["ldd", bash], text=True, capture_output=True, check=True).stdout
@@ -63,7 +63,7 @@ def _tar(files: dict[str, tuple[bytes, int]]) -> bytes:
 
 
 def make_package(version: str, filler: int = 0) -> bytes:
-    """Return a .deb (deb(5)) of bazel-bootstrap; ``filler`` bytes make it larger."""
+    """Return a .deb (deb(5)) of bazel-bootstrap that is ``filler`` bytes larger than needed."""
     control = f"Package: bazel-bootstrap\nVersion: {version}\nArchitecture: all\n"
     control += "Maintainer: a <a@b.c>\nDescription: d\n"
     data = _files()
@@ -82,7 +82,7 @@ def make_package(version: str, filler: int = 0) -> bytes:
 
 
 def add_suite(root: Path, suite: str, versions: Sequence[str], filler: int = 0) -> None:
-    """Write a suite of the archive below ``root`` that has ``versions`` of bazel-bootstrap."""
+    """Add a suite with ``versions`` of bazel-bootstrap to the archive in ``root``."""
     index = root / f"dists/{suite}/main/binary-amd64"
     index.mkdir(parents=True)
     (root / "pool").mkdir(exist_ok=True)
@@ -107,7 +107,7 @@ def add_suite(root: Path, suite: str, versions: Sequence[str], filler: int = 0) 
 
 @dataclass(frozen=True)
 class Mirror:
-    """A Debian archive: its files and its address."""
+    """A Debian archive: the folder of its files, and its URL."""
 
     root: Path
     address: str
@@ -115,12 +115,12 @@ class Mirror:
 
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: the output of a test is what bazelw says."""
+        """Log nothing, so that a test's output only contains that of bazelw."""
 
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """Serve ``folder`` on loopback; yield the address."""
+    """Serve ``folder`` over HTTP on loopback; yield the URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -129,7 +129,7 @@ def served(folder: Path) -> Iterator[str]:
 
 @dataclass
 class Proxy:
-    """An HTTP proxy that answers for every host from one folder."""
+    """The URL of an HTTP proxy, and the URLs that were requested from it."""
 
     address: str = ""
     asked: list[str] = field(default_factory=list)
@@ -137,12 +137,12 @@ class Proxy:
 
 @contextmanager
 def proxy_to(folder: Path) -> Iterator[Proxy]:
-    """Run an HTTP proxy on loopback that has the files of ``folder`` for every host."""
+    """Run an HTTP proxy on loopback that serves the files of ``folder`` for every host."""
     proxy = Proxy()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            """Answer an absolute address, as a proxy is asked (RFC 9112, 3.2.2)."""
+            """Answer a request in absolute-form, as sent to a proxy (RFC 9112, 3.2.2)."""
             proxy.asked.append(self.path)
             path = folder / unquote(re.sub("^http://[^/]*/", "", self.path))
             content = path.read_bytes() if path.is_file() else b""
@@ -162,17 +162,17 @@ def proxy_to(folder: Path) -> Iterator[Proxy]:
 
 
 def checkout(folder: Path, version: str = BAZEL_VERSION) -> Path:
-    """Copy bazelw and what it sources into ``folder``; return the path of bazelw."""
-    (folder / "tools/debian").mkdir(parents=True, exist_ok=True)
+    """Copy bazelw and the files that it sources to ``folder``; return the path of bazelw."""
+    (folder / "debian_mode").mkdir(parents=True, exist_ok=True)
     shutil.copy(BAZELW, folder / "bazelw")
     for name in ("mirrors.sh", "root.sh"):
-        shutil.copy(BAZELW.parent / "tools/debian" / name, folder / "tools/debian")
+        shutil.copy(BAZELW.parent / "debian_mode" / name, folder / "debian_mode")
     (folder / ".bazelversion").write_text(f"{version}\n")
     return folder / "bazelw"
 
 
 def environ(tmp_path: Path, mirror: str, **more: str) -> dict[str, str]:
-    """Return the environment of a newcomer with an empty home."""
+    """Return the environment variables of a new user with an empty home folder."""
     home = tmp_path / "home"
     home.mkdir(exist_ok=True)
     return {
@@ -189,7 +189,7 @@ def environ(tmp_path: Path, mirror: str, **more: str) -> dict[str, str]:
 def bazelw(
     env: dict[str, str], *arguments: str, program: Path | None = None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run bazelw to its end; without ``program`` a checkout beside the home is made."""
+    """Run bazelw and wait for it; without ``program``, use a new checkout beside the home."""
     if program is None:
         home = Path(env.get("HOME") or env["XDG_CACHE_HOME"])
         program = checkout(home.parent / "work space")
@@ -205,7 +205,7 @@ def bazelw(
 
 
 def last_line(done: subprocess.CompletedProcess[str]) -> str:
-    """Return the last line that bazelw wrote; fail when it is not an error of its own."""
+    """Return bazelw's error message, after checking that its last line is one of its own errors."""
     assert done.returncode == 2, done.stderr
     line = done.stderr.splitlines()[-1]
     assert line.startswith("bazelw: error: "), done.stderr
@@ -220,13 +220,13 @@ def cache_of(env: dict[str, str]) -> Path:
 
 
 def root_of(env: dict[str, str]) -> Path:
-    """Return the one private root."""
+    """Return the private root; there must be exactly one."""
     (root,) = cache_of(env).glob("bazel-root-*")
     return root
 
 
 def left(env: dict[str, str]) -> list[str]:
-    """Return what is in the cache folder, hashes cut off."""
+    """Return the sorted names of the cache folder's entries, without their hashes."""
     cache = cache_of(env)
     names = [path.name for path in cache.iterdir()] if cache.exists() else []
     return sorted(re.sub("-[0-9a-f]{16}$", "", name) for name in names)

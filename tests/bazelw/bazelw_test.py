@@ -1,4 +1,4 @@
-"""bazelw against a small Debian archive on disk: real apt, real dpkg-deb, faults by their text."""
+"""Tests of bazelw with real apt and dpkg-deb against a small Debian archive on disk."""
 
 import os
 import re
@@ -13,12 +13,12 @@ import pytest
 from tests.bazelw.archive import LACKING, Mirror, bazelw, checkout, environ, last_line, left
 
 pytestmark = pytest.mark.skipif(bool(LACKING), reason=f"not on PATH: {', '.join(LACKING)}")
-# What bazelw calls before it looks for anything that a machine may lack.
+# The programs that bazelw calls before it checks for those that a machine may lack.
 ALWAYS = ("awk", "bash", "cut", "readlink", "sed", "sha256sum", "stat", "uname")
 
 
 def tools(tmp_path: Path, *names: str) -> str:
-    """Return a PATH with ``names`` alone."""
+    """Return a PATH that contains only the programs ``names``."""
     folder = tmp_path / "tools"
     folder.mkdir()
     for name in names:
@@ -29,7 +29,7 @@ def tools(tmp_path: Path, *names: str) -> str:
 
 
 def test_an_empty_home_gets_a_root_and_the_next_run_uses_it(tmp_path: Path, mirror: Mirror) -> None:
-    """All set-up is in the one command, and only once."""
+    """The first command does all of the setup, and later commands do not repeat it."""
     env = environ(tmp_path, mirror.address)
     first = bazelw(env, "version")
     assert first.returncode == 0, first.stderr
@@ -42,14 +42,14 @@ def test_an_empty_home_gets_a_root_and_the_next_run_uses_it(tmp_path: Path, mirr
     actions = f"{env['HOME']}/.cache/synapse-worker-image/actions"
     assert f" build --config=debian --disk_cache={actions} --repo_env=DEBIAN" in second.stdout
     assert "unpacking" not in second.stderr
-    # It loads the WORKSPACE to answer, and so needs the rulesets.
+    # `info` loads the WORKSPACE file, so it needs the rulesets, too.
     assert " info --config=debian " in bazelw(env, "info", "bazel-testlogs").stdout
 
 
 def test_clean_root_removes_what_bazelw_made_and_nothing_else(
     tmp_path: Path, mirror: Mirror
 ) -> None:
-    """A newcomer who leaves finds the machine as it was."""
+    """clean-root removes the whole cache folder of bazelw and nothing beside it."""
     env = environ(tmp_path, mirror.address)
     other = Path(env["HOME"], ".cache/other")
     other.mkdir(parents=True)
@@ -61,7 +61,7 @@ def test_clean_root_removes_what_bazelw_made_and_nothing_else(
 
 
 def test_a_wrong_file_is_named_and_leaves_no_root(tmp_path: Path, mirror: Mirror) -> None:
-    """A mirror, or someone before it, serves something else."""
+    """A package with a wrong hash is named in the error, and no root is made from it."""
     deb = mirror.root / "pool/bazel-bootstrap_7.7.1+ds-8_all.deb"
     data = bytearray(deb.read_bytes())
     data[-1] ^= 1
@@ -76,7 +76,7 @@ def test_a_wrong_file_is_named_and_leaves_no_root(tmp_path: Path, mirror: Mirror
 
 
 def test_no_network_is_one_line(tmp_path: Path) -> None:
-    """The address is in it."""
+    """The error names the address that could not be reached."""
     env = environ(tmp_path, "http://127.0.0.1:9/debian")
     done = bazelw(env)
     assert done.returncode == 2
@@ -86,7 +86,7 @@ def test_no_network_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_no_half_root(tmp_path: Path, mirror: Mirror) -> None:
-    """A limit on file size stands for the disk: the write fails in the middle of a file."""
+    """A write that fails in the middle of a file, here by a size limit, leaves no root."""
     env = environ(tmp_path, mirror.address)
     limited = subprocess.run(
         ["bash", "-c", 'ulimit -f 64; trap "" XFSZ; exec bash "$0" version', checkout(tmp_path)],
@@ -106,7 +106,7 @@ def test_a_full_disk_leaves_no_half_root(tmp_path: Path, mirror: Mirror) -> None
 def test_an_interrupted_run_is_repaired_by_the_next(
     tmp_path: Path, mirror: Mirror, number: signal.Signals
 ) -> None:
-    """Even kill -9, which lets nothing be tidied up."""
+    """The next run cleans up after any signal, even SIGKILL."""
     env = environ(tmp_path, mirror.address)
     process = subprocess.Popen(
         ["bash", checkout(tmp_path / "here"), "version"],
@@ -126,7 +126,7 @@ def test_an_interrupted_run_is_repaired_by_the_next(
 
 
 def test_two_at_once_make_one_root(tmp_path: Path, mirror: Mirror) -> None:
-    """An editor and a terminal often start together."""
+    """Two runs that start at the same time, such as an editor's and a terminal's, share a root."""
     env = environ(tmp_path, mirror.address)
     program = checkout(tmp_path / "here")
     both = [
@@ -142,7 +142,7 @@ def test_two_at_once_make_one_root(tmp_path: Path, mirror: Mirror) -> None:
 def test_without_user_namespaces_one_line_says_what_to_enable(
     tmp_path: Path, mirror: Mirror
 ) -> None:
-    """A bwrap that is refused stands for the kernel's refusal, which root here cannot have."""
+    """A failing bwrap simulates the kernel's refusal, which a test that runs as root cannot get."""
     shims = tmp_path / "shims"
     shims.mkdir()
     (shims / "bwrap").write_text("#!/bin/bash\necho 'bwrap: No permissions' >&2\nexit 1\n")
@@ -175,7 +175,7 @@ def test_without_user_namespaces_one_line_says_what_to_enable(
     ],
 )
 def test_a_wrong_setting_is_one_line(tmp_path: Path, variable: str, value: str, line: str) -> None:
-    """Before anything is fetched."""
+    """The error is one line without passwords, and nothing is fetched before it."""
     path = tools(tmp_path, *ALWAYS)
     env = environ(tmp_path, "http://127.0.0.1:9/debian", PATH=path) | {variable: value}
     done = bazelw(env, program=checkout(tmp_path))
@@ -184,7 +184,7 @@ def test_a_wrong_setting_is_one_line(tmp_path: Path, variable: str, value: str, 
 
 
 def test_a_missing_prerequisite_is_named(tmp_path: Path) -> None:
-    """Not Debian: the way out is in the line."""
+    """On a machine without Debian's tools, the error suggests Bazelisk."""
     path = tools(tmp_path, *ALWAYS)
     done = bazelw(environ(tmp_path, "http://127.0.0.1:9/debian", PATH=path))
     assert last_line(done) == (
@@ -196,7 +196,7 @@ def test_a_missing_prerequisite_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("machine", ["Linux aarch64", "Darwin arm64", "Darwin x86_64"])
 @pytest.mark.parametrize("mode", ["debian", "host"])
 def test_another_machine_is_refused_first(tmp_path: Path, machine: str, mode: str) -> None:
-    """The compilers are packages for amd64; a uname of our own stands for the machine."""
+    """Only Linux on x86_64 is supported, because the compilers are packages for amd64."""
     path = Path(tools(tmp_path, "bash", "readlink"))
     (path / "uname").write_text(f"#!/bin/bash\necho {machine}\n")
     (path / "uname").chmod(0o755)
@@ -211,7 +211,7 @@ def test_another_machine_is_refused_first(tmp_path: Path, machine: str, mode: st
 def test_a_call_through_a_symlink_from_elsewhere_finds_its_workspace(
     tmp_path: Path, mirror: Mirror
 ) -> None:
-    """~/bin/bazelw is a link to a link; the checkout's path has a space."""
+    """Symlinks to bazelw are followed to its checkout, whose path may contain a space."""
     program = checkout(tmp_path / "my work")
     env = environ(tmp_path, mirror.address)
     (tmp_path / "bin").mkdir()

@@ -1,4 +1,4 @@
-"""The cache folder: where it is, when it cannot be written, and what clean-root leaves."""
+"""Tests of the cache folder: its location, write errors, and clean-root."""
 
 import shutil
 import subprocess
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.skipif(bool(LACKING), reason=f"not on PATH: {', '.join(
 def test_with_a_cache_folder_home_does_not_matter(
     tmp_path: Path, mirror: Mirror, variables: dict[str, str]
 ) -> None:
-    """As system users and CI have it."""
+    """With XDG_CACHE_HOME, HOME may be unusable, as for system users and in CI."""
     cache = str(tmp_path / "a cache")
     env = environ(tmp_path, mirror.address, XDG_CACHE_HOME=cache, **variables)
     done = bazelw(env, program=checkout(tmp_path / "here"))
@@ -46,7 +46,7 @@ def test_with_a_cache_folder_home_does_not_matter(
 
 
 def test_a_home_with_a_space_is_fine(tmp_path: Path, mirror: Mirror) -> None:
-    """Quoting, everywhere."""
+    """A space in HOME does not break any command."""
     (tmp_path / "a home").mkdir()
     env = environ(tmp_path, mirror.address, HOME=str(tmp_path / "a home"))
     done = bazelw(env)
@@ -55,7 +55,7 @@ def test_a_home_with_a_space_is_fine(tmp_path: Path, mirror: Mirror) -> None:
 
 
 def in_bwrap(env: dict[str, str], *options: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run bazelw where the file system is another."""
+    """Run bazelw in bwrap, where ``options`` change the file system."""
     program = checkout(Path(env["HOME"]).parent / "here")
     return subprocess.run(
         ["bwrap", "--dev-bind", "/", "/", *options, "bash", program, "version"],
@@ -70,7 +70,7 @@ def in_bwrap(env: dict[str, str], *options: str | Path) -> subprocess.CompletedP
 def test_a_read_only_cache_is_one_line_or_works_with_its_root(
     tmp_path: Path, mirror: Mirror
 ) -> None:
-    """A cache that was filled before may be mounted for reading."""
+    """A read-only cache works if its root was made before; otherwise the error is one line."""
     env = environ(tmp_path, mirror.address)
     home = env["HOME"]
     read_only = in_bwrap(env, "--ro-bind", home, home)
@@ -93,7 +93,7 @@ def test_a_read_only_cache_is_one_line_or_works_with_its_root(
 
 @pytest.mark.parametrize("megabytes", [0, 3, 9, 15])
 def test_no_space_is_one_line_and_leaves_nothing(tmp_path: Path, megabytes: int) -> None:
-    """At each step: no space for the first file, for the package, for what is unpacked."""
+    """A full disk causes one error line at any step: the first file, download or unpacking."""
     add_suite(tmp_path / "mirror/debian", "sid", ["7.7.1-1"], filler=7_000_000)
     with served(tmp_path / "mirror") as address:
         env = environ(tmp_path, f"{address}/debian")
@@ -107,7 +107,7 @@ def test_no_space_is_one_line_and_leaves_nothing(tmp_path: Path, megabytes: int)
 def test_a_folder_left_by_a_cut_off_run_goes_and_a_lock_file_is_no_lock(
     tmp_path: Path, mirror: Mirror
 ) -> None:
-    """The lock ends with the process that held it."""
+    """Leftovers are removed, and a lock file that no process holds does not block."""
     env = environ(tmp_path, mirror.address)
     (cache_of(env) / "tmp.AAAAAA/root").mkdir(parents=True)
     (cache_of(env) / "lock").touch()
@@ -116,7 +116,7 @@ def test_a_folder_left_by_a_cut_off_run_goes_and_a_lock_file_is_no_lock(
 
 
 def without(tmp_path: Path, *names: str) -> str:
-    """Return a PATH with what a small machine has, ``names`` left out."""
+    """Return a PATH with the programs of a small machine, except ``names``."""
     folder = tmp_path / "tools"
     folder.mkdir()
     for name in ("bash", "chmod", "flock", "grep", "readlink", "rm", "rmdir", "sleep", "stat"):
@@ -127,7 +127,7 @@ def without(tmp_path: Path, *names: str) -> str:
 
 
 def test_clean_root_needs_neither_debian_nor_bwrap(tmp_path: Path, mirror: Mirror) -> None:
-    """It removes; what made the root may be gone, and folders in it may be read-only."""
+    """clean-root needs no tools that make a root, and removes read-only folders."""
     env = environ(tmp_path, mirror.address)
     assert bazelw(env).returncode == 0
     (root_of(env) / "usr/bin").chmod(0o555)
@@ -139,7 +139,7 @@ def test_clean_root_needs_neither_debian_nor_bwrap(tmp_path: Path, mirror: Mirro
 
 
 def server(env: dict[str, str], folder: str, *arguments: str) -> subprocess.Popen[bytes]:
-    """Start a process that looks like a Bazel server of a checkout, with its pid file."""
+    """Start a process that looks like a checkout's Bazel server, and write its PID file."""
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(90)", *arguments])
     pid = Path(env["HOME"], f".cache/bazel/_bazel_me/{folder}/server/server.pid.txt")
     pid.parent.mkdir(parents=True)
@@ -150,7 +150,7 @@ def server(env: dict[str, str], folder: str, *arguments: str) -> subprocess.Pope
 def test_clean_root_ends_the_servers_of_the_root_and_no_other_process(
     tmp_path: Path, mirror: Mirror
 ) -> None:
-    """A pid file may be old: what has the id now may be anything."""
+    """Only servers of the root are stopped, as a stale PID file may name any other process."""
     env = environ(tmp_path, mirror.address)
     assert bazelw(env).returncode == 0
     name = root_of(env).name.removeprefix("bazel-root-")
@@ -167,7 +167,7 @@ def test_clean_root_ends_the_servers_of_the_root_and_no_other_process(
 
 
 def test_clean_root_waits_for_a_bazelw_that_makes_the_root(tmp_path: Path, mirror: Mirror) -> None:
-    """Else it would pull the folder away from under it."""
+    """clean-root must not remove a root while another bazelw makes it."""
     env = environ(tmp_path, mirror.address)
     cache_of(env).mkdir(parents=True)
     lock = cache_of(env) / "lock"

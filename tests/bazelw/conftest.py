@@ -1,4 +1,4 @@
-"""The archive that most tests of bazelw fetch from."""
+"""The fixture for the Debian archive that most tests of bazelw fetch from."""
 
 from collections.abc import Iterator
 from pathlib import Path

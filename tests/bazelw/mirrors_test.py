@@ -1,4 +1,4 @@
-"""Which Debian archives are found on a machine: by bazelw, by Bazel alone, and by apt itself."""
+"""bazelw, Bazel without it, and apt itself find the same Debian archives on a machine."""
 
 import json
 import os
@@ -12,20 +12,20 @@ import pytest
 from tests.bazelw.archive import BAZELW
 from tests.bazelw.sources import CASES, DEBIAN, Machine
 
-SCRIPT = BAZELW.parent / "tools/debian/mirrors.sh"
+SCRIPT = BAZELW.parent / "debian_mode/mirrors.sh"
 MACHINE = Path(os.environ["MACHINE"]).absolute()
-# Debian's Bazel brings no Java of its own.
+# Debian's Bazel does not include Java.
 JAVA = Path("/usr/lib/jvm/default-java")
 
 
 def expected(machine: Machine) -> tuple[str, str]:
-    """Return the addresses with the security archive that is assumed where none is named."""
+    """Return both addresses, with the default security archive if the machine names none."""
     archive, security = machine.found
     return archive, security or (archive and f"{archive}-security")
 
 
 def write(machine: Machine, folder: Path) -> Path:
-    """Write the machine's files below ``folder``."""
+    """Write the machine's files below ``folder`` and return it."""
     for name, text in machine.files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def write(machine: Machine, folder: Path) -> Path:
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_archives_that_apt_uses_are_found(tmp_path: Path, name: str) -> None:
-    """The table is in sources.py; an archive that is off, or another vendor's, is none."""
+    """In each case of sources.py, Debian's archives are found; others and disabled ones are not."""
     machine = CASES[name]
     environ = {"PATH": os.environ["PATH"], "BAZELW_MACHINE": str(write(machine, tmp_path / "m"))}
     done = subprocess.run(
@@ -55,7 +55,7 @@ def test_the_archives_that_apt_uses_are_found(tmp_path: Path, name: str) -> None
 @pytest.mark.skipif(not shutil.which("apt-get"), reason="apt-get is not on PATH")
 @pytest.mark.parametrize("name", [name for name in CASES if not CASES[name].variables])
 def test_apt_itself_would_fetch_from_what_is_found(tmp_path: Path, name: str) -> None:
-    """An oracle for the table: apt reads the same files, and says what it would fetch."""
+    """apt itself, given the same files, would fetch from the expected addresses."""
     machine = CASES[name]
     root = write(machine, tmp_path / "machine")
     for folder in ("etc/apt/sources.list.d", "etc/apt/apt.conf.d", "state/lists/partial"):
@@ -92,9 +92,9 @@ load("//:probe.bzl", "probe")
 
 probe(name = "probe", machines = {machines})
 """
-# As a repository of Debian packages asks, for each machine of the table.
+# Looks up the mirrors as a repository of Debian packages does, for each machine of the table.
 _PROBE = """\
-load("//config/private:machine.bzl", "debian_mirrors", "without_password")
+load("//repositories:machine.bzl", "debian_mirrors", "without_password")
 
 def _probe_impl(rctx):
     found = {}
@@ -119,7 +119,7 @@ probe = repository_rule(implementation = _probe_impl, attrs = {"machines": attr.
 
 
 def query(workspace: Path, home: Path, target: str) -> subprocess.CompletedProcess[str]:
-    """Load ``target`` with the Bazel on PATH and no bazelw."""
+    """Query ``target`` with the Bazel on PATH, without bazelw."""
     environ = {"HOME": str(home), "PATH": os.environ["PATH"]}
     if JAVA.exists():
         environ["JAVA_HOME"] = str(JAVA)
@@ -139,13 +139,13 @@ def query(workspace: Path, home: Path, target: str) -> subprocess.CompletedProce
 
 @pytest.mark.skipif(not shutil.which("bazel"), reason="bazel is not on PATH inside the sandbox")
 def test_bazel_without_bazelw_finds_the_same(tmp_path: Path) -> None:
-    """In host mode someone may call Bazel itself; machine.bzl asks then."""
+    """If Bazel is called directly, machine.bzl finds the same archives as bazelw."""
     workspace = tmp_path / "workspace"
-    (workspace / "config/private").mkdir(parents=True)
-    (workspace / "tools/debian").mkdir(parents=True)
-    shutil.copy(MACHINE, workspace / "config/private/machine.bzl")
-    shutil.copy(SCRIPT, workspace / "tools/debian/mirrors.sh")
-    for folder in (".", "config/private", "tools/debian"):
+    (workspace / "repositories").mkdir(parents=True)
+    (workspace / "debian_mode").mkdir(parents=True)
+    shutil.copy(MACHINE, workspace / "repositories/machine.bzl")
+    shutil.copy(SCRIPT, workspace / "debian_mode/mirrors.sh")
+    for folder in (".", "repositories", "debian_mode"):
         (workspace / folder / "BUILD.bazel").touch()
     (workspace / "probe.bzl").write_text(_PROBE)
     cases = {name: machine for name, machine in CASES.items() if machine.found[0]}

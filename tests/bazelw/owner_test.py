@@ -1,4 +1,4 @@
-"""Whose the cache folder and the root are: what another user could change is refused."""
+"""bazelw refuses a cache folder or a root that another user owns or can change."""
 
 import os
 from pathlib import Path
@@ -16,13 +16,13 @@ from tests.bazelw.archive import (
 )
 
 pytestmark = pytest.mark.skipif(bool(LACKING), reason=f"not on PATH: {', '.join(LACKING)}")
-# Another user's id, as the sandbox knows it; only root can give files away.
+# The ID of another user; only root can change a file's owner.
 OTHER = 65534
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 
 
 def give_away(path: Path) -> None:
-    """Make ``path`` another user's, or skip where the sandbox has no other user."""
+    """Change the owner of ``path`` to another user; skip if the sandbox has no other user."""
     try:
         os.chown(path, OTHER, OTHER, follow_symlinks=False)
     except OSError as error:
@@ -35,7 +35,7 @@ def give_away(path: Path) -> None:
 def test_what_another_user_owns_is_refused(
     tmp_path: Path, mirror: Mirror, name: str, verb: str
 ) -> None:
-    """They could have put anything there, and it would run as this user."""
+    """Files of another user are refused, because they would be run as this user."""
     env = environ(tmp_path, mirror.address)
     assert bazelw(env).returncode == 0
     cache = cache_of(env)
@@ -54,7 +54,7 @@ def test_what_another_user_owns_is_refused(
 
 @as_root
 def test_nothing_is_made_in_the_home_of_someone_else(tmp_path: Path, mirror: Mirror) -> None:
-    """As sudo leaves HOME on some machines; the user could not remove it again."""
+    """sudo may keep another user's HOME, and that user could not remove a cache made by root."""
     env = environ(tmp_path, mirror.address)
     give_away(Path(env["HOME"]))
     assert last_line(bazelw(env)) == (
@@ -69,7 +69,7 @@ def test_nothing_is_made_in_the_home_of_someone_else(tmp_path: Path, mirror: Mir
 def test_what_others_can_write_is_refused(
     tmp_path: Path, mirror: Mirror, name: str, mode: int
 ) -> None:
-    """A folder of one's own is not enough."""
+    """The user's own folders are refused if others can write to them."""
     env = environ(tmp_path, mirror.address)
     assert bazelw(env).returncode == 0
     path = {"cache": cache_of(env), "root": root_of(env)}[name]
@@ -82,7 +82,7 @@ def test_what_others_can_write_is_refused(
 
 
 def test_a_link_to_a_folder_of_ones_own_is_fine(tmp_path: Path, mirror: Mirror) -> None:
-    """The cache is often on another disk."""
+    """The cache may be a symlink to a folder on another disk."""
     env = environ(tmp_path, mirror.address)
     (tmp_path / "disk").mkdir(mode=0o755)
     cache_of(env).parent.mkdir()
@@ -94,7 +94,7 @@ def test_a_link_to_a_folder_of_ones_own_is_fine(tmp_path: Path, mirror: Mirror) 
 @as_root
 @pytest.mark.parametrize("what", ["link", "target"])
 def test_a_link_of_or_to_someone_else_is_refused(tmp_path: Path, mirror: Mirror, what: str) -> None:
-    """Whoever owns either can say what runs."""
+    """The owner of the symlink or of its target could decide what is run."""
     env = environ(tmp_path, mirror.address)
     (tmp_path / "disk").mkdir(mode=0o755)
     cache = cache_of(env)
@@ -107,7 +107,7 @@ def test_a_link_of_or_to_someone_else_is_refused(tmp_path: Path, mirror: Mirror,
 
 
 def test_a_link_to_nothing_is_refused(tmp_path: Path, mirror: Mirror) -> None:
-    """Nothing is made where it points."""
+    """A dangling symlink is refused, and its target is not created."""
     env = environ(tmp_path, mirror.address)
     cache_of(env).parent.mkdir()
     cache_of(env).symlink_to(tmp_path / "nothing")

@@ -1,4 +1,4 @@
-"""What the private root is made of: the right Bazel, nothing that gives rights, all on record."""
+"""Tests of the private root: its Bazel, its record, its file modes, mirrors and proxies."""
 
 import hashlib
 import os
@@ -45,7 +45,7 @@ pytestmark = pytest.mark.skipif(bool(LACKING), reason=f"not on PATH: {', '.join(
 def test_the_suites_are_asked_in_turn_for_the_bazel_of_bazelversion(
     tmp_path: Path, suites: dict[str, list[str]], taken: str
 ) -> None:
-    """sid moves on; the build was tried with one version."""
+    """The build is tested with one version of Bazel, which sid may no longer have."""
     for suite, versions in suites.items():
         add_suite(tmp_path / "mirror/debian", suite, versions)
     with served(tmp_path / "mirror") as address:
@@ -58,7 +58,7 @@ def test_the_suites_are_asked_in_turn_for_the_bazel_of_bazelversion(
 
 
 def test_no_suite_with_that_bazel_is_one_line_with_what_was_seen(tmp_path: Path) -> None:
-    """Versions that only look alike are others: a candidate, a longer number, an older source."""
+    """A release candidate, a longer number and a "+really" version do not match .bazelversion."""
     archive = tmp_path / "mirror/debian"
     add_suite(archive, "sid", ["7.7.1~rc1+ds-1", "7.7.10-1", "7.7.1+really7.6.0-1"])
     add_suite(archive, "stable", [])
@@ -76,7 +76,7 @@ def test_no_suite_with_that_bazel_is_one_line_with_what_was_seen(tmp_path: Path)
 
 
 def test_a_snapshot_archive_gives_the_bazel_of_its_day(tmp_path: Path, mirror: Mirror) -> None:
-    """The remedy in the message above; the security archive of that day goes with it."""
+    """A snapshot used as DEBIAN_MIRROR, as the error suggests, implies its security archive."""
     day = "archive/debian/20260102T030405Z"
     add_suite(tmp_path / "snapshot" / day, "sid", ["7.6.0+ds-1"])
     with served(tmp_path / "snapshot") as address:
@@ -88,7 +88,7 @@ def test_a_snapshot_archive_gives_the_bazel_of_its_day(tmp_path: Path, mirror: M
 
 
 def test_another_bazelversion_makes_another_root(tmp_path: Path, mirror: Mirror) -> None:
-    """A root of the version before is not used, nor is one whose record says another."""
+    """A root for another version is not used, nor is one whose record names another version."""
     env = environ(tmp_path, mirror.address)
     assert bazelw(env).returncode == 0
     newer = checkout(tmp_path / "newer", "7.8.0")
@@ -104,7 +104,7 @@ def test_another_bazelversion_makes_another_root(tmp_path: Path, mirror: Mirror)
 
 
 def test_root_info_lists_every_package_with_its_hash(tmp_path: Path, mirror: Mirror) -> None:
-    """Who asks what a build was made with finds it, without the password of the mirror."""
+    """root-info lists what a build was made with, and omits the mirror's password."""
     address = mirror.address.replace("://", "://user:hunter2@")
     env = environ(tmp_path, address)
     nothing = bazelw(env, "root-info")
@@ -137,7 +137,7 @@ def test_root_info_lists_every_package_with_its_hash(tmp_path: Path, mirror: Mir
 
 @pytest.mark.parametrize("path", ["/debian", "/missing/debian"])
 def test_a_password_is_in_no_message(tmp_path: Path, mirror: Mirror, path: str) -> None:
-    """Nor in apt's own, which bazelw repeats."""
+    """Passwords are also removed from apt's messages, which bazelw repeats."""
     (mirror.root / "pool/bazel-bootstrap_7.7.1+ds-8_all.deb").unlink()
     address = mirror.address.replace("://", "://user:hunter2@").replace("/debian", path)
     done = bazelw(environ(tmp_path, address))
@@ -146,7 +146,7 @@ def test_a_password_is_in_no_message(tmp_path: Path, mirror: Mirror, path: str) 
 
 
 def test_nothing_in_the_root_gives_rights(tmp_path: Path, mirror: Mirror) -> None:
-    """No maintainer script has run, and no program in it needs another user's rights."""
+    """No file has setuid, setgid, capabilities or write permission for others."""
     env = environ(tmp_path, mirror.address)
     done = subprocess.run(
         ["bash", "-c", 'umask 000; exec bash "$0" version', checkout(tmp_path / "here")],
@@ -177,7 +177,7 @@ def test_nothing_in_the_root_gives_rights(tmp_path: Path, mirror: Mirror) -> Non
     ],
 )
 def test_the_proxy_of_apt_is_used(tmp_path: Path, mirror: Mirror, setting: str) -> None:
-    """For a host that only the proxy knows: for the root by apt, for the rest by Bazel."""
+    """apt uses its proxy to make the root, and Bazel gets the same one for everything else."""
     detect = tmp_path / "detect"
     with proxy_to(mirror.root.parent) as proxy:
         detect.write_text(f'#!/bin/bash\n[[ "$1" == http://far.* ]] && echo {proxy.address}\n')
@@ -194,7 +194,7 @@ def test_the_proxy_of_apt_is_used(tmp_path: Path, mirror: Mirror, setting: str) 
 
 
 def test_a_host_that_apt_asks_without_its_proxy_is_asked_so(tmp_path: Path, mirror: Mirror) -> None:
-    """DIRECT is apt's word for it."""
+    """The proxy setting DIRECT of apt is honored for its host."""
     (tmp_path / "apt.conf").write_text(
         'Acquire::http::Proxy "http://127.0.0.1:9"; Acquire::http::Proxy::127.0.0.1 "DIRECT";'
     )
@@ -205,7 +205,7 @@ def test_a_host_that_apt_asks_without_its_proxy_is_asked_so(tmp_path: Path, mirr
 
 
 def test_host_mode_gets_the_mirrors_and_the_proxy_of_apt(tmp_path: Path) -> None:
-    """Whoever has Bazelisk fetches the same packages from the same place."""
+    """In host mode, Bazelisk gets the same mirror and proxy settings as in debian mode."""
     (tmp_path / "bin").mkdir()
     bazelisk = tmp_path / "bin/bazelisk"
     bazelisk.write_text(
@@ -224,8 +224,8 @@ def test_host_mode_gets_the_mirrors_and_the_proxy_of_apt(tmp_path: Path) -> None
 
 
 def test_a_mirror_on_disk_needs_no_network(tmp_path: Path, mirror: Mirror) -> None:
-    """A partial mirror on a drive; apt would leave its packages where they are."""
-    # apt names a file after the whole address, and the sandbox's own paths are too long for that.
+    """A file: mirror is used although apt, by default, does not copy packages from one."""
+    # apt names files after the whole address, for which the sandbox's own paths are too long.
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         Path(folder, "debian").symlink_to(mirror.root)
         done = bazelw(environ(tmp_path, f"file://{folder}/debian"))
@@ -233,7 +233,7 @@ def test_a_mirror_on_disk_needs_no_network(tmp_path: Path, mirror: Mirror) -> No
 
 
 def test_the_next_call_is_offline(tmp_path: Path, mirror: Mirror) -> None:
-    """Nothing is asked of the mirror once the root is there."""
+    """Once the root exists, bazelw does not contact the mirror."""
     env = environ(tmp_path, mirror.address)
     assert bazelw(env).returncode == 0
     (mirror.root / "dists").rename(mirror.root / "gone")

@@ -1,4 +1,4 @@
-"""Machines' apt sources, and the archives that must be found in them."""
+"""A table of machines' apt sources and the archives that must be found in them."""
 
 from dataclasses import dataclass, field
 
@@ -10,10 +10,10 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 @dataclass(frozen=True)
 class Machine:
-    """Files below the root of a machine, and what is found there.
+    """The files of a machine, by path below its root, and the archives to be found there.
 
-    ``found`` has the addresses of debian and debian-security; an empty second one means that the
-    machine names none, so that its address is made from the first.
+    ``found`` has the addresses of debian and debian-security. The second is empty if the machine
+    names none; it is then derived from the first.
     """
 
     files: dict[str, str]
@@ -22,19 +22,19 @@ class Machine:
 
 
 def one_line(text: str, *found: str, **variables: str) -> Machine:
-    """Return a machine with one sources.list."""
+    """Return a machine that only has a sources.list."""
     archive, security = (*found, "", "")[:2]
     return Machine({"etc/apt/sources.list": text}, (archive, security), variables)
 
 
 def deb822(text: str, *found: str) -> Machine:
-    """Return a machine with one debian.sources."""
+    """Return a machine that only has a debian.sources."""
     archive, security = (*found, "", "")[:2]
     return Machine({"etc/apt/sources.list.d/debian.sources": text}, (archive, security))
 
 
 def stanza(**fields: str) -> str:
-    """Return a stanza for Debian's archive; ``fields`` replace its own."""
+    """Return a deb822 stanza for Debian's archive, with ``fields`` replaced or added."""
     all_fields = {"Types": "deb", "URIs": DEBIAN, "Suites": "trixie", "Components": "main"}
     return "".join(f"{name}: {text}\n" for name, text in (all_fields | fields).items()) + "\n"
 
@@ -42,7 +42,7 @@ def stanza(**fields: str) -> str:
 _LIST = f"deb {DEBIAN} trixie main\n"
 _LISTS = "var/lib/apt/lists"
 _RELEASE = "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nOrigin: {}\nSuite: stable\n"
-# Of another vendor, as its own instructions say.
+# Another vendor's archive, with an address like those in vendors' own instructions.
 _VENDOR = "http://vendor.test/linux/debian"
 
 CASES: dict[str, Machine] = {

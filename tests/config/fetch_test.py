@@ -1,4 +1,4 @@
-"""What a fetch says when a mirror lies or nobody answers: real Bazel, a mirror on loopback."""
+"""Tests of fetch errors, and of mirrors with a password: real Bazel, a mirror on loopback."""
 
 import base64
 import hashlib
@@ -15,14 +15,14 @@ from threading import Thread
 import pytest
 
 RULES = [Path(path).absolute() for path in os.environ["RULES"].split()]
-# Debian's Bazel brings no Java of its own.
+# Debian's Bazel does not include Java.
 JAVA = Path("/usr/lib/jvm/default-java")
 pytestmark = pytest.mark.skipif(
     not shutil.which("bazel"), reason="bazel is not on PATH inside the sandbox"
 )
 _WORKSPACE = """\
-load("//config/private:debian_packages.bzl", "debian_packages")
-load("//config/private:python_files.bzl", "python_site")
+load("//repositories:debian_packages.bzl", "debian_packages")
+load("//repositories:python_files.bzl", "python_site")
 
 debian_packages(name = "debs", lock = "//:debs.json")
 python_site(name = "site", lock = "//:site.json")
@@ -32,7 +32,7 @@ GOOD = b"what the lock means"
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[str]:
-    """Serve the folder ``served`` on loopback; yield the address."""
+    """Serve the folder ``served`` over HTTP on loopback; yield the URL."""
     folder = tmp_path / "served"
     folder.mkdir()
     handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
@@ -45,12 +45,12 @@ def served(tmp_path: Path) -> Iterator[str]:
 def fetch(
     tmp_path: Path, address: str, repository: str, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Load ``repository`` in a workspace with our rules, as a build would."""
+    """Load ``repository`` in a workspace that has this project's rules, as a build would."""
     workspace = tmp_path / "workspace"
-    (workspace / "config/private").mkdir(parents=True)
+    (workspace / "repositories").mkdir(parents=True)
     for rule in RULES:
-        shutil.copy(rule, workspace / "config/private")
-    (workspace / "config/private/BUILD.bazel").touch()
+        shutil.copy(rule, workspace / "repositories")
+    (workspace / "repositories/BUILD.bazel").touch()
     (workspace / "BUILD.bazel").touch()
     (workspace / "WORKSPACE").write_text(_WORKSPACE)
     digest = hashlib.sha256(GOOD).hexdigest()
@@ -76,8 +76,8 @@ def fetch(
     }
     if JAVA.exists():
         environ["JAVA_HOME"] = str(JAVA)
-    # Bazel unpacks itself once for all; what it fetches is new each time.  Nothing runs for long
-    # enough to be worth compiling twice.
+    # Bazel extracts its own installation only once for all tests; packages are fetched every time.
+    # No run is long enough for the JVM's second compiler to pay off.
     command = ["bazel", f"--output_user_root={tmp_path.parent}/bazel", "--nohome_rc", "--batch"]
     command += [f"--output_base={tmp_path}/bazel", "--host_jvm_args=-XX:TieredStopAtLevel=1"]
     command += ["query"]
@@ -95,7 +95,7 @@ def fetch(
 
 
 def test_a_wrong_package_is_named_with_both_hashes(tmp_path: Path, served: str) -> None:
-    """The administrator asks the mirror's owner, or takes another mirror."""
+    """The error has both hashes, so that the mirror's fault can be reported to its owner."""
     pool = tmp_path / "served/debian/pool/main/a"
     pool.mkdir(parents=True)
     (pool / "a_1_all.deb").write_bytes(b"something else")
@@ -110,7 +110,7 @@ def test_a_wrong_package_is_named_with_both_hashes(tmp_path: Path, served: str) 
 def test_a_package_that_left_the_mirror_is_named_with_the_remedy(
     tmp_path: Path, served: str
 ) -> None:
-    """The mirror answers, and has a newer version only."""
+    """If the mirror no longer has a version, the error says how to move the lock."""
     (tmp_path / "served/debian").mkdir()
     done = fetch(tmp_path, served, "debs")
     assert done.returncode != 0
@@ -121,7 +121,7 @@ def test_a_package_that_left_the_mirror_is_named_with_the_remedy(
 
 
 def test_an_archive_of_old_packages_is_tried_second(tmp_path: Path, served: str) -> None:
-    """The mirror has lost the version, the archive has it."""
+    """A version that the mirror no longer has is fetched from DEBIAN_ARCHIVE."""
     pool = tmp_path / "served/old/debian/then/pool/main/a"
     pool.mkdir(parents=True)
     (pool / "a_1_all.deb").write_bytes(GOOD)
@@ -130,7 +130,7 @@ def test_an_archive_of_old_packages_is_tried_second(tmp_path: Path, served: str)
 
 
 def test_a_wrong_wheel_is_named_with_both_hashes(tmp_path: Path, served: str) -> None:
-    """The index serves another file under the name."""
+    """If the index serves a different file under the name, the error has both hashes."""
     page = tmp_path / "served/simple/a"
     page.mkdir(parents=True)
     anchor = '<a href="/files/a-1-py3-none-any.whl#sha256=0">a-1-py3-none-any.whl</a>'
@@ -145,7 +145,7 @@ def test_a_wrong_wheel_is_named_with_both_hashes(tmp_path: Path, served: str) ->
 
 
 def test_a_withdrawn_file_is_named_with_the_remedy(tmp_path: Path, served: str) -> None:
-    """The page is there, the file is not."""
+    """If the index no longer lists a file, the error says how to move the lock."""
     page = tmp_path / "served/simple/a"
     page.mkdir(parents=True)
     (page / "index.html").write_text('<a href="a-2-py3-none-any.whl">a-2-py3-none-any.whl</a>')
@@ -159,7 +159,7 @@ def test_a_withdrawn_file_is_named_with_the_remedy(tmp_path: Path, served: str) 
 
 @pytest.mark.parametrize("repository", ["debs", "site"])
 def test_no_network_names_the_address(tmp_path: Path, repository: str) -> None:
-    """Nobody answers there."""
+    """A refused connection is reported with its address."""
     done = fetch(tmp_path, "http://127.0.0.1:9", repository)
     assert done.returncode != 0
     assert "http://127.0.0.1:9/" in done.stderr
@@ -168,14 +168,14 @@ def test_no_network_names_the_address(tmp_path: Path, repository: str) -> None:
 
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[str]:
-    """Serve the folder ``served`` to user ``me`` with password ``p@ss/word``; yield the address."""
+    """Serve the folder ``served`` to user ``me`` with password ``p@ss/word``; yield the URL."""
     folder = tmp_path / "served"
     folder.mkdir()
     expected = "Basic " + base64.b64encode(b"me:p@ss/word").decode()
 
     class Handler(SimpleHTTPRequestHandler):
         def do_GET(self) -> None:
-            """Answer who knows the password."""
+            """Serve the file if the request has the password."""
             if self.headers["Authorization"] == expected:
                 super().do_GET()
             else:
@@ -192,7 +192,7 @@ def guarded(tmp_path: Path) -> Iterator[str]:
 def test_a_password_of_the_mirror_is_used_and_not_printed(
     tmp_path: Path, guarded: str, content: bytes
 ) -> None:
-    """Bazel by itself would print the address and not send the password."""
+    """By itself, Bazel would print the address with the password and not send the password."""
     pool = tmp_path / "served/debian/pool/main/a"
     pool.mkdir(parents=True)
     (pool / "a_1_all.deb").write_bytes(content)

@@ -1,4 +1,4 @@
-"""A pair that has no pin stops the analysis with one clear message."""
+"""Tests that selecting a repository and branch without a pin fails with a clear message."""
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("//config:synapse_pins.bzl", "SYNAPSE_PINS")

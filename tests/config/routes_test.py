@@ -1,4 +1,4 @@
-"""The one table's routes are those of docs/workers.md in the pinned source."""
+"""The routes in the table of roles match docs/workers.md in the pinned source."""
 
 import os
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from worker.worker_types import load_table
 
-# Patterns that no role has, each with its reason.
+# Patterns that no role routes, each with the reason.
 _LEFT_TO_MAIN = {
     "^/_matrix/client/(api/v1|r0|v3|unstable)/login/cas/ticket$": "SSO must stay in one process",
     "^/_matrix/client/(api/v1|r0|v3|unstable)/login/sso/redirect": "SSO must stay in one process",
@@ -21,14 +21,14 @@ _LEFT_TO_MAIN = {
     "^/_synapse/client/sso_register$": "SSO must stay in one process",
     "^/_synapse/mas/": "needs Matrix Authentication Service",
 }
-# Routes that the page leaves out, though it has their stream.
+# Routes that the page omits although it documents the stream that they write.
 _NOT_ON_THE_PAGE = {
     "^/_matrix/client/unstable/io.element.msc4306/rooms/.*/thread/.*/subscription$",
 }
 
 
 def documented() -> set[str]:
-    """Return every pattern of the page."""
+    """Return every route pattern on the page."""
     with tarfile.open(Path(os.environ["SOURCE"])) as archive:
         (name,) = [name for name in archive.getnames() if name.endswith("/docs/workers.md")]
         page = archive.extractfile(name)
@@ -39,12 +39,12 @@ def documented() -> set[str]:
 
 
 def test_every_documented_path_has_a_role_or_a_reason() -> None:
-    """A new release routes more; whoever pins it decides where."""
+    """Routes that a new release adds must be assigned to a role or listed as an exception."""
     ours = {route for role in load_table().roles.values() for route in role.routes}
     assert documented() - ours == set(_LEFT_TO_MAIN)
 
 
 def test_no_role_routes_what_synapse_does_not_document() -> None:
-    """A worker answers 404 to what it does not serve."""
+    """A worker would answer 404 to a route that it does not serve."""
     ours = {route for role in load_table().roles.values() for route in role.routes}
     assert ours - documented() == _NOT_ON_THE_PAGE

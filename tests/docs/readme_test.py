@@ -1,4 +1,4 @@
-"""Prose that a check keeps true: the README's table, its paths, and the house rules."""
+"""Checks of the documentation: the README's table, its variables, and the paths in all files."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ README = (WORKSPACE / "README.md").read_text()
 
 
 def test_the_table_of_worker_types_is_the_one_table() -> None:
-    """The README copies it, so it must be the same."""
+    """The README's copy of the table of worker types matches the table."""
     table = load_table()
     rows = {}
     for line in README.splitlines():
@@ -30,12 +30,17 @@ def test_the_table_of_worker_types_is_the_one_table() -> None:
     assert rows == expected
 
 
-PROSE = ["README.md", *(f"docs/{path.name}" for path in (WORKSPACE / "docs").glob("*.md"))]
+PROSE = [
+    "CONTRIBUTING.md",
+    "README.md",
+    "SECURITY.md",
+    *(f"docs/{path.name}" for path in (WORKSPACE / "docs").glob("*.md")),
+]
 
 
 @pytest.mark.parametrize("name", PROSE)
 def test_every_path_in_prose_exists(name: str) -> None:
-    """A file that moved must move here too."""
+    """Every path that the documentation mentions exists in the workspace."""
     text = (WORKSPACE / name).read_text()
     paths = set(re.findall(r"`((?:[a-z_]+/)+[\w.]*|[A-Z]{4,}[\w.]*)`", text))
     missing = [path for path in paths if "/" in path and not (WORKSPACE / path).exists()]
@@ -43,7 +48,7 @@ def test_every_path_in_prose_exists(name: str) -> None:
 
 
 def test_every_variable_of_the_entrypoint_is_documented() -> None:
-    """An undocumented setting is none."""
+    """The README mentions every environment variable that the entrypoint reads."""
     modules = (WORKSPACE / "worker").glob("*.py")
     source = "".join(path.read_text() for path in modules)
     variables = set(re.findall(r'"(SYNAPSE_[A-Z_]+)"', source))

@@ -1,4 +1,4 @@
-"""Addresses and paths that are unusual, with Synapse itself: what is accepted works."""
+"""Unusual addresses and paths that the image accepts also work in Synapse itself."""
 
 import os
 import socket
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.image import Image, enter, entrypoint, read_image, unpack
+from testbed.image import Image, container, entrypoint, read_image, unpack
 
 FOLDER = "/my #data: {a}"
 ENVIRON = {
@@ -53,13 +53,13 @@ reactor.run()
 
 @pytest.fixture(scope="module")
 def image() -> Image:
-    """The image."""
+    """Return the image."""
     return read_image(Path(os.environ["IMAGE"]))
 
 
 @pytest.fixture(scope="module")
 def root(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The image, unpacked."""
+    """Yield the folder with the unpacked image."""
     folder = tmp_path_factory.mktemp("image") / "root"
     unpack(image, folder)
     yield folder
@@ -68,7 +68,7 @@ def root(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
 
 @pytest.fixture
 def mounts(tmp_path: Path) -> dict[str, Path]:
-    """Empty folders."""
+    """Return the empty folders to mount, by their path in the container."""
     found = {FOLDER: tmp_path / "data"}
     found |= {f"/{name}": tmp_path / name for name in ("synapse_media", "synapse_runtime")}
     for path in found.values():
@@ -79,8 +79,8 @@ def mounts(tmp_path: Path) -> dict[str, Path]:
 def run(
     image: Image, root: Path, mounts: dict[str, Path], *verb: str, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a verb to its end."""
-    line = [*enter(image, root, mounts, ENVIRON | variables), *entrypoint(image), *verb]
+    """Run a verb and wait for it to end."""
+    line = container(image, root, mounts, ENVIRON | variables).command(*entrypoint(image), *verb)
     return subprocess.run(line, text=True, capture_output=True, check=False)
 
 
@@ -101,11 +101,11 @@ def wait_for(address: str, port: int, process: subprocess.Popen[bytes], log: Pat
 def test_every_port_answers_at_all_addresses_in_any_order(
     image: Image, root: Path, mounts: dict[str, Path], tmp_path: Path, addresses: str
 ) -> None:
-    """A socket on :: serves IPv4 too, so that one on 0.0.0.0 cannot be opened beside it."""
+    """A socket on :: also serves IPv4, which prevents opening another one on 0.0.0.0."""
     assert run(image, root, mounts, "generate").returncode == 0
     chosen = {"SYNAPSE_BIND_ADDRESSES": addresses}
     log = tmp_path / "log"
-    line = [*enter(image, root, mounts, ENVIRON | chosen), *entrypoint(image)]
+    line = container(image, root, mounts, ENVIRON | chosen).command(*entrypoint(image))
     with log.open("wb") as output:
         process = subprocess.Popen(line, stdout=output, stderr=output)
     try:
@@ -126,7 +126,7 @@ def test_every_port_answers_at_all_addresses_in_any_order(
 def test_a_folder_that_yaml_would_cut_off_is_accepted_by_synapse(
     image: Image, root: Path, mounts: dict[str, Path]
 ) -> None:
-    """Written by the library, and read back by Synapse's own parser."""
+    """The YAML library quotes the path, and Synapse's own parser reads it back."""
     assert run(image, root, mounts, "generate").returncode == 0
     checked = run(image, root, mounts, "check")
     assert checked.stdout.startswith("ok: synapse.app.homeserver: accepted"), checked.stderr
@@ -135,7 +135,7 @@ def test_a_folder_that_yaml_would_cut_off_is_accepted_by_synapse(
 
 
 def test_synapse_takes_an_ipv6_host_without_brackets_alone(image: Image, root: Path) -> None:
-    """The reason why brackets are taken off in every place."""
-    line = [*enter(image, root, {}, {}), "python3", "-c", CLIENT]
+    """Synapse rejects an IPv6 host in brackets, so the image removes them everywhere."""
+    line = container(image, root, {}, {}).command("python3", "-c", CLIENT)
     done = subprocess.run(line, text=True, capture_output=True, check=False, timeout=60)
     assert done.stdout == "::1 200\n[::1] invalid hostname: [::1]\n", done.stderr

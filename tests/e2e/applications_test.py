@@ -1,4 +1,4 @@
-"""Every application of the predecessor at once, and clients that cannot tell."""
+"""All of the predecessor's applications at once, which is transparent to clients."""
 
 import asyncio
 import json
@@ -20,13 +20,13 @@ from nio import (
     UploadResponse,
 )
 
-from cluster.homeserver import Homeserver
-from cluster.receivers import Receiver
+from testbed.homeserver import Homeserver
+from testbed.receivers import Receiver
 from tests.e2e.people import Person, served, until
 
 
 def test_every_process_is_ready(first: Homeserver, second: Homeserver) -> None:
-    """Each asks database, Redis and main from inside its own container."""
+    """Each process checks the database, Redis and main from inside its own container."""
     for homeserver in (first, second):
         for process in homeserver.synapses():
             done = subprocess.run(
@@ -39,14 +39,14 @@ def test_every_process_is_ready(first: Homeserver, second: Homeserver) -> None:
 
 
 def test_every_process_gives_its_own_metrics(first: Homeserver, second: Homeserver) -> None:
-    """Also those that serve nothing else."""
+    """Even processes that serve nothing else serve metrics."""
     for homeserver in (first, second):
         for process in homeserver.synapses():
             assert "synapse_build_info{" in homeserver.metrics(process.name), process.name
 
 
 def test_a_client_library_talks_to_twelve_processes(first: Homeserver) -> None:
-    """matrix-nio knows nothing of workers."""
+    """matrix-nio, which knows nothing about workers, works as with a single process."""
     dora = first.register("dora", "wonderland")
     emil = first.register("emil", "wonderland")
 
@@ -98,7 +98,7 @@ def test_a_client_library_talks_to_twelve_processes(first: Homeserver) -> None:
 def test_each_type_did_its_own_work(
     first: Homeserver, alice: Person, room: str, name: str, servlet: str
 ) -> None:
-    """Its own metrics say so, and those of the main process do not."""
+    """The requests are counted in the worker's metrics and not in those of the main process."""
     alice.send(room, "work")
     assert served(first, name, servlet) > 0
     if name != "main":
@@ -106,13 +106,13 @@ def test_each_type_did_its_own_work(
 
 
 def test_keys_are_uploaded_through_frontend_proxy(first: Homeserver, alice: Person) -> None:
-    """One-time keys."""
+    """Key uploads are routed to frontend_proxy."""
     alice.call("POST", "keys/upload", {})
     assert served(first, "frontend_proxy", "KeyUploadServlet") == 1
 
 
 def test_generic_worker_answers_whatever_is_routed_to_it(first: Homeserver, alice: Person) -> None:
-    """The token that client_reader gave is good there."""
+    """generic_worker accepts the token that client_reader issued."""
     request = urllib.request.Request(
         f"http://{first.host_of('generic_worker')}:8008/_matrix/client/v3/account/whoami",
         headers={"Authorization": f"Bearer {alice.token}"},
@@ -125,7 +125,7 @@ def test_generic_worker_answers_whatever_is_routed_to_it(first: Homeserver, alic
 def test_a_user_is_found_by_the_directory_worker(
     first: Homeserver, alice: Person, bob: Person, room: str
 ) -> None:
-    """user_dir both keeps the directory and searches it."""
+    """user_dir both updates the user directory and serves searches."""
 
     def found() -> bool:
         answer = alice.call("POST", "user_directory/search", {"search_term": "bob"})
@@ -138,7 +138,7 @@ def test_a_user_is_found_by_the_directory_worker(
 def test_a_message_is_pushed_once(
     first: Homeserver, alice: Person, bob: Person, room: str, gateway: Receiver
 ) -> None:
-    """By pusher, and by nobody else."""
+    """The pusher worker sends it; the main process does not."""
     pusher = {
         "kind": "http",
         "app_id": "test",
@@ -159,7 +159,7 @@ def test_a_message_is_pushed_once(
         ]
 
     until(lambda: event in pushes(), "the push arrives")
-    time.sleep(1)  # A second one would follow at once.
+    time.sleep(1)  # A duplicate would follow immediately.
     assert pushes().count(event) == 1
     processed = "synapse_http_httppusher_http_pushes_processed_total"
     assert first.count("pusher", processed) > 0
@@ -169,7 +169,7 @@ def test_a_message_is_pushed_once(
 def test_the_application_service_gets_each_event_once(
     first: Homeserver, alice: Person, room: str, service: Receiver
 ) -> None:
-    """From appservice, and from nobody else."""
+    """The appservice worker sends it; the main process does not."""
     event = alice.send(room, "hello bridge")
 
     def seen() -> list[str]:

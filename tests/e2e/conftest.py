@@ -1,7 +1,7 @@
 """Two whole homeservers, each split into workers.
 
-The first has every application of the predecessor and its contract: homeserver.yaml says who does
-what.  The second has every role, and a plan.
+The first runs all of the predecessor's applications under its contract, in which homeserver.yaml
+assigns the duties.  The second has all roles, assigned by a worker plan.
 """
 
 import os
@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cluster.homeserver import Homeserver, Parts
-from cluster.image import read_image, unpack
-from cluster.receivers import Receiver, receiver
-from cluster.site import make_authority
+from testbed.homeserver import Homeserver, Parts
+from testbed.image import read_image, unpack
+from testbed.receivers import Receiver, receiver
+from testbed.site import make_authority
 from tests.e2e.people import Person
 from worker.worker_types import load_table
 
@@ -37,7 +37,7 @@ ROLES = {
 
 @pytest.fixture(scope="session")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
-    """The image, unpacked once."""
+    """Yield the shared parts: the image, unpacked once, the services and a CA."""
     folder = tmp_path_factory.mktemp("parts")
     image = read_image(Path(os.environ["IMAGE"]))
     unpack(image, folder / "root")
@@ -48,20 +48,20 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
 
 @pytest.fixture(scope="session")
 def gateway() -> Iterator[Receiver]:
-    """A push gateway."""
+    """Yield a push gateway."""
     with receiver("127.1.0.5") as found:
         yield found
 
 
 @pytest.fixture(scope="session")
 def service() -> Iterator[Receiver]:
-    """An application service that is interested in everyone."""
+    """Yield a receiver for an application service that is interested in all users."""
     with receiver("127.1.0.6") as found:
         yield found
 
 
 def run(homeserver: Homeserver) -> Iterator[Homeserver]:
-    """Run a homeserver for the tests of this file; show its logs when one failed."""
+    """Run a homeserver for the tests; print the ends of its logs afterwards."""
     try:
         start = time.monotonic()
         homeserver.start()
@@ -78,7 +78,7 @@ def run(homeserver: Homeserver) -> Iterator[Homeserver]:
 def first(
     parts: Parts, service: Receiver, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Homeserver]:
-    """Every application of the predecessor."""
+    """Yield a homeserver that runs all of the predecessor's applications."""
     registration = {
         "id": "bridge",
         "url": service.url,
@@ -102,34 +102,34 @@ def first(
 
 @pytest.fixture(scope="session")
 def second(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homeserver]:
-    """Every role."""
+    """Yield a homeserver whose worker plan has every role."""
     folder = tmp_path_factory.mktemp("hs") / "2"
-    # Then everyone federates through the sender, which must have a replication listener for it.
+    # All processes then federate through the sender, which needs a replication listener for that.
     settings = {"outbound_federation_restricted_to": ["sender"]}
     yield from run(Homeserver(2, folder, parts, ROLES, planned=True, settings=settings))
 
 
 @pytest.fixture(scope="session")
 def alice(first: Homeserver) -> Person:
-    """On the first homeserver."""
+    """Return a user on the first homeserver."""
     return Person(first, "alice")
 
 
 @pytest.fixture(scope="session")
 def bob(first: Homeserver) -> Person:
-    """On the first homeserver, too."""
+    """Return another user on the first homeserver."""
     return Person(first, "bob")
 
 
 @pytest.fixture(scope="session")
 def carol(second: Homeserver) -> Person:
-    """On the second homeserver."""
+    """Return a user on the second homeserver."""
     return Person(second, "carol")
 
 
 @pytest.fixture(scope="session")
 def room(alice: Person, bob: Person) -> str:
-    """A room of alice with bob."""
+    """Return the ID of a room with alice and bob."""
     body = {"preset": "public_chat", "room_alias_name": "room"}
     room_id: str = alice.call("POST", "createRoom", body)["room_id"]
     alice.call("POST", f"rooms/{room_id}/invite", {"user_id": bob.id})

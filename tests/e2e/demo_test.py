@@ -1,9 +1,11 @@
-"""The demonstration, from its start to Ctrl-C: nothing is left behind."""
+"""The demo, from its start to Ctrl-C; it leaves no processes or files behind."""
 
 import os
 import re
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,7 +13,7 @@ DEMO = os.environ["DEMO"]
 
 
 def processes() -> set[str]:
-    """Return the command lines of everything that runs for the demonstration."""
+    """Return the command lines of all running processes of the kinds that the demo starts."""
     found = set()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -24,7 +26,7 @@ def processes() -> set[str]:
 
 
 def test_ctrl_c_stops_it_in_order_and_leaves_nothing(tmp_path: Path) -> None:
-    """As in a terminal."""
+    """SIGINT, as sent by a terminal, stops the demo with exit code 0."""
     before = processes()
     log = tmp_path / "log"
     with log.open("wb") as output:
@@ -51,3 +53,22 @@ def test_ctrl_c_stops_it_in_order_and_leaves_nothing(tmp_path: Path) -> None:
     assert text.endswith("\nstopped\n"), text
     assert processes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+def test_a_missing_program_is_named(tmp_path: Path) -> None:
+    """A missing program is reported in one line, and no files are left behind."""
+    folder = tmp_path / "tmp"
+    for path in (folder, tmp_path / "bin"):
+        path.mkdir()
+    (tmp_path / "bin/tar").symlink_to(str(shutil.which("tar")))
+    done = subprocess.run(
+        [sys.executable, DEMO],
+        env=os.environ | {"PATH": str(tmp_path / "bin"), "TMPDIR": str(folder)},
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "error: openssl is not on PATH; install the package openssl\n"
+    assert not list(folder.iterdir())

@@ -1,4 +1,4 @@
-"""The doctor accepts a plan when every process of it is accepted, Synapse's own parser included."""
+"""The doctor accepts a plan if ``check``, with Synapse's own parser, accepts each process of it."""
 
 import json
 import os
@@ -11,15 +11,15 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from cluster.image import enter, entrypoint, read_image, unpack
-from cluster.site import PLANNED, make_data
+from testbed.image import container, entrypoint, read_image, unpack
+from testbed.site import PLANNED, make_data
 from tests.worker.cases import homeservers
 from worker.plan import parse_plan
 from worker.worker_types import load_table
 
 _CASES = 40
 _ROLES = [name for name, role in load_table().roles.items() if role.many]
-# Judges every case in one process: loading Synapse for each would take two seconds.
+# Checks all cases in one process, since loading Synapse takes two seconds.
 _JUDGE = """\
 import io, json, os, sys, traceback, warnings
 from contextlib import redirect_stderr, redirect_stdout
@@ -58,7 +58,7 @@ Path("/cases/answers.json").write_text(json.dumps(answers))
 
 
 def make_cases() -> list[dict[str, Any]]:
-    """Return cases of `hypothesis`, half of them with a homeserver.yaml that is right."""
+    """Return cases from `hypothesis`, about half of them with a valid homeserver.yaml."""
     cases: list[dict[str, Any]] = []
     plans = st.lists(
         st.lists(st.sampled_from(_ROLES), min_size=1, max_size=3, unique=True).map("+".join),
@@ -108,7 +108,7 @@ def attributed(processes: dict[str, tuple[int, list[str]]]) -> set[str]:
 
 
 def test_the_doctor_agrees_with_the_check_of_each_process(tmp_path: Path) -> None:
-    """It accepts exactly what all of them accept, and prints the same lines."""
+    """The doctor accepts a plan if all checks accept it, and prints the same lines as they do."""
     image = read_image(Path(os.environ["IMAGE"]))
     root = tmp_path / "root"
     unpack(image, root)
@@ -122,7 +122,8 @@ def test_the_doctor_agrees_with_the_check_of_each_process(tmp_path: Path) -> Non
         mounts["/" + name] = tmp_path / name
         mounts["/" + name].mkdir()
     try:
-        command = [*enter(image, root, mounts, {}), entrypoint(image)[0], "-I", "-c", _JUDGE]
+        python = entrypoint(image)[0]
+        command = container(image, root, mounts, {}).command(python, "-I", "-c", _JUDGE)
         subprocess.run(command, check=True, timeout=500)
         text = re.sub(r"/tmp/tmp\w+", "/tmp/folder", (folder / "answers.json").read_text())
         answers = json.loads(text)

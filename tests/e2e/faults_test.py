@@ -1,4 +1,4 @@
-"""Faults with accounting: what was acknowledged is there afterwards, exactly once and in order."""
+"""Messages acknowledged before or during a fault are stored exactly once and in order."""
 
 import signal
 import subprocess
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cluster.homeserver import Homeserver, Parts
+from testbed.homeserver import Homeserver, Parts
 from tests.e2e.people import Person, until
 
 WORKERS = {
@@ -29,7 +29,7 @@ SYNAPSES = ["main", *WORKERS]
 
 @pytest.fixture(scope="module")
 def homeserver(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homeserver]:
-    """A homeserver with a plan."""
+    """Yield a running homeserver with a worker plan."""
     folder = tmp_path_factory.mktemp("faults") / "3"
     found = Homeserver(3, folder, parts, WORKERS, planned=True, settings={})
     try:
@@ -42,14 +42,14 @@ def homeserver(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 class Load:
-    """Sends messages one after the other, and counts what the homeserver acknowledged.
+    """Sends messages one after the other and records which ones the homeserver acknowledged.
 
     Attributes:
         acknowledged: the text of each message that got an event id, in order.
     """
 
     def __init__(self, person: Person, room: str) -> None:
-        """Begin to send."""
+        """Start sending."""
         self._person, self.room = person, room
         self.acknowledged: list[str] = []
         self._stop = threading.Event()
@@ -62,7 +62,7 @@ class Load:
             number += 1
             path = f"rooms/{self.room}/send/m.room.message/load{number}"
             body = {"msgtype": "m.text", "body": str(number)}
-            # As every client does: the same transaction again until it is acknowledged.
+            # Like a client, repeat the same transaction until it is acknowledged.
             while not self._stop.is_set():
                 try:
                     self._person.call("PUT", path, body)
@@ -73,7 +73,7 @@ class Load:
                 break
 
     def flows(self, more: int = 3, seconds: float = 90) -> float:
-        """Wait until ``more`` messages are acknowledged; return the seconds that it took."""
+        """Wait until ``more`` messages are acknowledged; return how many seconds it took."""
         begin, target = time.monotonic(), len(self.acknowledged) + more
         until(lambda: len(self.acknowledged) >= target, "messages are acknowledged", seconds)
         return time.monotonic() - begin
@@ -86,7 +86,7 @@ class Load:
 
 
 def stored(person: Person, room: str) -> list[str]:
-    """Return the text of every message of ``room``, oldest first."""
+    """Return the text of every message in ``room``, oldest first."""
     texts: list[str] = []
     token = ""
     while True:
@@ -103,23 +103,23 @@ def stored(person: Person, room: str) -> list[str]:
 
 
 def account(load: Load, person: Person) -> None:
-    """Compare what was acknowledged with what is there."""
+    """Assert that the acknowledged messages are stored exactly once and in order."""
     there = stored(person, load.room)
     acknowledged = set(load.acknowledged)
-    # The last one may be stored without its acknowledgement: sending was stopped in between.
+    # The last message may be stored but not acknowledged, if sending was stopped in between.
     assert [text for text in there if text in acknowledged] == load.acknowledged
     assert len(there) - len(load.acknowledged) in (0, 1)
 
 
 @pytest.fixture(scope="module")
 def alice(homeserver: Homeserver) -> Person:
-    """Sends the load."""
+    """Return the user who sends the load."""
     return Person(homeserver, "alice")
 
 
 @pytest.fixture
 def load(alice: Person) -> Iterator[Load]:
-    """A steady load in a room of its own."""
+    """Yield a steady load in a room of its own."""
     found = Load(alice, alice.call_again("POST", "createRoom", {})["room_id"])
     try:
         found.flows()
@@ -129,7 +129,7 @@ def load(alice: Person) -> Iterator[Load]:
 
 
 def recover(homeserver: Homeserver, name: str, load: Load, end: Callable[[], int]) -> float:
-    """End a process, start it again, and return how long it took until messages flow."""
+    """End a process and restart it; return the seconds until messages are acknowledged again."""
     end()
     begin = time.monotonic()
     homeserver.processes[name].start()
@@ -147,7 +147,7 @@ def test_a_killed_process_loses_nothing(
     name: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """kill -9 under load, and start again."""
+    """The process is killed with SIGKILL under load and then started again."""
     seconds = recover(homeserver, name, load, homeserver.processes[name].kill)
     load.end()
     with capsys.disabled():
@@ -156,7 +156,7 @@ def test_a_killed_process_loses_nothing(
 
 
 def test_a_rolling_restart_loses_nothing(homeserver: Homeserver, alice: Person, load: Load) -> None:
-    """Each worker in turn, then main; each ends with code 0."""
+    """Each worker in turn, then main, exits with code 0 and is started again."""
     for name in [*WORKERS, "main"]:
         process = homeserver.processes[name]
         status = process.stop()
@@ -171,7 +171,7 @@ def test_a_rolling_restart_loses_nothing(homeserver: Homeserver, alice: Person, 
 def test_main_stopped_before_its_workers_is_survived(
     homeserver: Homeserver, alice: Person, load: Load, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Against the documented order: workers wait for it and go on."""
+    """Workers wait for the main process and continue, although this is not the documented order."""
     seconds = recover(homeserver, "main", load, homeserver.processes["main"].stop)
     load.end()
     with capsys.disabled():
@@ -188,7 +188,7 @@ def test_main_stopped_before_its_workers_is_survived(
     ],
 )
 def test_ready_names_what_is_missing(homeserver: Homeserver, name: str, line: str) -> None:
-    """Synapse's own /health says 200 meanwhile."""
+    """`healthcheck --ready` fails while Synapse's own /health still returns 200."""
     homeserver.processes[name].signal(signal.SIGKILL)
     until(lambda: not homeserver.processes[name].running, f"{name} is gone")
     done = subprocess.run(
@@ -208,7 +208,7 @@ def test_ready_names_what_is_missing(homeserver: Homeserver, name: str, line: st
 
 
 def test_ready_says_when_the_secret_is_wrong(homeserver: Homeserver) -> None:
-    """Synapse itself answers every send with an error 500, and names no reason."""
+    """Synapse itself would answer every send with error 500 and give no reason."""
     until(lambda: homeserver.healthy("main"), "main answers")
     (homeserver.data / "other").write_text("another-secret\n")
     command = homeserver.command(

@@ -1,4 +1,4 @@
-"""An operator's first minute: generate, check, start; as a user that the image does not know."""
+"""An operator's first steps (generate, check, start) as a user that is unknown in the image."""
 
 import json
 import os
@@ -8,11 +8,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cluster.image import Image, enter, entrypoint, read_image, unpack
+from testbed.image import Image, container, entrypoint, read_image, unpack
 
 NAMED = {"SYNAPSE_SERVER_NAME": "example.com", "SYNAPSE_REPORT_STATS": "no"}
 START = {"SYNAPSE_WORKER": "synapse.app.homeserver", "SYNAPSE_FEDERATION_TLS": "off"}
@@ -20,13 +21,13 @@ START = {"SYNAPSE_WORKER": "synapse.app.homeserver", "SYNAPSE_FEDERATION_TLS": "
 
 @pytest.fixture(scope="module")
 def image() -> Image:
-    """The image."""
+    """Return the image."""
     return read_image(Path(os.environ["IMAGE"]))
 
 
 @pytest.fixture(scope="module")
 def root(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The image, unpacked."""
+    """Yield the folder with the unpacked image."""
     folder = tmp_path_factory.mktemp("image") / "root"
     unpack(image, folder)
     yield folder
@@ -35,7 +36,7 @@ def root(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
 
 @pytest.fixture(scope="module")
 def mounts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Empty folders."""
+    """Return the empty folders to mount, by their path in the container."""
     folder = tmp_path_factory.mktemp("mounts")
     found = {}
     for name in ("data", "synapse_media", "synapse_runtime"):
@@ -47,17 +48,15 @@ def mounts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def command(
     image: Image, root: Path, mounts: Mapping[str, Path], environ: Mapping[str, str], *verb: str
 ) -> list[str]:
-    """Return the command line of a container as uid 12345, which /etc/passwd has not."""
-    entered = enter(image, root, mounts, environ)
-    entered[entered.index("--uid") + 1] = "12345"
-    entered[entered.index("--gid") + 1] = "54321"
-    return [*entered, *entrypoint(image), *verb]
+    """Return the command line of a container as uid 12345, which is not in /etc/passwd."""
+    inside = replace(container(image, root, mounts, environ), user=(12345, 54321))
+    return inside.command(*entrypoint(image), *verb)
 
 
 def run(
     image: Image, root: Path, mounts: Mapping[str, Path], environ: Mapping[str, str], verb: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a verb to its end."""
+    """Run a verb and wait for it to end."""
     line = command(image, root, mounts, environ, verb)
     return subprocess.run(line, text=True, capture_output=True, check=False)
 
@@ -85,7 +84,7 @@ def run(
 def test_wrong_names_are_refused_and_nothing_is_written(
     image: Image, root: Path, mounts: dict[str, Path], environ: dict[str, str], lines: list[str]
 ) -> None:
-    """A server name can never be changed again."""
+    """Wrong names must be refused because a server name can never be changed later."""
     done = run(image, root, mounts, environ, "generate")
     assert (done.returncode, done.stderr.splitlines()) == (2, lines)
     assert list(mounts["/data"].iterdir()) == []
@@ -94,7 +93,7 @@ def test_wrong_names_are_refused_and_nothing_is_written(
 def test_it_writes_what_a_homeserver_needs(
     image: Image, root: Path, mounts: dict[str, Path]
 ) -> None:
-    """Readable for nobody else, and accepted by Synapse."""
+    """The files are readable only by their owner, and Synapse accepts them."""
     done = run(image, root, mounts, NAMED, "generate")
     assert done.returncode == 0, done.stderr
     written = [line.removeprefix("wrote /data/") for line in done.stdout.splitlines()]
@@ -114,7 +113,7 @@ def test_it_writes_what_a_homeserver_needs(
 
 
 def test_it_replaces_nothing(image: Image, root: Path, mounts: dict[str, Path]) -> None:
-    """A second run would otherwise be a new identity."""
+    """Replacing the files in a second run would give the homeserver a new identity."""
     before = {path.name: path.read_bytes() for path in mounts["/data"].iterdir()}
     done = run(image, root, mounts, NAMED, "generate")
     assert (done.returncode, done.stderr) == (
@@ -125,7 +124,7 @@ def test_it_replaces_nothing(image: Image, root: Path, mounts: dict[str, Path]) 
 
 
 def test_what_was_generated_starts(image: Image, root: Path, mounts: dict[str, Path]) -> None:
-    """As a user that is unknown to passwd, from a root that cannot be written; it logs JSON."""
+    """Synapse starts from a read-only root as a user that is not in passwd, and logs JSON."""
     log = mounts["/data"].parent / "log"
     line = command(image, root, mounts, START | {"SYNAPSE_LOG_FORMAT": "json"})
     with log.open("wb") as output:

@@ -1,4 +1,4 @@
-"""What a mounted folder, the environment and a client of port 8448 may not decide."""
+"""Limits on what a mounted folder, the environment and a client of port 8448 can control."""
 
 import os
 import ssl
@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from cluster.image import Image, enter, entrypoint, read_image, unpack
-from cluster.processes import Process
-from cluster.site import SQLITE, make_data
+from testbed.image import Image, container, entrypoint, read_image, unpack
+from testbed.processes import Process
+from testbed.site import SQLITE, make_data
 
-# Modules that the entrypoint or Synapse imports, or Python itself when it starts.
+# Modules that the entrypoint, Synapse or the starting Python interpreter imports.
 _TRAPS = ("json", "sitecustomize", "synapse", "usercustomize", "yaml")
 _PORT = "127.0.0.1:8448"
 _FORGED = "203.0.113.7"
@@ -22,12 +22,12 @@ _FORGED = "203.0.113.7"
 
 @dataclass(frozen=True)
 class Site:
-    """A main process among traps.
+    """A main process that runs with trap modules around it.
 
     Attributes:
         image: the image.
-        folder: has its root, data and log.
-        process: what runs.
+        folder: the folder with its root, data and log.
+        process: the running main process.
     """
 
     image: Image
@@ -36,7 +36,7 @@ class Site:
 
 
 def set_traps(folder: Path, *, marks: bool = True) -> None:
-    """Put modules that leave a mark where Python might look for some."""
+    """Put modules that leave a mark when imported in the places where Python may look for them."""
     for python in ("python3.11", "python3.13"):
         (folder / f".local/lib/{python}/site-packages").mkdir(parents=True)
     for place in [folder, *folder.glob(".local/lib/*/site-packages")]:
@@ -64,20 +64,17 @@ _ENVIRON = {
 
 
 def command(image: Image, folder: Path, *arguments: str, **variables: str) -> list[str]:
-    """Return how an engine would start the main process, or another verb."""
+    """Return the command line with which an engine would start the main process or another verb."""
     mounts = {"/data": folder / "data"}
     for name in ("synapse_media", "synapse_runtime"):
         mounts[f"/{name}"] = folder / name
         mounts[f"/{name}"].mkdir(exist_ok=True)
-    inside = enter(image, folder / "root", mounts, _ENVIRON | variables)
-    # Signals go to Synapse itself, which is not behind a PID namespace here.
-    inside.remove("--unshare-pid")
-    inside.remove("--die-with-parent")
-    return [*inside, *entrypoint(image), *arguments]
+    inside = container(image, folder / "root", mounts, _ENVIRON | variables).in_our_processes()
+    return inside.command(*entrypoint(image), *arguments)
 
 
 def run(site: Site, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a verb beside the main process."""
+    """Run a verb while the main process is running."""
     return subprocess.run(
         command(site.image, site.folder, *arguments, **variables),
         text=True,
@@ -88,7 +85,7 @@ def run(site: Site, *arguments: str, **variables: str) -> subprocess.CompletedPr
 
 
 def healthy() -> bool:
-    """Whether the health port answers."""
+    """Return whether the health port answers."""
     try:
         with urllib.request.urlopen("http://127.0.0.1:8080/health", timeout=3) as answer:
             return bool(answer.read() == b"OK")
@@ -98,7 +95,7 @@ def healthy() -> bool:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The main process, with traps in /data, which is HOME and the working folder too."""
+    """Yield a main process with traps in /data, which is also HOME and the working folder."""
     folder = tmp_path_factory.mktemp("site")
     image = read_image(Path(os.environ["IMAGE"]))
     unpack(image, folder / "root")
@@ -116,12 +113,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def marks(site: Site) -> list[str]:
-    """Return what was imported from /data."""
+    """Return the names of the modules that were imported from /data."""
     return sorted(path.name for path in (site.folder / "data/marks").iterdir())
 
 
 def test_nothing_is_imported_from_a_mounted_folder(site: Site) -> None:
-    """Whoever can write to /data would run code with every secret of the homeserver."""
+    """Otherwise, write access to /data would allow running code with access to all secrets."""
     assert marks(site) == []
 
 
@@ -129,13 +126,13 @@ def test_nothing_is_imported_from_a_mounted_folder(site: Site) -> None:
     "arguments", [["check"], ["print-config"], ["doctor", "pusher"], ["healthcheck", "--ready"]]
 )
 def test_no_verb_imports_from_a_mounted_folder(site: Site, arguments: list[str]) -> None:
-    """Each has its own imports."""
+    """Each verb imports different modules, and none of them come from /data."""
     assert "Traceback" not in run(site, *arguments).stderr
     assert marks(site) == []
 
 
 def test_modules_that_are_asked_for_are_imported(site: Site) -> None:
-    """Behind everything of the image: the traps beside them stay what they are."""
+    """SYNAPSE_MODULES_DIR comes last on the import path, so the traps in it are not imported."""
     modules = site.folder / "data/modules"
     set_traps(modules, marks=False)
     (modules / "asked_for.py").write_text(
@@ -157,7 +154,7 @@ def test_modules_that_are_asked_for_are_imported(site: Site) -> None:
 
 
 def test_the_home_folder_is_synapses_own(site: Site) -> None:
-    """Neither mounted, nor one that it cannot enter."""
+    """HOME is a private folder in /synapse_runtime, and no PYTHON* variable is set."""
     lines = Path(f"/proc/{site.process.pid}/environ").read_text().split("\0")
     environ = dict(line.partition("=")[::2] for line in lines if line)
     assert environ["HOME"] == "/synapse_runtime/home"
@@ -166,7 +163,7 @@ def test_the_home_folder_is_synapses_own(site: Site) -> None:
 
 
 def ask(url: str, context: ssl.SSLContext | None = None) -> None:
-    """Ask with a forged address."""
+    """Send a request with a forged client address."""
     headers = {"X-Forwarded-For": _FORGED, "X-Forwarded-Proto": "https"}
     request = urllib.request.Request(url, headers=headers)
     with urllib.request.urlopen(request, timeout=30, context=context) as answer:
@@ -174,7 +171,7 @@ def ask(url: str, context: ssl.SSLContext | None = None) -> None:
 
 
 def logged(site: Site, port: int, path: str) -> str:
-    """Return the address in the access log's line of a request."""
+    """Return the client address that the access log has for a request."""
     found: list[str] = []
 
     def seen() -> bool:
@@ -187,7 +184,7 @@ def logged(site: Site, port: int, path: str) -> str:
 
 
 def test_a_client_of_8448_cannot_choose_its_address(site: Site) -> None:
-    """TLS ends in Synapse there: the peer is another server, and no proxy."""
+    """Synapse itself terminates TLS on this port: the peer is another server, not a proxy."""
     context = ssl.create_default_context(cafile=str(site.folder / "data/tls.crt"))
     context.check_hostname = False
     ask(f"https://{_PORT}/_matrix/federation/v1/version", context)
@@ -195,6 +192,6 @@ def test_a_client_of_8448_cannot_choose_its_address(site: Site) -> None:
 
 
 def test_the_proxy_before_8008_says_who_asked(site: Site) -> None:
-    """As with the predecessor: rate limits would take all clients for one otherwise."""
+    """X-Forwarded-For is used, as in the predecessor; rate limits need each client's address."""
     ask("http://127.0.0.1:8008/_matrix/client/versions")
     assert logged(site, 8008, "/_matrix/client/versions") == _FORGED

@@ -1,4 +1,4 @@
-"""The main process really runs: an operator's first hour with SQLite, through the entrypoint."""
+"""The main process runs with SQLite, started through the entrypoint as an operator would."""
 
 import hashlib
 import hmac
@@ -16,16 +16,16 @@ from typing import Any
 
 import pytest
 
-from cluster.image import enter, entrypoint, read_image, unpack
-from cluster.site import SERVER_NAME, SHARED_SECRET, SQLITE, make_data
+from testbed.image import container, entrypoint, read_image, unpack
+from testbed.site import SERVER_NAME, SHARED_SECRET, SQLITE, make_data
 
-# One that this test may use.
+# A CPU that this test may use.
 CPU = min(os.sched_getaffinity(0))
 CLIENT = "http://127.0.0.1:8008"
 
 
 def wait_until(ready: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    """Return once ``ready()``; fail naming what never happened."""
+    """Return once ``ready()`` is true; fail with ``what`` if it is not within ``seconds``."""
     deadline = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > deadline:
@@ -34,7 +34,7 @@ def wait_until(ready: Callable[[], bool], what: str, seconds: float = 60) -> Non
 
 
 def call(path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Ask the client listener, by GET or with ``body`` by POST; return the answer."""
+    """Send GET, or POST with ``body``, to the client listener; return the response."""
     data = None if body is None else json.dumps(body).encode()
     with urllib.request.urlopen(urllib.request.Request(CLIENT + path, data), timeout=30) as answer:
         document: dict[str, Any] = json.load(answer)
@@ -42,7 +42,7 @@ def call(path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
 
 
 def healthy() -> bool:
-    """Whether the client listener answers /health."""
+    """Return whether the client listener answers /health."""
     try:
         with urllib.request.urlopen(CLIENT + "/health", timeout=5) as answer:
             return bool(answer.read() == b"OK")
@@ -52,13 +52,13 @@ def healthy() -> bool:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where this site lives."""
+    """Return the folder with the data, root and log of the main process."""
     return tmp_path_factory.mktemp("site")
 
 
 @pytest.fixture(scope="module")
 def synapse(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The main process, started as a container engine starts it; its log is shown at the end."""
+    """Yield the main process, started as an engine starts it; its log is printed at the end."""
     image = read_image(Path(os.environ["IMAGE"]))
     unpack(image, folder / "root")
     make_data(folder / "data", SQLITE)
@@ -71,10 +71,8 @@ def synapse(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         "SYNAPSE_HOSTNAME": "host-1",
         "SYNAPSE_CPU_AFFINITY": hex(1 << CPU),
     }
-    command = enter(image, folder / "root", mounts, environ) + entrypoint(image)
-    # Synapse must be the process that gets the signal: without a PID namespace it is bwrap's heir.
-    command.remove("--unshare-pid")
-    command.remove("--die-with-parent")
+    inside = container(image, folder / "root", mounts, environ).in_our_processes()
+    command = inside.command(*entrypoint(image))
     log = (folder / "log").open("wb")
     process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     try:
@@ -89,13 +87,13 @@ def synapse(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_it_answers_health(synapse: subprocess.Popen[bytes]) -> None:
-    """The one thing that every orchestrator asks."""
+    """The client listener answers /health, which orchestrators query."""
     assert synapse.poll() is None
     assert healthy()
 
 
 def test_it_serves_the_pinned_version(synapse: subprocess.Popen[bytes]) -> None:
-    """What was pinned is what runs."""
+    """The version that Synapse reports is the one in pin.json."""
     pin = json.loads(Path(os.environ["PIN"]).read_text())
     assert "v1.11" in call("/_matrix/client/versions")["versions"]
     server = call("/_matrix/federation/v1/version")["server"]
@@ -103,7 +101,7 @@ def test_it_serves_the_pinned_version(synapse: subprocess.Popen[bytes]) -> None:
 
 
 def test_a_user_registers_and_logs_in(synapse: subprocess.Popen[bytes]) -> None:
-    """Database, password hashing and the Rust part all take part in it."""
+    """This uses the database, password hashing and the Rust code."""
     nonce = call("/_synapse/admin/v1/register")["nonce"]
     fields = "\0".join([nonce, "alice", "wonderland", "notadmin"])
     mac = hmac.new(SHARED_SECRET.encode(), fields.encode(), hashlib.sha1).hexdigest()
@@ -115,13 +113,13 @@ def test_a_user_registers_and_logs_in(synapse: subprocess.Popen[bytes]) -> None:
 
 
 def test_it_gives_metrics(synapse: subprocess.Popen[bytes]) -> None:
-    """Prometheus reads port 9000."""
+    """Port 9000 serves metrics for Prometheus."""
     with urllib.request.urlopen("http://127.0.0.1:9000/_synapse/metrics", timeout=30) as answer:
         assert b"synapse_build_info" in answer.read()
 
 
 def test_federation_speaks_tls(synapse: subprocess.Popen[bytes], folder: Path) -> None:
-    """Port 8448 shows the mounted certificate."""
+    """Port 8448 presents the mounted certificate."""
     context = ssl.create_default_context(cafile=str(folder / "data/tls.crt"))
     context.check_hostname = False
     url = "https://127.0.0.1:8448/_matrix/federation/v1/version"
@@ -132,13 +130,13 @@ def test_federation_speaks_tls(synapse: subprocess.Popen[bytes], folder: Path) -
 def test_each_log_line_names_application_and_host(
     synapse: subprocess.Popen[bytes], folder: Path
 ) -> None:
-    """Logs of twelve containers end up in one place."""
+    """The logs of twelve containers may be collected in one place."""
     lines = (folder / "log").read_text().splitlines()
     assert any(line.startswith("synapse.app.homeserver [host-1] - ") for line in lines)
 
 
 def test_rendered_files_are_private(synapse: subprocess.Popen[bytes], folder: Path) -> None:
-    """They hold the operator's secrets."""
+    """Rendered files contain the operator's secrets, so only their owner can read them."""
     modes = {
         path.name: path.stat().st_mode & 0o777 for path in (folder / "synapse_runtime").iterdir()
     }
@@ -148,25 +146,25 @@ def test_rendered_files_are_private(synapse: subprocess.Popen[bytes], folder: Pa
 
 
 def pid_of(process: subprocess.Popen[bytes]) -> int:
-    """Return the process id of Synapse, behind the bwrap that may wait for it."""
+    """Return the process ID of Synapse, even if a bwrap process is waiting for it."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     return int(children[0]) if children else process.pid
 
 
 def test_synapse_runs_on_the_chosen_cpu(synapse: subprocess.Popen[bytes]) -> None:
-    """Synapse itself has ignored the setting since 1.1; every thread must be there."""
+    """Every thread runs on the chosen CPU; Synapse itself has ignored the setting since 1.1."""
     threads = Path(f"/proc/{pid_of(synapse)}/task").iterdir()
     assert {tuple(os.sched_getaffinity(int(thread.name))) for thread in threads} == {(CPU,)}
 
 
 def test_nothing_of_the_launcher_reaches_synapse(synapse: subprocess.Popen[bytes]) -> None:
-    """Bazel's launcher and the predecessor's variables would decide what Synapse imports."""
+    """Variables of Bazel's launcher and of the predecessor would affect what Synapse imports."""
     environ = Path(f"/proc/{pid_of(synapse)}/environ").read_bytes().split(b"\0")
     names = {line.partition(b"=")[0].decode() for line in environ if line}
     assert not {name for name in names if name.startswith(("PYTHON", "RUNFILES", "BAZEL"))}
 
 
 def test_sigterm_ends_it_cleanly(synapse: subprocess.Popen[bytes]) -> None:
-    """Last: `docker stop` reaches Synapse itself, and it ends with code 0 in under 5 s."""
+    """On SIGTERM, as from `docker stop`, Synapse exits with code 0 within 5 s; must come last."""
     os.kill(pid_of(synapse), signal.SIGTERM)
     assert synapse.wait(timeout=5) == 0

@@ -1,4 +1,4 @@
-"""Whatever is mounted and set, judged by Synapse's own parser inside the image."""
+"""Generated configurations and environments, checked by Synapse's own parser in the image."""
 
 import json
 import os
@@ -10,13 +10,13 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from cluster.image import enter, entrypoint, read_image, unpack
-from cluster.site import WORKERS, make_data
+from testbed.image import container, entrypoint, read_image, unpack
+from testbed.site import WORKERS, make_data
 from tests.worker.cases import environs, homeservers
 from worker.worker_types import load_table
 
 _CASES = 250
-# Judges every case in one process: starting one for each would cost a second.
+# Checks all cases in one process, since starting one for each case would take a second.
 _JUDGE = """\
 import io, json, os, sys, traceback, warnings
 from contextlib import redirect_stderr, redirect_stdout
@@ -41,7 +41,7 @@ Path("/cases/answers.json").write_text(json.dumps(answers))
 
 
 def make_cases() -> list[dict[str, Any]]:
-    """Return cases of `hypothesis`, and one of each type that is right."""
+    """Return one valid case for each worker type, followed by cases from `hypothesis`."""
     cases: list[dict[str, Any]] = []
     for app, kind in load_table().types.items():
         host = {} if kind.main else {"SYNAPSE_REPLICATION_HOST": "main"}
@@ -58,7 +58,7 @@ def make_cases() -> list[dict[str, Any]]:
     @given(homeserver=homeservers(), environ=environs(), valid=st.booleans())
     def collect(homeserver: dict[Any, Any], environ: dict[str, str], valid: bool) -> None:
         if valid:
-            # Past the entrypoint's own checks, to Synapse's parser.
+            # These get past the entrypoint's own checks and reach Synapse's parser.
             homeserver = yaml.safe_load(WORKERS) | homeserver
             environ = {"SYNAPSE_WORKER": "synapse.app.client_reader"}
             environ["SYNAPSE_REPLICATION_HOST"] = "main"
@@ -70,7 +70,7 @@ def make_cases() -> list[dict[str, Any]]:
 
 
 def test_synapse_accepts_or_one_line_says_why(tmp_path: Path) -> None:
-    """Synapse's own answer to a wrong type is often a traceback of sixty lines."""
+    """Each refusal is an error line; Synapse itself often prints a traceback of sixty lines."""
     image = read_image(Path(os.environ["IMAGE"]))
     root = tmp_path / "root"
     unpack(image, root)
@@ -84,7 +84,8 @@ def test_synapse_accepts_or_one_line_says_why(tmp_path: Path) -> None:
         mounts["/" + name] = tmp_path / name
         mounts["/" + name].mkdir()
     try:
-        command = [*enter(image, root, mounts, {}), entrypoint(image)[0], "-I", "-c", _JUDGE]
+        python = entrypoint(image)[0]
+        command = container(image, root, mounts, {}).command(python, "-I", "-c", _JUDGE)
         subprocess.run(command, check=True, timeout=500)
         answers = json.loads((folder / "answers.json").read_text())
     finally:

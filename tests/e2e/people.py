@@ -1,4 +1,4 @@
-"""People with clients, and what a test waits for."""
+"""Users with clients, and helpers that wait for conditions and count requests."""
 
 import time
 import urllib.error
@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from cluster.homeserver import Homeserver
+from testbed.homeserver import Homeserver
 
 REQUESTS = "synapse_http_server_requests_received_total"
 
 
 def until(ready: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    """Return once ``ready()``; fail naming what never happened."""
+    """Return once ``ready()`` is true; fail with ``what`` if it is not within ``seconds``."""
     deadline = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > deadline:
@@ -22,12 +22,12 @@ def until(ready: Callable[[], bool], what: str, seconds: float = 30) -> None:
 
 
 def served(homeserver: Homeserver, name: str, servlet: str) -> float:
-    """How many requests to ``servlet`` a process answered."""
+    """Return how many requests to ``servlet`` a process has received."""
     return homeserver.count(name, REQUESTS, servlet=servlet)
 
 
 class Person:
-    """Someone with a client."""
+    """A user with a client."""
 
     def __init__(self, homeserver: Homeserver, name: str) -> None:
         """Register on ``homeserver`` and log in there."""
@@ -41,15 +41,15 @@ class Person:
         self.token: str = homeserver.call("POST", "/_matrix/client/v3/login", body)["access_token"]
 
     def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
-        """Ask as this person."""
+        """Send a client API request as this user; return the response."""
         return self.homeserver.call(method, "/_matrix/client/v3/" + path, body, self.token)
 
     def call_again(
         self, method: str, path: str, body: object = None, seconds: float = 30
     ) -> dict[str, Any]:
-        """Ask until there is an answer, as clients do while a server recovers.
+        """Repeat a request until it succeeds, as clients do while a server recovers.
 
-        Each process finds out by an error of its own that its database connections are gone.
+        Each process notices only through an error that its database connections are gone.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -61,14 +61,14 @@ class Person:
                 time.sleep(0.2)
 
     def send(self, room: str, text: str) -> str:
-        """Send a message; return its event id."""
+        """Send a message; return its event ID."""
         path = f"rooms/{room}/send/m.room.message/{time.monotonic_ns()}"
         event: str = self.call("PUT", path, {"msgtype": "m.text", "body": text})["event_id"]
         return event
 
     def reads(self, room: str, text: str) -> bool:
-        """Whether this person's view of ``room`` has a message ``text``."""
-        # Answers to equal requests are kept for a while: each asks for another timeout.
+        """Return whether a sync of this user has a message ``text`` in ``room``."""
+        # Responses to identical requests are cached for a while, so vary the timeout.
         asked = f"sync?timeout={time.monotonic_ns() % 1000}"
         rooms = self.call("GET", asked).get("rooms", {}).get("join", {})
         events = rooms.get(room, {}).get("timeline", {}).get("events", [])

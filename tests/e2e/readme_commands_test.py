@@ -1,4 +1,4 @@
-"""The README's own container commands, with podman or docker, word for word but for names."""
+"""The README's container commands with podman or docker, unchanged except for names and paths."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cluster.site import make_data
+from testbed.site import make_data
 
 WORKSPACE = Path(os.environ["README"]).resolve().parent
 SUFFIX = "-readme-test"
@@ -22,7 +22,7 @@ POSTGRES = "/usr/lib/postgresql/17/bin"
 
 
 def engine() -> str:
-    """Return the container engine that answers here, or skip."""
+    """Return the name of a working container engine, or skip the test."""
     for name in ("podman", "docker"):
         found = shutil.which(name)
         if (
@@ -44,7 +44,7 @@ def commands() -> list[list[str]]:
 
 
 def podman_health() -> list[str]:
-    """Return the health options that docs/operating.md has for podman; docker's CLI has none."""
+    """Return podman's health options from docs/operating.md; there are none for docker's CLI."""
     text = (WORKSPACE / "docs/operating.md").read_text()
     options = re.search(r"podman run (--health-cmd .*) \.\.\.", text)
     assert options, "docs/operating.md has no health command for podman"
@@ -52,7 +52,7 @@ def podman_health() -> list[str]:
 
 
 def adapted(words: list[str], engine: str, folder: Path) -> list[str]:
-    """Return a command of the README with names of this test's own."""
+    """Return a command from the README with the names and folders of this test."""
     renamed = {
         "docker": engine,
         "synapse": NETWORK,
@@ -65,7 +65,7 @@ def adapted(words: list[str], engine: str, folder: Path) -> list[str]:
 
 
 def run(*command: str) -> str:
-    """Run a command; fail with its words, or return what it printed."""
+    """Run a command and return its standard output; fail with all of its output."""
     done = subprocess.run(command, text=True, capture_output=True, check=False, timeout=300)
     assert done.returncode == 0, (command, done.stdout[-2000:], done.stderr[-2000:])
     return done.stdout
@@ -73,7 +73,7 @@ def run(*command: str) -> str:
 
 @pytest.fixture
 def docker(tmp_path: Path) -> Iterator[str]:
-    """The engine, with the image; everything of this test is removed afterwards."""
+    """Load the image and yield the engine; remove this test's containers and network afterwards."""
     name = engine()
     run(os.environ["LOAD_LAUNCHER"])
     yield name
@@ -92,7 +92,7 @@ def docker(tmp_path: Path) -> Iterator[str]:
 
 
 def start_services(name: str) -> None:
-    """Start PostgreSQL and Redis in the network, from the pinned packages."""
+    """Start PostgreSQL and Redis from the pinned packages in the test's network."""
     root = Path(os.environ["SERVICES"]).resolve().parent / "root"
     archive = subprocess.Popen(["tar", "-C", root, "-c", "."], stdout=subprocess.PIPE)
     subprocess.run(
@@ -127,7 +127,7 @@ def start_services(name: str) -> None:
 
 
 def configure(folder: Path, scratch: Path) -> None:
-    """Name database and Redis in what `generate` wrote, and add a TLS pair."""
+    """Set the database and Redis in the generated homeserver.yaml, and add a TLS key pair."""
     config = folder / "synapse/homeserver.yaml"
     document = yaml.safe_load(config.read_text())
     args = {"user": "synapse", "dbname": "postgres", "host": f"postgres{SUFFIX}"}
@@ -141,7 +141,7 @@ def configure(folder: Path, scratch: Path) -> None:
 
 
 def test_what_the_readme_says_works(docker: str, tmp_path: Path) -> None:
-    """From an empty folder to a main process and a worker that are ready."""
+    """The commands lead from empty folders to a main process and a worker that are ready."""
     folder = tmp_path / "srv"
     for name in ("synapse", "media"):
         (folder / name).mkdir(parents=True)
@@ -157,7 +157,7 @@ def test_what_the_readme_says_works(docker: str, tmp_path: Path) -> None:
     for words in starts:
         health = podman_health() if docker == "podman" else []
         run(*words[:2], *health, *words[2:])
-    deadline = time.monotonic() + 240  # On a machine that does other things too.
+    deadline = time.monotonic() + 240  # The machine may be busy with other tests.
     for words in checks:
         while True:
             done = subprocess.run(words, text=True, capture_output=True, check=False)

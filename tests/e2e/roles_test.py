@@ -1,17 +1,17 @@
-"""Every role at once, by a plan; federation between both homeservers; and the end of both."""
+"""All roles at once with a worker plan, federation between two homeservers, and shutdown."""
 
 import json
 
 import pytest
 
-from cluster.homeserver import Homeserver
+from testbed.homeserver import Homeserver
 from tests.e2e.people import Person, served, until
 
 
 def test_two_homeservers_federate_over_tls(
     first: Homeserver, second: Homeserver, alice: Person, carol: Person, room: str
 ) -> None:
-    """federation_sender of one, federation_reader of the other, and back."""
+    """Messages go from the sender worker of one to the receiving worker of the other, and back."""
     carol.call("POST", f"join/%23room:{first.server_name}", {})
     alice.send(room, "hello carol")
     until(lambda: carol.reads(room, "hello carol"), "the message crosses")
@@ -51,7 +51,7 @@ def test_two_homeservers_federate_over_tls(
 def test_each_stream_is_written_by_its_writer(
     second: Homeserver, carol: Person, method: str, path: str, body: object, servlet: str
 ) -> None:
-    """On any other worker the same request is an error."""
+    """Any other worker would answer the same request with an error."""
     created = carol.call("POST", "createRoom", {})["room_id"]
     event = carol.send(created, "x")
     names = {"room": created, "me": carol.id, "event": event}
@@ -62,7 +62,7 @@ def test_each_stream_is_written_by_its_writer(
 
 
 def test_events_are_persisted_by_their_persister(second: Homeserver, carol: Person) -> None:
-    """The main process writes none."""
+    """The main process persists no events."""
     carol.send(carol.call("POST", "createRoom", {})["room_id"], "kept")
     persisted = "synapse_storage_events_persisted_events_total"
     assert second.count("events", persisted) > 0
@@ -70,7 +70,7 @@ def test_events_are_persisted_by_their_persister(second: Homeserver, carol: Pers
 
 
 def test_every_process_ends_cleanly(first: Homeserver, second: Homeserver) -> None:
-    """Last: workers first, then main; SIGTERM and code 0."""
+    """On SIGTERM, every Synapse process exits with code 0; this test must come last."""
     for homeserver in (first, second):
         synapses = [process.name for process in homeserver.synapses()]
         statuses = homeserver.stop()

@@ -1,4 +1,4 @@
-"""Who must own /data in a rootless container, where user 991 is another user outside."""
+"""Ownership of /data in a rootless container, where user 991 is another user outside."""
 
 import os
 import shutil
@@ -6,16 +6,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cluster.image import Image, enter, entrypoint, read_image, unpack
-from cluster.site import SQLITE, make_data
+from sandbox.bwrap import system_bwrap
+from testbed.image import Image, as_root, container, entrypoint, read_image, unpack
+from testbed.site import SQLITE, make_data
 
-# As of /etc/subuid: user N inside is user _FIRST + N outside.
+# A range as in /etc/subuid: user N inside is user _FIRST + N outside.
 _FIRST, _COUNT = 200000, 65536
-# Runs a command as a user inside of a user namespace with that range: _PROGRAM USER COMMAND...
+# Runs a command as a user in a user namespace with that range: _PROGRAM USER COMMAND...
 _PROGRAM = f"""\
 import ctypes, os, sys
 user, command = int(sys.argv[1]), sys.argv[2:]
@@ -42,21 +44,19 @@ root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may map a ra
 
 @pytest.fixture(scope="module")
 def image() -> Image:
-    """The image."""
+    """Return the image."""
     return read_image(Path(os.environ["IMAGE"]))
 
 
 @pytest.fixture(scope="module")
 def folder(image: Image) -> Iterator[Path]:
-    """The root and data of a main process, and bwrap, where every user may reach them."""
-    path = Path(tempfile.mkdtemp(dir="/tmp"))  # No other folder is sure to be everyone's.
+    """Yield a folder, accessible to every user, with bwrap and a main process's root and data."""
+    path = Path(tempfile.mkdtemp(dir="/tmp"))  # Every user can enter /tmp.
     try:
         path.chmod(0o755)
         unpack(image, path / "root")
         make_data(path / "data", SQLITE)
-        bwrap = shutil.which("bwrap")
-        assert bwrap
-        shutil.copy(bwrap, path / "bwrap")
+        shutil.copy(system_bwrap(), path / "bwrap")
         for name in ("synapse_media", "synapse_runtime"):
             (path / name).mkdir()
         yield path
@@ -65,9 +65,10 @@ def folder(image: Image) -> Iterator[Path]:
 
 
 def own(folder: Path, user: int) -> None:
-    """Give what is mounted to ``user``; nobody else may read its files.
+    """Make ``user`` the owner of what is mounted, and the only user who can read the files.
 
-    The folder may be entered: engines refuse to start where the working folder, /data, may not.
+    Other users can still enter the folders: engines refuse to start a container whose working
+    folder, /data, cannot be entered.
     """
     for name in ("data", "synapse_media", "synapse_runtime"):
         for path in (folder / name, *(folder / name).iterdir()):
@@ -76,20 +77,18 @@ def own(folder: Path, user: int) -> None:
 
 
 def check(image: Image, folder: Path, *, user: int | None) -> subprocess.CompletedProcess[str]:
-    """Run ``check``: in a rootless container as ``user``, or as our own user, who is 991 inside."""
+    """Run ``check`` in a rootless container as ``user``, or as our own user mapped to 991."""
     mounts = {f"/{name}": folder / name for name in ("data", "synapse_media", "synapse_runtime")}
     environ = {"SYNAPSE_WORKER": "synapse.app.homeserver"}
-    command = enter(image, folder / "root", mounts, environ)
-    command[0] = str(folder / "bwrap")
+    inside = container(image, folder / "root", mounts, environ)
+    inside = replace(inside, bwrap=(str(folder / "bwrap"),))
     if user == 0:
-        first = command.index("--unshare-user")
-        del command[first : first + 5]
-        rights = command.index("--cap-drop") + 2
-        command[rights:rights] = ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+        inside = as_root(inside)
+    command = inside.command(*entrypoint(image), "check")
     if user is not None:
         command = [sys.executable, "-c", _PROGRAM, str(user), *command]
     return subprocess.run(
-        [*command, *entrypoint(image), "check"],
+        command,
         text=True,
         capture_output=True,
         check=False,
@@ -98,7 +97,7 @@ def check(image: Image, folder: Path, *, user: int | None) -> subprocess.Complet
 
 
 def test_your_own_files_are_readable_when_you_are_991_inside(image: Image, folder: Path) -> None:
-    """What podman makes of ``--userns=keep-id:uid=991,gid=991``."""
+    """This is the mapping that podman makes for ``--userns=keep-id:uid=991,gid=991``."""
     own(folder, os.geteuid())
     done = check(image, folder, user=None)
     assert done.stdout.startswith("ok: synapse.app.homeserver"), done.stderr
@@ -107,7 +106,7 @@ def test_your_own_files_are_readable_when_you_are_991_inside(image: Image, folde
 @root_only
 @pytest.mark.parametrize("user", [991, 0], ids=["user 991", "root"])
 def test_files_of_the_ranges_user_are_readable(image: Image, folder: Path, user: int) -> None:
-    """After ``podman unshare chown -R 991:991``; root of the container becomes 991 as well."""
+    """``podman unshare chown -R 991:991`` sets this owner; root inside becomes 991 too."""
     own(folder, _FIRST + 991)
     done = check(image, folder, user=user)
     assert done.stdout.startswith("ok: synapse.app.homeserver"), done.stderr
@@ -117,7 +116,7 @@ def test_files_of_the_ranges_user_are_readable(image: Image, folder: Path, user:
 @pytest.mark.parametrize("user", [991, 0], ids=["user 991", "root"])
 @pytest.mark.parametrize("owner", [_FIRST, 1000], ids=["root's inside", "nobody's inside"])
 def test_files_of_another_user_are_named(image: Image, folder: Path, user: int, owner: int) -> None:
-    """Your own folder is root's inside; the line says which user would have to read it."""
+    """Your own files belong to root inside; the message names the user that must read them."""
     own(folder, owner)
     done = check(image, folder, user=user)
     assert done.returncode == 2

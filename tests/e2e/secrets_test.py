@@ -1,4 +1,4 @@
-"""No verb shows a secret, whatever Synapse's own parser or a service says of it."""
+"""No verb shows a secret, even if a message of Synapse's parser or of a service contains it."""
 
 import json
 import os
@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.image import Image, enter, read_image, unpack
-from cluster.site import PLANNED, make_data
+from testbed.image import Image, container, read_image, unpack
+from testbed.site import PLANNED, make_data
 
 MARK = "hunter2.Marked+Secret"
 _VERBS = (
@@ -26,8 +26,8 @@ _VERBS = (
     ["healthcheck"],
     ["healthcheck", "--ready"],
 )
-_FEW = 3  # Documents that all verbs get; the others are for Synapse's own parser.
-# Runs each verb over each document in one process: Synapse is imported once.
+_FEW = 3  # This many documents are used with all verbs, the rest only with ``check``.
+# Runs all verbs on the documents in one process, so that Synapse is imported only once.
 _PROGRAM = """\
 import json, os, sys
 sys.path.insert(0, "/usr/lib/synapse-worker")
@@ -54,7 +54,7 @@ for number, text in enumerate(cases["documents"]):
 
 
 def set_in(document: dict[str, Any], option: str, value: object) -> dict[str, Any]:
-    """Return ``document`` with ``option`` set; an item in square brackets makes a list."""
+    """Return ``document`` with ``option`` set; a name that ends with ``[]`` makes a list."""
     *above, last = option.split(".")
     place: Any = document
     for name in above:
@@ -66,7 +66,7 @@ def set_in(document: dict[str, Any], option: str, value: object) -> dict[str, An
     return document
 
 
-# Every secret of the manual, and places where only a third party knows what is one.
+# Every secret in Synapse's manual, and settings in which only a third party knows what is secret.
 _OPTIONS = """
 database.args.password database.args.sslpassword database.args.dsn
 email.smtp_pass form_secret http_proxy jwt_config.secret macaroon_secret_key
@@ -80,7 +80,7 @@ registration_shared_secret saml2_config.sp_config.key_file_passphrase sentry.dsn
 turn_password turn_shared_secret worker_replication_secret
 form_secret_path macaroon_secret_key_path registration_shared_secret_path turn_shared_secret_path
 """.split()
-# What makes Synapse's parser judge the section at all.
+# Settings that make Synapse's parser check the section at all.
 _SWITCHED_ON: dict[str, dict[str, object]] = {
     "jwt_config": {"enabled": True, "algorithm": 5},
     "matrix_authentication_service": {"enabled": True, "endpoint": 5},
@@ -96,7 +96,7 @@ _SWITCHED_ON: dict[str, dict[str, object]] = {
 
 
 def documents() -> Iterator[str]:
-    """Yield each homeserver.yaml: all options at once, and each in a section that is wrong."""
+    """Yield each homeserver.yaml: with all options at once, and with each in an invalid section."""
     shapes: list[object] = [MARK, {"value": [MARK]}, f"host=db password={MARK} y"]
     for shape in shapes:
         document = yaml.safe_load(PLANNED)
@@ -115,7 +115,7 @@ def documents() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Image, Path]]:
-    """The unpacked image, and the folder of its root and data."""
+    """Yield the image and the folder with its unpacked root and data."""
     folder = tmp_path_factory.mktemp("site")
     image = read_image(Path(os.environ["IMAGE"]))
     unpack(image, folder / "root")
@@ -127,7 +127,7 @@ def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Image, Pa
 
 
 def run(image: Image, folder: Path, texts: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run all verbs over all documents."""
+    """Run the verbs on the documents."""
     cases = {"documents": texts, "few": _FEW, "verbs": _VERBS}
     (folder / "cases/cases.json").write_text(json.dumps(cases))
     names = ("data", "cases", "synapse_media", "synapse_runtime")
@@ -138,14 +138,13 @@ def run(image: Image, folder: Path, texts: list[str]) -> subprocess.CompletedPro
         "SYNAPSE_WAIT_SECONDS": "1",
         "SYNAPSE_WORKER": "synapse.app.homeserver",
     }
-    command = [*enter(image, folder / "root", mounts, environ), "/usr/bin/python3", "-I", "-c"]
-    return subprocess.run(
-        [*command, _PROGRAM], text=True, capture_output=True, check=False, timeout=600
-    )
+    inside = container(image, folder / "root", mounts, environ)
+    command = inside.command("/usr/bin/python3", "-I", "-c", _PROGRAM)
+    return subprocess.run(command, text=True, capture_output=True, check=False, timeout=600)
 
 
 def test_no_verb_shows_a_secret(inside: tuple[Image, Path]) -> None:
-    """The output of each of them ends up in bug reports and log collectors."""
+    """The output of verbs ends up in bug reports and log collectors."""
     texts = list(documents())
     assert len(texts) > 60
     done = run(*inside, texts)

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT end the container at any moment, its process being number 1 as in engines."""
+"""SIGTERM and SIGINT end the container at any time; its process is PID 1, as in an engine."""
 
 import os
 import re
@@ -8,27 +8,29 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from cluster import services
-from cluster.image import Image, enter, entrypoint, read_image, unpack
-from cluster.processes import Process, StartError
-from cluster.site import SQLITE, make_data
+from sandbox.bwrap import Sandbox
+from testbed import services
+from testbed.image import Image, container, entrypoint, read_image, unpack
+from testbed.processes import Process, StartError
+from testbed.site import SQLITE, make_data
 
 POSTGRES, REDIS, SILENT = "127.0.0.2", "127.0.0.3", "127.0.0.4"
-MOST = 1.0  # Seconds from the signal to the end.
-# Seconds from the first handler: until the reactor runs, and somewhat beyond.
+MOST = 1.0  # The most seconds that may pass from the signal to the exit.
+# Seconds after the first signal handler is set, until somewhat after the reactor has started.
 MOMENTS = [0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0]
 
 
 class Container:
-    """One container in the image: user 991, read-only root, process 1 of its PID namespace."""
+    """A container of the image: user 991, read-only root, PID 1 of its PID namespace."""
 
     def __init__(self, image: Image, root: Path, folder: Path, homeserver: str = SQLITE) -> None:
-        """Make its files in ``folder``."""
+        """Create its files in ``folder``."""
         self._image, self._root, self._folder = image, root, folder
         make_data(folder / "data", homeserver)
         for name in ("runtime", "media"):
@@ -36,29 +38,28 @@ class Container:
 
     @property
     def runtime(self) -> Path:
-        """Where the entrypoint writes."""
+        """Return the folder in which the entrypoint writes."""
         return self._folder / "runtime"
 
     def start(self, *verb: str, **environ: str) -> Process:
-        """Start a verb; return once it has a handler: until then the kernel drops signals."""
+        """Start a verb; return once it has a handler, before which the kernel drops signals."""
         mounts = {
             "/data": self._folder / "data",
             "/synapse_runtime": self.runtime,
             "/synapse_media": self._folder / "media",
         }
         environ = {"SYNAPSE_WORKER": "homeserver"} | environ
-        line = enter(self._image, self._root, mounts, environ)
-        line.insert(line.index("--unshare-pid"), "--as-pid-1")
+        inside = replace(container(self._image, self._root, mounts, environ), first=True)
         log = self._folder / "log"
         log.unlink(missing_ok=True)
-        process = Process("container", [*line, *entrypoint(self._image), *verb], log)
+        process = Process("container", inside.command(*entrypoint(self._image), *verb), log)
         process.start()
         process.wait_until(lambda: hears(process), every=0.002)
         return process
 
 
 def command_line(process: Process) -> bytes:
-    """Return the command line of process 1, b"" before there is one."""
+    """Return the command line of PID 1, or b"" if it has not started yet."""
     try:
         words = Path(f"/proc/{process.pid}/cmdline").read_bytes()
     except OSError:
@@ -67,7 +68,7 @@ def command_line(process: Process) -> bytes:
 
 
 def hears(process: Process) -> bool:
-    """Whether process 1 has a handler for SIGTERM."""
+    """Return whether PID 1 has a handler for SIGTERM."""
     try:
         status = Path(f"/proc/{process.pid}/status").read_text()
     except OSError:
@@ -77,13 +78,13 @@ def hears(process: Process) -> bool:
 
 
 def is_first(process: Process) -> bool:
-    """Whether it runs as process 1 of a PID namespace."""
+    """Return whether the process is PID 1 of a PID namespace."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     return re.search(r"^NSpid:.*\t1$", status, re.MULTILINE) is not None
 
 
 def end(process: Process, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
-    """Send a signal; return the exit code and the seconds that the end took."""
+    """Send a signal; return the exit code and the seconds until the process exited."""
     assert is_first(process), "not process 1 of a PID namespace"
     began = time.monotonic()
     process.signal(number)
@@ -92,25 +93,25 @@ def end(process: Process, number: signal.Signals = signal.SIGTERM) -> tuple[int,
 
 
 def listening(process: Process) -> None:
-    """Return once Synapse says that it listens."""
+    """Return once Synapse logs that it is listening."""
     process.wait_until(lambda: "Synapse now listening" in process.log.read_text(), 120)
 
 
 def report(capsys: pytest.CaptureFixture[str], phase: str, took: float) -> None:
-    """Print a figure, whatever the test's outcome."""
+    """Print a duration, given in seconds, also when the test passes."""
     with capsys.disabled():
         print(f"\n{phase}: {took * 1000:.0f} ms from the signal to the end", file=sys.stderr)
 
 
 @pytest.fixture(scope="module")
 def image() -> Image:
-    """The image."""
+    """Return the image."""
     return read_image(Path(os.environ["IMAGE"]))
 
 
 @pytest.fixture(scope="module")
 def root(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The image, unpacked."""
+    """Yield the folder with the unpacked image."""
     folder = tmp_path_factory.mktemp("image") / "root"
     unpack(image, folder)
     yield folder
@@ -118,16 +119,17 @@ def root(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    """A PostgreSQL."""
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """Start PostgreSQL; yield its container, in which psql can run too."""
     services_root = Path(os.environ["SERVICES"]).resolve().parent / "root"
-    process = services.postgres(services_root, tmp_path_factory.mktemp("postgres"), POSTGRES)
-    yield process
+    folder = tmp_path_factory.mktemp("postgres")
+    process = services.postgres(services_root, folder, POSTGRES)
+    yield services.container(services_root, folder / "postgres")
     process.stop()
 
 
 def homeserver(**args: object) -> str:
-    """Return a homeserver.yaml with a PostgreSQL, ``args`` over its parameters."""
+    """Return a homeserver.yaml with PostgreSQL; ``args`` override its connection parameters."""
     document = yaml.safe_load(SQLITE)
     given = {"user": "synapse", "dbname": "synapse", "host": POSTGRES} | args
     document["database"] = {"name": "psycopg2", "args": given}
@@ -136,7 +138,7 @@ def homeserver(**args: object) -> str:
 
 @pytest.fixture
 def silent() -> Iterator[None]:
-    """A server at ``SILENT``, port 5432, that accepts and says nothing."""
+    """Run a server at ``SILENT``, port 5432, that accepts connections and sends nothing."""
     with socket.create_server((SILENT, 5432)):
         yield
 
@@ -145,7 +147,7 @@ def silent() -> Iterator[None]:
 def test_at_any_moment_of_a_start(
     image: Image, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], seconds: float
 ) -> None:
-    """Reading, checking, rendering, importing, setting up, running: every phase is hit."""
+    """The signals hit every phase: reading, checking, rendering, importing, setup and running."""
     container = Container(image, root, tmp_path)
     process = container.start()
     time.sleep(seconds)
@@ -161,7 +163,7 @@ def test_at_any_moment_of_a_start(
 def test_between_the_entrypoint_and_synapse(
     image: Image, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A new interpreter has no handler yet: the signal waits, blocked."""
+    """The new interpreter has no handler yet; the signal is blocked and stays pending."""
     process = Container(image, root, tmp_path).start()
     while b"boot.py" not in command_line(process):
         pass
@@ -186,7 +188,7 @@ def test_while_a_service_is_silent(
     number: signal.Signals,
     code: int,
 ) -> None:
-    """What is asked cannot be interrupted, and must not hold up the end."""
+    """A query to a service cannot be interrupted, and it must not delay the exit."""
     container = Container(image, root, tmp_path, homeserver(host=SILENT))
     words = [verb, "--ready"] if verb == "healthcheck" else [verb]
     if verb == "healthcheck":
@@ -205,7 +207,7 @@ def test_while_a_service_is_silent(
 def test_verbs_that_end_by_themselves(
     image: Image, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str
 ) -> None:
-    """Ctrl-C and an engine's stop end those too; what they have written is whole."""
+    """SIGTERM, which engines send to stop a container, ends these verbs too."""
     names = {"SYNAPSE_SERVER_NAME": "worker.test", "SYNAPSE_REPORT_STATS": "no"}
     for number in range(20):
         folder = tmp_path / str(number)
@@ -213,7 +215,7 @@ def test_verbs_that_end_by_themselves(
         try:
             process = Container(image, root, folder).start(*verb.split(), **names)
         except StartError:
-            continue  # It was done before its handler was seen.
+            continue  # It ended before its handler was seen.
         if is_first(process):
             break
     else:
@@ -225,12 +227,9 @@ def test_verbs_that_end_by_themselves(
     assert "Traceback" not in process.tail()
 
 
-def sql(postgres: Process, *words: str) -> subprocess.Popen[str]:
-    """Start psql beside the PostgreSQL."""
-    inside = postgres.command[: postgres.command.index("postgres", 1)]
-    while inside[-1] != "--":
-        inside = inside[:-1]
-    line = [*inside, "psql", "-h", POSTGRES, "-U", "synapse", "-d", "synapse", *words]
+def sql(postgres: Sandbox, *words: str) -> subprocess.Popen[str]:
+    """Start psql in the container of PostgreSQL."""
+    line = postgres.command("psql", "-h", POSTGRES, "-U", "synapse", "-d", "synapse", *words)
     return subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
@@ -239,9 +238,9 @@ def test_while_synapse_waits_for_its_database(
     root: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    postgres: Process,
+    postgres: Sandbox,
 ) -> None:
-    """A migration may take hours, all of them within one call of libpq."""
+    """A migration may take hours within a single call of libpq."""
     process = Container(image, root, tmp_path, homeserver()).start()
     listening(process)
     assert process.stop() == 0, process.tail()
@@ -263,7 +262,7 @@ def test_while_synapse_waits_for_its_database(
     assert took < MOST
 
 
-def _waits_for_lock(postgres: Process) -> bool:
+def _waits_for_lock(postgres: Sandbox) -> bool:
     query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
     with sql(postgres, "-Atc", query) as session:
         return session.communicate()[0].strip() not in ("", "0")
@@ -272,7 +271,7 @@ def _waits_for_lock(postgres: Process) -> bool:
 def test_while_it_runs(
     image: Image, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Twisted has its own handlers then: Synapse stops cleanly, with 0."""
+    """Twisted's own handlers are installed by then, so Synapse stops cleanly with exit code 0."""
     for number in (signal.SIGTERM, signal.SIGINT):
         folder = tmp_path / number.name
         folder.mkdir()
@@ -285,7 +284,7 @@ def test_while_it_runs(
 
 
 def test_synapse_is_process_1_alone(image: Image, root: Path, tmp_path: Path) -> None:
-    """The entrypoint is gone, and nothing stays beside Synapse."""
+    """Synapse replaces the entrypoint, and no other process remains."""
     process = Container(image, root, tmp_path).start()
     process.wait_until(lambda: b"boot.py" in command_line(process))
     assert command_line(process).split(b"\0")[4] == b"synapse.app.homeserver"

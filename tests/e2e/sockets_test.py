@@ -1,11 +1,11 @@
-"""Unix sockets in place of the ports between processes, as in one pod."""
+"""Unix sockets instead of the ports between processes, as in a pod."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from cluster.homeserver import Homeserver, Parts
-from cluster.processes import answers
+from testbed.homeserver import Homeserver, Parts
+from testbed.processes import answers
 from tests.e2e.people import Person, served, until
 
 WORKERS = {"events": "event_persister", "reader": "client_reader+synchrotron+event_creator"}
@@ -13,8 +13,8 @@ WORKERS = {"events": "event_persister", "reader": "client_reader+synchrotron+eve
 
 @pytest.fixture(scope="module")
 def homeserver(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homeserver]:
-    """A homeserver whose processes share a folder of sockets."""
-    # The path of a socket has at most 107 bytes: inside the container it is short.
+    """Yield a homeserver whose processes share a folder of sockets."""
+    # A socket's path may have at most 107 bytes; the path inside the container is short.
     folder = tmp_path_factory.mktemp("sockets") / "4"
     found = Homeserver(4, folder, parts, WORKERS, planned=True, settings={}, sockets=True)
     try:
@@ -27,7 +27,7 @@ def homeserver(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def test_a_message_goes_through_sockets_alone(homeserver: Homeserver) -> None:
-    """Client, worker, persister, main, and back."""
+    """The message goes from the client through a worker and the persister, and can be read."""
     alice = Person(homeserver, "alice")
     room = alice.call("POST", "createRoom", {})["room_id"]
     alice.send(room, "hello")
@@ -37,14 +37,14 @@ def test_a_message_goes_through_sockets_alone(homeserver: Homeserver) -> None:
 
 
 def test_the_ports_are_not_bound(homeserver: Homeserver) -> None:
-    """Only health and metrics are."""
+    """Only the health and metrics ports are bound."""
     for name in ("main", "events", "reader"):
         host = homeserver.host_of(name)
         assert [port for port in (8008, 8080, 9000, 9093) if answers(host, port)] == [8080, 9000]
 
 
 def test_every_process_ends_cleanly_and_its_sockets_go_with_it(homeserver: Homeserver) -> None:
-    """Last."""
+    """Exit codes are 0 and no socket is left; this test must come last."""
     statuses = homeserver.stop()
     assert {statuses[name] for name in ("main", "events", "reader")} == {0}
     assert homeserver.sockets is not None

@@ -1,4 +1,4 @@
-"""`wait` and `healthcheck --ready` keep their deadlines in the image, whatever is stuck."""
+"""`wait` and `healthcheck --ready` keep their deadlines in the image when services are stuck."""
 
 import os
 import re
@@ -15,31 +15,31 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cluster import services
-from cluster.image import Image, enter, entrypoint, read_image, unpack
-from cluster.processes import Process
-from cluster.site import WORKERS, make_data
+from testbed import services
+from testbed.image import Image, container, entrypoint, read_image, unpack
+from testbed.processes import Process
+from testbed.site import WORKERS, make_data
 from tests.worker.servers import Behaviour, deaf, dripping, dripping_headers, endless, silent
 
 POSTGRES, REDIS, MAIN = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 PORTS = {POSTGRES: 5432, REDIS: 6379, MAIN: 9093}
-READY = 5.5  # Seconds: the 5 that are documented, and some for the sandbox around it.
+READY = 5.5  # Seconds: the documented 5, plus some time for the sandbox.
 SILENCE = r"has not answered within [1-4](\.\d)? s"
 Run = Callable[..., tuple[int, str, float]]
 
 
 @pytest.fixture(scope="module")
 def image() -> Image:
-    """The image."""
+    """Return the image."""
     return read_image(Path(os.environ["IMAGE"]))
 
 
 @pytest.fixture(scope="module")
 def root(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The image, unpacked."""
+    """Yield the folder with the unpacked image."""
     folder = tmp_path_factory.mktemp("image") / "root"
     unpack(image, folder)
-    (folder / "etc/resolv.conf").touch()  # Container engines make it, to mount their own over it.
+    (folder / "etc/resolv.conf").touch()  # Container engines create it as a mount point.
     yield folder
     subprocess.run(["rm", "-rf", folder], check=True)
 
@@ -62,7 +62,7 @@ def _serve(listener: socket.socket, behaviour: Behaviour, kept: list[socket.sock
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[str, Behaviour], None]]:
-    """Gives an address a server with a behaviour, until the test ends."""
+    """Yield a function that runs a server with a behavior at an address until the test ends."""
     kept: list[socket.socket] = []
     with ExitStack() as stack:
 
@@ -78,7 +78,7 @@ def serve() -> Iterator[Callable[[str, Behaviour], None]]:
 
 @pytest.fixture
 def run(image: Image, root: Path, tmp_path: Path) -> Run:
-    """Runs a verb in the image; returns the exit code, its lines on stderr, and the seconds."""
+    """Return a function that runs a verb and returns its exit code, stderr and seconds taken."""
 
     def runs(*verb: str, host: str = POSTGRES, resolver: str = "") -> tuple[int, str, float]:
         document = yaml.safe_load(WORKERS)
@@ -100,11 +100,10 @@ def run(image: Image, root: Path, tmp_path: Path) -> Run:
         if resolver:
             (tmp_path / "resolv.conf").write_text(f"nameserver {resolver}\n")
             files["/etc/resolv.conf"] = tmp_path / "resolv.conf"
-        line = enter(image, root, {"/synapse_runtime": runtime}, environ, files)
+        inside = container(image, root, {"/synapse_runtime": runtime}, environ, files)
+        line = inside.command(*entrypoint(image), *verb)
         began = time.monotonic()
-        done = subprocess.run(
-            [*line, *entrypoint(image), *verb], text=True, capture_output=True, check=False
-        )
+        done = subprocess.run(line, text=True, capture_output=True, check=False)
         assert "Traceback" not in done.stderr
         return done.returncode, done.stderr, time.monotonic() - began
 
@@ -112,7 +111,7 @@ def run(image: Image, root: Path, tmp_path: Path) -> Run:
 
 
 def report(capsys: pytest.CaptureFixture[str], what: str, took: float) -> None:
-    """Print a figure, whatever the test's outcome."""
+    """Print a duration in seconds, also when the test passes."""
     with capsys.disabled():
         print(f"\n{what}: {took:.2f} s", file=sys.stderr)
 
@@ -135,7 +134,7 @@ def test_ready_ends_in_time(
     name: str,
     behaviour: Behaviour,
 ) -> None:
-    """An engine's own timeout, which follows, would end it without a word."""
+    """It must end before the engine's own timeout, which would kill it without any message."""
     serve(address, behaviour)
     code, lines, took = run("healthcheck", "--ready")
     report(capsys, f"healthcheck --ready, {name}: {behaviour.__name__}", took)
@@ -147,7 +146,7 @@ def test_ready_ends_in_time(
 def test_all_stuck_at_once_take_no_longer(
     run: Run, serve: Callable[[str, Behaviour], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """They are asked in parallel; each has its line."""
+    """The services are checked in parallel, and each gets a line of its own."""
     for address in PORTS:
         serve(address, silent)
     code, lines, took = run("healthcheck", "--ready")
@@ -162,7 +161,7 @@ def test_all_stuck_at_once_take_no_longer(
 
 @pytest.fixture
 def mute_resolver() -> Iterator[str]:
-    """A name server that never answers, on the port that resolvers ask."""
+    """Yield the address of a name server that never answers."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.5", 53))
         yield "127.0.0.5"
@@ -171,7 +170,7 @@ def mute_resolver() -> Iterator[str]:
 def test_a_mute_name_server_does_not_hold_it_up(
     run: Run, mute_resolver: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """getaddrinfo goes on for tens of seconds, and cannot be interrupted."""
+    """getaddrinfo takes tens of seconds and cannot be interrupted."""
     code, lines, took = run("healthcheck", "--ready", host="db.test", resolver=mute_resolver)
     report(capsys, "healthcheck --ready, a mute name server", took)
     assert code == 1
@@ -186,7 +185,7 @@ def test_a_mute_name_server_does_not_hold_it_up(
 def test_a_frozen_postgresql_and_a_frozen_redis(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The real ones answer; stopped by a signal, they still accept and then say nothing."""
+    """Servers stopped by SIGSTOP still accept connections, but never answer."""
     root = Path(os.environ["SERVICES"]).resolve().parent / "root"
     started: list[Process] = []
     try:

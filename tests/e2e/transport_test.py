@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis over TLS with passwords by file: through the entrypoint and Synapse."""
+"""PostgreSQL and Redis over TLS with passwords from files, in the entrypoint and in Synapse."""
 
 import os
 import shutil
@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster import services
-from cluster.image import Image, enter, entrypoint, read_image, unpack
-from cluster.processes import Process
-from cluster.site import SQLITE, make_authority, make_data
+from testbed import services
+from testbed.image import Image, as_root, container, entrypoint, read_image, unpack
+from testbed.processes import Process
+from testbed.site import SQLITE, make_authority, make_data
 
 POSTGRES, REDIS, MAIN = "127.14.0.2", "127.14.0.3", "127.14.0.10"
 PASSWORD, REDIS_PASSWORD = "hunter2 of 'postgres'", "hunter2ofRedis"
@@ -30,13 +30,13 @@ _ARGS = {"host": POSTGRES, "user": "synapse", "dbname": "synapse", "cp_min": 1, 
 
 @dataclass(frozen=True)
 class Site:
-    """Services that speak TLS alone, and where a main process may be started.
+    """Services that use only TLS, and the files for starting a main process.
 
     Attributes:
         image: the image.
-        folder: has its root and data.
+        folder: the folder with its root and data.
         services: the root with PostgreSQL and Redis.
-        postgres: the process.
+        postgres: the PostgreSQL process.
     """
 
     image: Image
@@ -44,8 +44,17 @@ class Site:
     services: Path
     postgres: Process
 
-    def command(self, *arguments: str, root: bool = False, **variables: str) -> list[str]:
-        """Return how an engine would start the main process, or another verb."""
+    def command(
+        self, *arguments: str, root: bool = False, stays: bool = False, **variables: str
+    ) -> list[str]:
+        """Return the command line with which an engine would start the main process or a verb.
+
+        Args:
+            arguments: the verb and its arguments.
+            root: whether it is started as root.
+            stays: whether it stays in our PID namespace, so that we can send it signals.
+            variables: environment variables that override those of the container.
+        """
         mounts = {}
         for name in ("synapse_media", "synapse_runtime"):
             mounts[f"/{name}"] = self.folder / f"{name}-{root}"
@@ -60,21 +69,18 @@ class Site:
         if root:
             environ["HOME"] = "/root"
         files = {"/data": self.folder / "data"}
-        inside = enter(self.image, self.folder / "root", mounts, environ | variables, files)
-        if root:
-            # As an engine does for `--user 0`: root's own home, and the right to leave it.
-            user = inside.index("--unshare-user")
-            del inside[user : user + 5]
-            rights = inside.index("--cap-drop") + 2
-            inside[rights:rights] = ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
-        return [*inside, *entrypoint(self.image), *arguments]
+        inside = container(self.image, self.folder / "root", mounts, environ | variables, files)
+        inside = as_root(inside) if root else inside
+        if stays:
+            inside = inside.in_our_processes()
+        return inside.command(*entrypoint(self.image), *arguments)
 
     def run(
         self, *arguments: str, root: bool = False, **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a verb."""
+        """Run a verb and wait for it to end."""
         return subprocess.run(
-            self.command(*arguments, root=root, **variables),
+            self.command(*arguments, root=root, stays=False, **variables),
             text=True,
             capture_output=True,
             check=False,
@@ -82,28 +88,28 @@ class Site:
         )
 
     def configure(self, args: dict[str, Any], redis: dict[str, Any]) -> None:
-        """Write homeserver.yaml."""
+        """Write homeserver.yaml with ``args`` for PostgreSQL and the ``redis`` settings."""
         document = yaml.safe_load(SQLITE)
         document["database"] = {"name": "psycopg2", "args": _ARGS | args}
         document["redis"] = {"enabled": True, "host": REDIS} | redis
         (self.folder / "data/homeserver.yaml").write_text(yaml.safe_dump(document))
 
     def connections(self) -> set[str]:
-        """Return whether Synapse's connections to PostgreSQL use TLS, as psql prints it."""
+        """Return whether Synapse's connections to PostgreSQL use TLS: "t" or "f" for each state."""
         query = (
             "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) "
             "WHERE usename = 'synapse' AND pid <> pg_backend_pid()"
         )
-        inside = services.enter(self.services, self.folder / "postgres")
-        inside[-1:] = ["--setenv", "PGPASSWORD", PASSWORD, "--"]
-        psql = ["psql", "-h", POSTGRES, "-U", "synapse", "-Atc", query]
-        done = subprocess.run([*inside, *psql], text=True, capture_output=True, check=True)
+        inside = services.container(self.services, self.folder / "postgres")
+        inside = inside.with_environ({"PGPASSWORD": PASSWORD})
+        psql = inside.command("psql", "-h", POSTGRES, "-U", "synapse", "-Atc", query)
+        done = subprocess.run(psql, text=True, capture_output=True, check=True)
         return set(done.stdout.split())
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """PostgreSQL and Redis with TLS and passwords; Redis asks for a client's certificate too."""
+    """Start PostgreSQL and Redis with TLS and passwords; Redis requires client certificates."""
     folder = tmp_path_factory.mktemp("site")
     image = read_image(Path(os.environ["IMAGE"]))
     unpack(image, folder / "root")
@@ -115,7 +121,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     (data / "redis_password").write_text(REDIS_PASSWORD + "\n")
     for path in (folder, *folder.parents[:2]):
         path.chmod(0o755)
-    # As engines mount secrets: everyone in the container may read them.
+    # Engines mount secrets like this, readable by every user in the container.
     for path in data.iterdir():
         path.chmod(0o444)
     processes = []
@@ -130,7 +136,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def healthy() -> bool:
-    """Whether the main process answers on its health port."""
+    """Return whether the main process answers on its health port."""
     try:
         with urllib.request.urlopen(f"http://{MAIN}:8080/health", timeout=3) as answer:
             return bool(answer.read() == b"OK")
@@ -149,17 +155,14 @@ def healthy() -> bool:
     ids=["user 991", "root"],
 )
 def test_synapse_speaks_tls_with_both(site: Site, root: bool) -> None:
-    """Also when started as root, whose home folder libpq cannot enter after rights are dropped."""
+    """This includes a start as root, whose home libpq cannot enter once privileges are dropped."""
     redis = _TLS | {"password_path": "/data/redis_password"}
     site.configure({"sslmode": "verify-ca", "sslrootcert": "/data/ca.crt"}, redis)
     waited = site.run("wait", "20", root=root)
     assert (waited.returncode, waited.stdout) == (0, "ready\n"), waited.stderr
-    # Without sslmode libpq would go on without TLS, and say nothing.
+    # By default, libpq would silently continue without TLS.
     site.configure({}, redis)
-    command = site.command(root=root)
-    command.remove("--unshare-pid")
-    command.remove("--die-with-parent")
-    process = Process("main", command, site.folder / f"main-{root}.log")
+    process = Process("main", site.command(root=root, stays=True), site.folder / f"main-{root}.log")
     process.start()
     try:
         process.wait_until(healthy)
@@ -204,7 +207,7 @@ def test_synapse_speaks_tls_with_both(site: Site, root: bool) -> None:
 def test_what_is_wrong_is_named_without_the_secret(
     site: Site, args: dict[str, Any], redis: dict[str, Any], line: str
 ) -> None:
-    """Before Synapse starts, which would only log it again and again."""
+    """The error is reported before Synapse starts, which would only log it repeatedly."""
     site.configure(args, redis)
     done = site.run("wait", "1")
     assert done.returncode == 75
@@ -214,7 +217,7 @@ def test_what_is_wrong_is_named_without_the_secret(
 
 
 def test_a_wrong_database_password_is_not_shown(site: Site) -> None:
-    """The file may be that of another database."""
+    """The password must stay secret even if the file belongs to another service."""
     site.configure({}, _TLS | {"password_path": "/data/redis_password"})
     done = site.run("wait", "1", SYNAPSE_DATABASE_PASSWORD_FILE="/data/redis_password")
     assert done.returncode == 75
@@ -223,7 +226,7 @@ def test_a_wrong_database_password_is_not_shown(site: Site) -> None:
 
 
 def test_a_redis_without_a_ca_is_taken_as_synapse_takes_it(site: Site) -> None:
-    """Synapse checks no certificate of Redis: a probe that did would keep it from starting."""
+    """Without a CA, Synapse does not verify Redis's certificate, so the probe must not either."""
     redis = _TLS | {"password_path": "/data/redis_password"}
     del redis["ca_file"]
     site.configure({}, redis)
@@ -233,7 +236,7 @@ def test_a_redis_without_a_ca_is_taken_as_synapse_takes_it(site: Site) -> None:
 
 @pytest.mark.parametrize("mode", [0o600, 0o444])
 def test_libpqs_own_password_file_is_used_or_refused(site: Site, mode: int) -> None:
-    """libpq ignores one that others may read, as engines mount secrets, and says so to nobody."""
+    """libpq silently ignores a file that others can read, which is how engines mount secrets."""
     passfile = site.folder / "data/pgpass"
     passfile.unlink(missing_ok=True)
     passfile.write_text(f"*:*:*:*:{PASSWORD}\n")

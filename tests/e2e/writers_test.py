@@ -1,4 +1,4 @@
-"""Stream writers on workers, and the updates of the database, which run on the main process."""
+"""Stream writers on workers, and background updates of the database on the main process."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster.homeserver import PORTS, Homeserver, Parts
+from testbed.homeserver import PORTS, Homeserver, Parts
 from tests.e2e.people import Person, until
 
 WORKERS = {
@@ -21,7 +21,7 @@ UPDATE = "flag_existing_quarantined_media"
 
 @pytest.fixture(scope="module")
 def homeserver(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homeserver]:
-    """A plan in which two workers may quarantine media, and another has the background tasks."""
+    """Yield a homeserver: two workers may quarantine media, another runs background tasks."""
     folder = tmp_path_factory.mktemp("writers") / "4"
     quick = {"background_updates": {"sleep_enabled": False}}
     found = Homeserver(4, folder, parts, WORKERS, planned=True, settings=quick)
@@ -36,14 +36,14 @@ def homeserver(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="module")
 def admin(homeserver: Homeserver) -> Person:
-    """May quarantine media."""
+    """Return a server admin, who may quarantine media."""
     person = Person(homeserver, "admin")
     homeserver.query(f"UPDATE users SET admin = 1 WHERE name = '{person.id}'")
     return person
 
 
 def upload(person: Person, content: bytes) -> str:
-    """Store a file; return its media id."""
+    """Upload a file; return its media ID."""
     url = f"{person.homeserver.url}/_matrix/media/v3/upload"
     request = urllib.request.Request(url, content, method="POST")
     request.add_header("Authorization", f"Bearer {person.token}")
@@ -53,25 +53,25 @@ def upload(person: Person, content: bytes) -> str:
 
 
 def changes(homeserver: Homeserver, media: str) -> list[str]:
-    """Return who wrote down that a file was quarantined."""
+    """Return the instances that recorded the quarantine of a file."""
     return homeserver.query(
         f"SELECT instance_name FROM quarantined_media_changes WHERE media_id = '{media}'"
     )
 
 
 def updated(homeserver: Homeserver) -> bool:
-    """Whether no update of the database is left."""
+    """Return whether no background update of the database is left."""
     return homeserver.query("SELECT update_name FROM background_updates") == []
 
 
 def test_media_quarantined_before_1_152_is_written_down(
     homeserver: Homeserver, admin: Person
 ) -> None:
-    """By the main process, which runs the updates though ``background`` has the tasks.
+    """The main process records it: it runs the updates, although ``background`` has the tasks.
 
-    Synapse 1.152 made the table, and an update that fills it with the media of before, which 1.157
-    runs again.  What their schema deltas leave behind is made here: media with its mark, no row in
-    the new table, and the update in its queue, from which it is taken at the next start.
+    Synapse 1.152 added the table and an update that fills it with media that was quarantined
+    earlier; 1.157 runs the update again.  The test recreates the state after their schema deltas:
+    quarantined media, no row for it in the new table, and the update queued for the next start.
     """
     until(lambda: updated(homeserver), "a new database is updated", 120)
     media = upload(admin, b"from long ago")
@@ -94,7 +94,7 @@ def test_media_quarantined_before_1_152_is_written_down(
 def test_each_worker_that_serves_media_may_quarantine_it(
     homeserver: Homeserver, admin: Person, name: str
 ) -> None:
-    """Through the proxy the warden alone does; any other proxy may send it to the keeper."""
+    """This proxy sends the requests only to the warden; other proxies may use the keeper."""
     media = upload(admin, name.encode())
     path = f"/_synapse/admin/v1/media/quarantine/{homeserver.server_name}/{media}"
     if name == "warden":
@@ -109,7 +109,7 @@ def test_each_worker_that_serves_media_may_quarantine_it(
 
 
 def test_sync_goes_on_afterwards(homeserver: Homeserver, admin: Person) -> None:
-    """A writer that is silent, as the main process is now, must not hold up the others."""
+    """A writer that writes nothing, as the main process here, must not hold up the others."""
     since = admin.call("GET", "sync?timeout=0")["next_batch"]
     media = upload(admin, hashlib.sha256(b"one more").digest())
     path = f"/_synapse/admin/v1/media/quarantine/{homeserver.server_name}/{media}"

@@ -1,4 +1,4 @@
-"""One pin of another era: structure tests of every worker type, then a homeserver that runs."""
+"""Tests of a pin of another era: the structure of every worker type, and a running homeserver."""
 
 import json
 import os
@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from cluster.first_steps import WORKERS, talk
-from cluster.homeserver import Homeserver, Parts
-from cluster.image import read_image, unpack
-from cluster.site import WORKERS as DUTIES_ELSEWHERE
-from cluster.site import make_authority, make_data
-from tests.fleet.structure import (
+from testbed.first_steps import WORKERS, talk
+from testbed.homeserver import Homeserver, Parts
+from testbed.image import read_image, unpack
+from testbed.site import WORKERS as DUTIES_ELSEWHERE
+from testbed.site import make_authority, make_data
+from tests.worker_images.structure import (
     ABSENT,
     command_tests,
     files_here,
@@ -22,21 +22,21 @@ from tests.fleet.structure import (
     metadata_test,
     run_inside,
 )
-from tests.image.digests import check_digest
+from tools.digests import check_digest
 from worker.worker_types import WorkerType, load_table
 
 PIN_JSON = Path(os.environ["PIN"])
 PIN = json.loads(PIN_JSON.read_text())
 MODULES = imported(Path(os.environ["LOCK"]))
 TABLE = replace(load_table(), version=PIN["version"])
-# Without Redis, as only the oldest can.
+# Only the oldest versions can replicate over TCP, without Redis.
 TCP = TABLE.has("tcp_replication")
 _ESTABLISHED, _LISTENS = "01", "0A"
 
 
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
-    """The image, unpacked once."""
+    """Yield the shared parts: the image, unpacked once, the services and a CA."""
     folder = tmp_path_factory.mktemp("parts")
     image = read_image(Path(os.environ["IMAGE"]))
     unpack(image, folder / "root")
@@ -46,24 +46,24 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
 
 
 def test_the_image_has_the_digest_in_git() -> None:
-    """As that of the default pin."""
+    """The image's digest is the one in git, as for the default pin."""
     check_digest(PIN_JSON, Path(os.environ["DIGEST"]))
 
 
 @pytest.mark.parametrize("worker", TABLE.types.values(), ids=lambda worker: worker.slug)
 def test_structure(parts: Parts, worker: WorkerType, tmp_path: Path) -> None:
-    """What the structure tests of the default pin say holds here for each type."""
+    """Each worker type passes the same structure tests as with the default pin."""
     mounts = {"/data": make_data(tmp_path / "data", DUTIES_ELSEWHERE)}
     for name in ("synapse_media", "synapse_runtime"):
         mounts["/" + name] = tmp_path / name
         mounts["/" + name].mkdir()
-    # Every module of Synapse is imported once: all types share the layers.
+    # All types share the layers, so importing every module of Synapse once is enough.
     commands = command_tests(parts.image, worker, MODULES if worker.main else [])
     files = [
         {"name": path, "path": path, "shouldExist": True} for path in files_here(PIN["python"])
     ]
     files += [{"name": path, "path": path, "shouldExist": False} for path in ABSENT]
-    # fleet/defs.bzl adds the variable to the image that all types share.
+    # image/worker_image.bzl adds the variable to the image that all types share.
     config = parts.image.config["config"]
     environ = [*config["Env"], f"SYNAPSE_WORKER={worker.app}"]
     document = {
@@ -84,7 +84,7 @@ def test_structure(parts: Parts, worker: WorkerType, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def homeserver(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homeserver]:
-    """Main and two workers of the predecessor's kind."""
+    """Yield a homeserver with main and two workers, configured as for the predecessor."""
     folder = tmp_path_factory.mktemp("hs") / "1"
     made = Homeserver(1, folder, parts, WORKERS, planned=False, settings={}, redis=not TCP)
     try:
@@ -97,19 +97,19 @@ def homeserver(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def test_workers_replicate(homeserver: Homeserver) -> None:
-    """What one worker sends reaches a sync that waits at another."""
+    """A message sent through one worker reaches a sync that is waiting at another."""
     seconds = talk(homeserver)
     print(f"Synapse {PIN['version']}: the waiting sync had it after {seconds:.2f} s")
 
 
 def connections(port: int) -> list[tuple[str, str]]:
-    """Return (remote end, state) of every IPv4 socket whose own end is at ``port`` (proc(5))."""
+    """Return (remote address, state) of every IPv4 socket with local port ``port`` (proc(5))."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return [(row[2], row[3]) for row in rows if row[1].endswith(f":{port:04X}")]
 
 
 def test_events_come_as_the_era_has_it(homeserver: Homeserver) -> None:
-    """By TCP from main's own port there, through Redis elsewhere."""
+    """Workers get events over TCP from main's port if the era has it, otherwise through Redis."""
     assert ("redis" in homeserver.processes) is not TCP
     port = TABLE.ports["tcp_replication"]
     assert (("00000000:0000", _LISTENS) in connections(port)) is TCP

@@ -1,4 +1,4 @@
-"""load into a container engine, and what it says when there is none."""
+"""Tests of loading into a container engine, and of the message when there is none."""
 
 import json
 import os
@@ -12,7 +12,7 @@ LAUNCHER = Path(os.environ["LOAD_LAUNCHER"]).absolute()
 
 
 def works(engine: str) -> bool:
-    """Whether ``engine`` is on PATH and answers."""
+    """Return whether ``engine`` is on PATH and works."""
     command = [engine, "info"]
     return (
         bool(shutil.which(engine))
@@ -21,14 +21,14 @@ def works(engine: str) -> bool:
 
 
 def test_without_an_engine_it_says_what_to_do(tmp_path: Path) -> None:
-    """A machine with Bazel alone."""
+    """On a machine without a container engine, the message names docker and podman."""
     tools = tmp_path / "tools"
     tools.mkdir()
     for name in ("bash", "cat", "dirname", "env", "mktemp", "rm", "readlink", "sed", "tail"):
         found = shutil.which(name)
         if found:
             (tools / name).symlink_to(found)
-    # The launcher of rules_oci finds its files by Bazel's own variables.
+    # The launcher of rules_oci finds its files through Bazel's environment variables.
     runfiles = {name: text for name, text in os.environ.items() if name.startswith("RUNFILES_")}
     done = subprocess.run(
         [shutil.which("bash") or "bash", str(LAUNCHER)],
@@ -38,14 +38,14 @@ def test_without_an_engine_it_says_what_to_do(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode != 0
-    # In host mode these are the words of rules_oci, in more than one line.
+    # In host mode, rules_oci prints this message, on more than one line.
     said = done.stderr.lower()
     assert "docker" in said
     assert "podman" in said
 
 
 def test_the_engine_has_the_image_that_was_built(tmp_path: Path) -> None:
-    """Its id is the digest of the configuration that was built."""
+    """The image ID in the engine is the digest of the config that was built."""
     engines = [engine for engine in ("docker", "podman") if works(engine)]
     if not engines:
         pytest.skip("neither docker nor podman answers here")

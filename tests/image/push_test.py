@@ -1,4 +1,4 @@
-"""push against Debian's own registry on loopback: digest, tags, credentials, refusals."""
+"""Tests of push to Debian's docker-registry on loopback: digest, tags, credentials, refusals."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ needs_registry = pytest.mark.skipif(
 
 
 def free_port() -> int:
-    """A port of loopback that nobody has."""
+    """Return a free port on loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -63,7 +63,7 @@ def registry(folder: Path, *, htpasswd: str = "") -> Iterator[str]:
 def test_the_registry_has_the_built_digest_under_every_tag(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What is deployed is what was built."""
+    """The pushed manifest has the digest that was built, under all tags."""
     with registry(tmp_path) as address:
         name = f"{address}/matrix/worker"
         assert main(["--repository", name, "--tag", "a", "--tag", "b"], LAUNCHER, DIGEST) == 0
@@ -86,7 +86,7 @@ ALICE = "alice:$2y$05$abcdefghijklmnopqrstuuA0vov2GDneHB3.8.cv9UF9g.RdvScIW\n"
 def test_credentials_come_from_the_docker_config(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever ran `docker login`, or `podman login` with this file, may push."""
+    """Credentials from `docker login`, or from `podman login` with this file, are used."""
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     with registry(tmp_path, htpasswd=ALICE) as address:
         login = base64.b64encode(b"alice:wonderland").decode()
@@ -99,7 +99,7 @@ def test_credentials_come_from_the_docker_config(
 def test_a_registry_that_wants_credentials_refuses_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No retry storm and no stack: the status is in the line."""
+    """The error is a single line with the HTTP status, without retries or a stack trace."""
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     with registry(tmp_path, htpasswd=ALICE) as address:
         assert main(["--repository", f"{address}/one", "--tag", "t"], LAUNCHER, DIGEST) == 1
@@ -111,7 +111,7 @@ def test_a_registry_that_wants_credentials_refuses_in_one_line(
 
 @needs_registry
 def test_a_registry_that_does_not_answer_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """The address is in it."""
+    """The single line of the error contains the registry's address."""
     repository = f"127.0.0.1:{free_port()}/one"
     assert main(["--repository", repository], LAUNCHER, DIGEST) == 1
     errors = capsys.readouterr().err
@@ -135,6 +135,6 @@ def test_a_registry_that_does_not_answer_is_one_line(capsys: pytest.CaptureFixtu
 def test_a_wrong_command_line_is_refused_before_anything_is_sent(
     repository: str, tags: list[str], line: str
 ) -> None:
-    """No registry would take it."""
+    """No registry would accept such names and tags."""
     (found,) = problems(repository, tags)
     assert found.startswith(line)

@@ -1,4 +1,4 @@
-"""Bytecode depends on its source and its path, on nothing else in the layer."""
+"""Tests that bytecode depends only on its source and its path, not on the rest of the layer."""
 
 import importlib.util
 import marshal
@@ -15,7 +15,7 @@ SOURCES = {
 
 
 def compiled(folder: Path, sources: dict[str, str]) -> dict[str, bytes]:
-    """The bytecode of ``sources``, by path of the source."""
+    """Return the bytecode of ``sources``, by path of the source."""
     with Layer(folder) as layer:
         for path, text in sources.items():
             layer.file(path, text.encode(), "test")
@@ -24,7 +24,7 @@ def compiled(folder: Path, sources: dict[str, str]) -> dict[str, bytes]:
 
 
 def test_a_file_has_the_same_bytecode_whatever_lies_beside_it(tmp_path: Path) -> None:
-    """marshal writes references by counts, which the files before would otherwise change."""
+    """Reference counts, which affect marshal's output, must not depend on files compiled before."""
     together = compiled(tmp_path, SOURCES)
 
     for path in ("lib/m0.py", "lib/m17.py"):
@@ -32,7 +32,7 @@ def test_a_file_has_the_same_bytecode_whatever_lies_beside_it(tmp_path: Path) ->
 
 
 def test_bytecode_never_asks_for_its_source_and_names_the_image_path(tmp_path: Path) -> None:
-    """PEP 552: 1 is an unchecked hash; tracebacks name the path that the operator sees."""
+    """Bytecode has an unchecked hash (PEP 552: flags 1) and the path that the image has."""
     data = compiled(tmp_path, {"lib/m.py": "a = 1\n"})["lib/m.py"]
     code = marshal.loads(data[16:])
 
@@ -45,7 +45,7 @@ def test_bytecode_never_asks_for_its_source_and_names_the_image_path(tmp_path: P
 
 
 def test_what_is_not_python_3_is_named_and_gets_no_bytecode(tmp_path: Path) -> None:
-    """Templates and Python 2 lie about in wheels; they do no harm."""
+    """Wheels may contain templates and Python 2 files, which are reported and not compiled."""
     with Layer(tmp_path) as layer:
         layer.file("lib/old.py", b"print 'x'\n", "test")
         layer.file("lib/nul.py", b"\0", "test")

@@ -1,4 +1,4 @@
-"""Debian packages become a base without shell, documentation or surprises."""
+"""Tests of the layer that is made from Debian packages."""
 
 import shutil
 import subprocess
@@ -19,7 +19,7 @@ CERTIFICATES = "./usr/share/ca-certificates/mozilla/"
 
 
 def laid(folder: Path, *debs: Path, leave_out: tuple[str, ...] = ()) -> dict[str, tuple[str, int]]:
-    """(kind, mode) by path of a layer of ``debs``."""
+    """Return (kind, mode) by path for a layer of ``debs``."""
     with Layer(folder) as layer:
         add_packages(layer, debs, leave_out)
         return {path: (entry.kind, entry.mode) for path, entry in layer.entries().items()}
@@ -27,7 +27,7 @@ def laid(folder: Path, *debs: Path, leave_out: tuple[str, ...] = ()) -> dict[str
 
 @pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="dpkg-deb is not on PATH")
 def test_a_package_is_laid_as_dpkg_lists_it(tmp_path: Path) -> None:
-    """dpkg-deb is the independent witness, of a package that it made itself."""
+    """The layer has the paths and modes that dpkg-deb lists for a package that it built."""
     root = tmp_path / "root"
     for path, mode in {"usr/lib/x.so": 0o644, "usr/bin/y": 0o755, "etc/z": 0o600}.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def test_a_package_is_laid_as_dpkg_lists_it(tmp_path: Path) -> None:
 
 
 def test_the_status_of_each_package_is_there_for_scanners(tmp_path: Path) -> None:
-    """Name, version and the sums of the files that the image really has."""
+    """Scanners find each package's control data and the checksums of the files in the image."""
     deb = make_deb(tmp_path, [member("./lib/x", b"x"), member("./usr/share/man/x.1", b"man")])
     with Layer(tmp_path) as layer:
         add_status(layer, add_packages(layer, [deb], ()))
@@ -65,7 +65,7 @@ def test_the_status_of_each_package_is_there_for_scanners(tmp_path: Path) -> Non
 
 
 def test_merged_folders_go_below_usr(tmp_path: Path) -> None:
-    """A package may still say /lib; the image has one /usr."""
+    """A package may still contain /lib; its files are put below /usr."""
     deb = make_deb(tmp_path, [member("./lib/", type=tarfile.DIRTYPE), member("./lib/x", b"x")])
 
     paths = laid(tmp_path, deb)
@@ -75,7 +75,7 @@ def test_merged_folders_go_below_usr(tmp_path: Path) -> None:
 
 
 def test_documentation_goes_and_licences_stay(tmp_path: Path) -> None:
-    """What the licence asks to keep is kept, also behind a link."""
+    """Documentation is left out, but copyright files and links to their folders are kept."""
     deb = make_deb(
         tmp_path,
         [
@@ -94,14 +94,14 @@ def test_documentation_goes_and_licences_stay(tmp_path: Path) -> None:
 
 
 def test_a_package_that_is_left_out_leaves_nothing(tmp_path: Path) -> None:
-    """Not even its status, or scanners would see a ghost."""
+    """A package that is left out has no status either, so scanners do not report it."""
     deb = make_deb(tmp_path, [member("./usr/x")])
 
     assert laid(tmp_path, deb, leave_out=("tiny",)) == {}
 
 
 def test_leaving_out_what_is_not_there_is_refused(tmp_path: Path) -> None:
-    """A reason that outlives its package would mislead."""
+    """An entry of leave_out is refused if there is no such package, because it would mislead."""
     deb = make_deb(tmp_path, [])
     with pytest.raises(LayerError, match="leave_out names dash, which no package here is; drop"):
         laid(tmp_path, deb, leave_out=("dash", "tiny"))
@@ -135,13 +135,13 @@ def test_leaving_out_what_is_not_there_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_member_is_named(tmp_path: Path, info: tarfile.TarInfo, error: str) -> None:
-    """One line: which package, which path, why."""
+    """The error is one line with the package, the path and the reason."""
     with pytest.raises(LayerError, match=error):
         laid(tmp_path, make_deb(tmp_path, [info]))
 
 
 def test_a_setgid_folder_is_just_a_folder(tmp_path: Path) -> None:
-    """Debian's /var/local is one; in the image nobody is in its group."""
+    """A folder's setgid bit is dropped, as for Debian's /var/local."""
     deb = make_deb(
         tmp_path, [member("./var/local/", mode=0o2775, type=tarfile.DIRTYPE)], "base-files"
     )
@@ -164,7 +164,7 @@ def test_a_setgid_folder_is_just_a_folder(tmp_path: Path) -> None:
     ],
 )
 def test_a_broken_package_is_named(tmp_path: Path, change: object, error: str) -> None:
-    """A broken mirror gives one line, not a traceback."""
+    """A damaged package, as from a broken mirror, causes a one-line error, not a traceback."""
     assert callable(change)
     whole = make_deb(tmp_path, [member("./usr/x", b"x" * 999)])
     broken = tmp_path / "x.deb"
@@ -174,7 +174,7 @@ def test_a_broken_package_is_named(tmp_path: Path, change: object, error: str) -
 
 
 def test_every_certificate_is_in_the_bundle_in_order(tmp_path: Path) -> None:
-    """Without update-ca-certificates, which is a shell script."""
+    """The bundle of CAs is made without update-ca-certificates, which is a shell script."""
     deb = make_deb(
         tmp_path, [member(CERTIFICATES + "é.crt", b"2"), member(CERTIFICATES + "a.crt", b"1\n")]
     )
@@ -187,13 +187,13 @@ def test_every_certificate_is_in_the_bundle_in_order(tmp_path: Path) -> None:
 
 
 def test_an_image_without_authorities_is_refused(tmp_path: Path) -> None:
-    """Federation would fail with every server."""
+    """An image without CAs is refused, because federation would fail with every server."""
     with Layer(tmp_path) as layer, pytest.raises(LayerError, match="add ca-certificates to the lo"):
         add_system(layer)
 
 
 def test_users_and_writable_folders_are_exact(tmp_path: Path) -> None:
-    """Synapse's own user may write here and nowhere else."""
+    """The image has exactly these users, these folders of Synapse's user and these sticky ones."""
     deb = make_deb(tmp_path, [member(CERTIFICATES + "a.crt", b"1")])
     with Layer(tmp_path) as layer:
         add_packages(layer, [deb], ())
@@ -213,19 +213,19 @@ def test_users_and_writable_folders_are_exact(tmp_path: Path) -> None:
 
 
 def test_a_failing_ldconfig_is_one_line(tmp_path: Path) -> None:
-    """An image without cache would not find jemalloc by its name."""
+    """A failing ldconfig is an error: without its cache, jemalloc would not be found by name."""
     with Layer(tmp_path) as layer, pytest.raises(LayerError, match=r"^/bin/false -r failed: $"):
         add_linker_cache(layer, ldconfig="/bin/false")
 
 
 def test_everything_left_out_has_a_reason() -> None:
-    """The table is documentation too."""
+    """Every excluded path has a reason, and the table is sorted, as it serves as documentation."""
     assert all(LEFT_OUT.values())
     assert list(LEFT_OUT) == sorted(LEFT_OUT)
 
 
 def test_of_some_packages_only_named_files_are_taken() -> None:
-    """libc-bin is wanted for its locale, not for its programs."""
+    """libc-bin is needed only for its locale, not for its programs."""
     assert "libc-bin" in KEPT_ALONE
     assert is_wanted("libc-bin", "usr/lib/locale/C.utf8/LC_CTYPE")
     assert is_wanted("libc-bin", "usr/share/doc/libc-bin/copyright")

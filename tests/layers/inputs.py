@@ -1,4 +1,4 @@
-"""Makes the smallest .deb files and wheels that can be right or wrong, byte by byte."""
+"""Helpers that write minimal .deb files and wheels, valid or invalid."""
 
 import hashlib
 import io
@@ -11,10 +11,10 @@ CONTROL = "Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b.c>
 
 
 def member(name: str, data: bytes = b"", *, mode: int = 0o644, **fields: object) -> tarfile.TarInfo:
-    """Return one tar member; ``fields`` are attributes of TarInfo, its bytes are in ``pax``."""
+    """Return a tar member; ``fields`` are attributes of TarInfo, ``data`` is in ``pax_headers``."""
     info = tarfile.TarInfo(name)
     info.mode, info.size = mode, len(data)
-    info.pax_headers = {"comment": data.decode("latin-1")}  # Carries the bytes to make_deb.
+    info.pax_headers = {"comment": data.decode("latin-1")}  # Passes the content to make_deb.
     for key, value in fields.items():
         setattr(info, key, value)
     return info
@@ -34,7 +34,7 @@ def _ar_member(name: str, data: bytes) -> bytes:
 
 
 def make_deb(folder: Path, members: list[tarfile.TarInfo], name: str = "tiny") -> Path:
-    """Write a package as deb(5) says, without dpkg, which would refuse the wrong ones."""
+    """Write a package as in deb(5), without dpkg, which would refuse invalid ones."""
     control = [member("./control", CONTROL.format(name=name).encode())]
     sums = "".join(
         f"{hashlib.md5(info.pax_headers['comment'].encode('latin-1')).hexdigest()}  "
@@ -62,7 +62,7 @@ def make_wheel(
     modes: dict[str, int] | None = None,
     version: str = "1.0",
 ) -> Path:
-    """Write a wheel; ``record`` replaces what RECORD says of a file, "-" drops the line."""
+    """Write a wheel; ``record`` overrides a file's hash in RECORD, and "-" drops its line."""
     path = folder / f"{name}-1-py3-none-any.whl"
     info = f"{name}-1.dist-info"
     content = {**files, f"{info}/WHEEL": f"Wheel-Version: {version}\n"}

@@ -1,4 +1,4 @@
-"""The real layers, entry by entry, against witnesses that share no code with the writer."""
+"""Checks the entries of the real layers with code that is independent of the writer's."""
 
 import gzip
 import hashlib
@@ -17,7 +17,7 @@ WRITABLE = {"data", "synapse_media", "synapse_runtime"}
 
 
 def entries(name: str) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
-    """Each entry of the layer ``name`` with its bytes."""
+    """Yield each entry of the layer ``name`` with its content."""
     with gzip.open(os.environ[name]) as raw, tarfile.open(fileobj=raw, mode="r|") as archive:
         for info in archive:
             file = archive.extractfile(info) if info.isreg() else None
@@ -26,7 +26,7 @@ def entries(name: str) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
 
 @pytest.mark.parametrize("name", ["DEBIAN", "PYTHON", "SYNAPSE", "ENTRYPOINT"])
 def test_every_entry_has_the_one_clock_and_its_owner(name: str) -> None:
-    """And none is setuid, a device, or writable by all but the temporary folders."""
+    """Times are 0 and owners fixed; no entry is setuid, a device, or unduly writable by all."""
     names = []
     for info, _ in entries(name):
         names.append(info.name)
@@ -42,7 +42,7 @@ def test_every_entry_has_the_one_clock_and_its_owner(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["DEBIAN", "PYTHON", "SYNAPSE", "ENTRYPOINT"])
 def test_every_python_file_has_bytecode_that_asks_for_nothing(name: str) -> None:
-    """A read-only image cannot write it later; an import is three times slower without."""
+    """Bytecode cannot be written to a read-only image; without it, imports take 3 times as long."""
     sources, flags = set(), {}
     for info, data in entries(name):
         if info.name.endswith(".py") and info.isreg():
@@ -56,7 +56,7 @@ def test_every_python_file_has_bytecode_that_asks_for_nothing(name: str) -> None
 
 
 def _soname(data: bytes) -> str | None:
-    """The DT_SONAME of a 64-bit ELF file, by the System V ABI."""
+    """Return the DT_SONAME of a 64-bit ELF file (System V ABI), or None."""
     if data[:5] != b"\x7fELF\x02":
         return None
     offset, size, count = (
@@ -72,7 +72,7 @@ def _soname(data: bytes) -> str | None:
     tags = dict(struct.iter_unpack("<QQ", data[dynamic[2] : dynamic[2] + dynamic[5] // 16 * 16]))
     if 14 not in tags:  # DT_SONAME
         return None
-    strings = tags[5]  # DT_STRTAB, an address: find the segment that is mapped there.
+    strings = tags[5]  # DT_STRTAB is an address: find the segment that is mapped there.
     for kind, _, place, address, _, length in segments:
         if kind == 1 and address <= strings < address + length:
             start = strings - address + place + tags[14]
@@ -81,7 +81,7 @@ def _soname(data: bytes) -> str | None:
 
 
 def _cached(data: bytes) -> dict[str, str]:
-    """Name -> path in an ld.so.cache of the format glibc-ld.so.cache1.1."""
+    """Return path by name in an ld.so.cache of the format glibc-ld.so.cache1.1."""
     assert data.startswith(b"glibc-ld.so.cache1.1")
     (count,) = struct.unpack_from("<I", data, 20)
     result = {}
@@ -94,7 +94,7 @@ def _cached(data: bytes) -> dict[str, str]:
 
 
 def test_the_linker_cache_knows_every_library_and_nothing_else() -> None:
-    """LD_PRELOAD=libjemalloc.so.2 is found by name, on every architecture."""
+    """The cache has every library, so LD_PRELOAD=libjemalloc.so.2 works on every architecture."""
     sonames, paths, cache = set(), set(), b""
     for info, data in entries("DEBIAN"):
         paths.add(info.name)
@@ -114,7 +114,7 @@ def test_the_linker_cache_knows_every_library_and_nothing_else() -> None:
 
 @pytest.mark.skipif(not shutil.which("ldconfig", path="/usr/sbin:/sbin"), reason="no ldconfig here")
 def test_ldconfig_reads_the_linker_cache(tmp_path: Path) -> None:
-    """glibc's own reader is the witness."""
+    """glibc's own ldconfig can read the cache."""
     cache = next(data for info, data in entries("DEBIAN") if info.name == "etc/ld.so.cache")
     (tmp_path / "cache").write_bytes(cache)
     ldconfig = shutil.which("ldconfig", path="/usr/sbin:/sbin")
@@ -128,7 +128,7 @@ def test_ldconfig_reads_the_linker_cache(tmp_path: Path) -> None:
 
 
 def test_the_sums_for_scanners_are_those_of_the_files() -> None:
-    """debsums would find nothing wrong."""
+    """The checksums match the files in the layer, as debsums would check."""
     files, sums = {}, {}
     for info, data in entries("DEBIAN"):
         files[info.name] = hashlib.md5(data).hexdigest()
@@ -146,7 +146,7 @@ def test_the_sums_for_scanners_are_those_of_the_files() -> None:
 
 
 def test_the_debian_layer_holds_these_programs_and_no_other() -> None:
-    """Each one more is one more that an intruder could start."""
+    """The layer has no other programs, because an intruder could run them."""
     programs = [
         info.name for info, _ in entries("DEBIAN") if "/bin/" in info.name or "/sbin/" in info.name
     ]

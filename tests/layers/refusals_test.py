@@ -1,4 +1,4 @@
-"""Shells and package managers do not get in, whoever brings them."""
+"""Tests that shells, package managers and dangling links are refused in a layer."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from tar_writer import Layer
     ],
 )
 def test_a_program_that_no_image_holds_is_refused(tmp_path: Path, path: str, kind: str) -> None:
-    """It would come in with the next package that depends on it."""
+    """Such a program could otherwise be added as a dependency of some package."""
     with Layer(tmp_path) as layer:
         layer.file(path, b"\x7fELF", "x.deb", 0o755)
         with pytest.raises(LayerError, match=rf"x\.deb: {path} is a {kind}; leave its package out"):
@@ -31,7 +31,7 @@ def test_a_program_that_no_image_holds_is_refused(tmp_path: Path, path: str, kin
 
 
 def test_a_link_that_would_be_a_shell_is_refused(tmp_path: Path) -> None:
-    """/bin/sh is a link in Debian."""
+    """A link named like a shell is refused, as Debian's /bin/sh is a link."""
     with Layer(tmp_path) as layer:
         layer.link("usr/bin/sh", "python3.13", "x.deb")
         with pytest.raises(LayerError, match=r"usr/bin/sh is a shell"):
@@ -39,7 +39,7 @@ def test_a_link_that_would_be_a_shell_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_script_without_its_interpreter_is_refused(tmp_path: Path) -> None:
-    """It could never run."""
+    """A script whose interpreter is not in the image is refused, as it could never run."""
     with Layer(tmp_path) as layer:
         layer.file("usr/bin/x", b"#!/bin/sh -e\nexit\n", "x.deb", 0o755)
         with pytest.raises(LayerError, match="usr/bin/x is a script for /bin/sh -e, which the im"):
@@ -47,7 +47,7 @@ def test_a_script_without_its_interpreter_is_refused(tmp_path: Path) -> None:
 
 
 def test_programs_and_python_scripts_are_welcome(tmp_path: Path) -> None:
-    """Only programs are looked at: a library may bring shell scripts that nobody can start."""
+    """Only programs are checked: a shell script in a library's folder cannot be run anyway."""
     with Layer(tmp_path) as layer:
         layer.file("usr/bin/xmlsec1", b"\x7fELF", "x.deb", 0o755)
         layer.file("usr/local/bin/synctl", b"#!/usr/bin/python3 -I\n", "x.whl", 0o755)
@@ -57,7 +57,7 @@ def test_programs_and_python_scripts_are_welcome(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("target", ["/gone", "gone", "../gone", "a"])
 def test_a_link_to_nowhere_is_refused(tmp_path: Path, target: str) -> None:
-    """Something that was left out was needed after all."""
+    """A dangling link is refused, because the file that was left out is needed."""
     with Layer(tmp_path) as layer:
         layer.link("usr/a", target, "x.deb")
         with pytest.raises(LayerError, match=f"x.deb: usr/a leads to {target}, which is left out"):
@@ -65,7 +65,7 @@ def test_a_link_to_nowhere_is_refused(tmp_path: Path, target: str) -> None:
 
 
 def test_links_through_links_are_followed(tmp_path: Path) -> None:
-    """/lib is a link itself."""
+    """Links are resolved through other links, such as /lib."""
     with Layer(tmp_path) as layer:
         layer.link("lib", "usr/lib", "test")
         layer.file("usr/lib/x.so.1", b"", "test")

@@ -1,4 +1,4 @@
-"""A layer is its content alone: one clock, one order, one owner table."""
+"""Tests that a layer's bytes depend only on its content, and that invalid entries are refused."""
 
 import os
 import tarfile
@@ -11,13 +11,13 @@ from tar_writer import Layer
 
 
 def listing(path: Path) -> list[tuple[str, int, int, int, int]]:
-    """(name, mode, owner, time, size) of each entry."""
+    """Return (name, mode, owner, time, size) for each entry."""
     with tarfile.open(path) as archive:
         return [(i.name, i.mode, i.uid, int(i.mtime), i.size) for i in archive]
 
 
 def test_a_layer_has_one_clock_one_order_and_its_folders(tmp_path: Path) -> None:
-    """Content alone decides the digest."""
+    """Entries are sorted, have time 0, and include their parent folders."""
     with Layer(tmp_path) as layer:
         layer.file("usr/b", b"bb", "test")
         layer.link("usr/c", "b", "test")
@@ -35,7 +35,7 @@ def test_a_layer_has_one_clock_one_order_and_its_folders(tmp_path: Path) -> None
 
 
 def test_the_gzip_header_carries_no_time_and_no_name(tmp_path: Path) -> None:
-    """RFC 1952: flags in byte 3, time in bytes 4 to 7."""
+    """Flags (byte 3) and time (bytes 4 to 7) of the gzip header are zero (RFC 1952)."""
     with Layer(tmp_path) as layer:
         layer.write(tmp_path / "layer.tar.gz")
 
@@ -45,7 +45,7 @@ def test_the_gzip_header_carries_no_time_and_no_name(tmp_path: Path) -> None:
 def test_neither_umask_nor_time_zone_nor_order_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever builds, wherever, gets the same bytes."""
+    """umask, time zone, locale and order of additions do not change the bytes."""
     names = ["a/x", "b", "\N{LATIN SMALL LETTER E WITH ACUTE}", "a/y" * 60]
 
     def written(umask: int, zone: str, order: int) -> bytes:
@@ -80,13 +80,13 @@ def test_neither_umask_nor_time_zone_nor_order_shows(
     ],
 )
 def test_a_path_that_leaves_the_image_is_refused(tmp_path: Path, path: str, error: str) -> None:
-    """An archive is not trusted, even a pinned one."""
+    """Paths in archives are not trusted, even if the archive is pinned."""
     with Layer(tmp_path) as layer, pytest.raises(LayerError, match=error):
         layer.file(path, b"", "test")
 
 
 def test_two_sources_that_disagree_are_both_named(tmp_path: Path) -> None:
-    """The later one would silently win otherwise."""
+    """Two different files with the same path are an error; the same content twice is allowed."""
     with Layer(tmp_path) as layer:
         layer.file("a", b"1", "one.whl")
         layer.file("a", b"1", "same.whl")
@@ -95,7 +95,7 @@ def test_two_sources_that_disagree_are_both_named(tmp_path: Path) -> None:
 
 
 def test_a_file_below_a_file_or_a_link_is_refused(tmp_path: Path) -> None:
-    """Unpacking it would write elsewhere, or fail."""
+    """Unpacking a file below a file or a link would fail or write elsewhere."""
     with Layer(tmp_path) as layer:
         layer.link("a", "/etc", "one.deb")
         layer.file("a/b", b"", "two.deb")
@@ -104,6 +104,6 @@ def test_a_file_below_a_file_or_a_link_is_refused(tmp_path: Path) -> None:
 
 
 def test_setuid_is_refused(tmp_path: Path) -> None:
-    """No new privileges, by construction."""
+    """A setuid file is refused, so nothing in a layer can raise privileges."""
     with Layer(tmp_path) as layer, pytest.raises(LayerError, match=r"x: bin/su is setuid or set"):
         layer.file("bin/su", b"", "x", 0o4755)

@@ -1,4 +1,4 @@
-"""Wheels lie in one folder, each file as its wheel's RECORD says."""
+"""Tests that wheels are installed into one folder, with each file checked against RECORD."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ POINTS = "one-1.dist-info/entry_points.txt"
 
 
 def laid(folder: Path, *wheels: Path, scripts: bool = False) -> dict[str, tuple[int, str]]:
-    """(mode, text) by path of the files of a layer of ``wheels``."""
+    """Return (mode, text) by path for the files in a layer of ``wheels``."""
     with Layer(folder) as layer:
         add_wheels(layer, wheels, scripts=scripts)
         return {
@@ -25,7 +25,7 @@ def laid(folder: Path, *wheels: Path, scripts: bool = False) -> dict[str, tuple[
 
 
 def test_a_wheel_is_laid_as_its_record_says(tmp_path: Path) -> None:
-    """RECORD, which stays beside, is the independent witness."""
+    """The layer has exactly the files that the wheel's RECORD lists."""
     wheel = make_wheel(
         tmp_path, "one", {"one/a.py": "a", "one/b.so": "b"}, modes={"one/b.so": 0o100775}
     )
@@ -38,7 +38,7 @@ def test_a_wheel_is_laid_as_its_record_says(tmp_path: Path) -> None:
 
 
 def test_data_folders_go_where_the_specification_says(tmp_path: Path) -> None:
-    """purelib and platlib are the one site-packages folder; programs come when asked for."""
+    """purelib and platlib go to the same site-packages; scripts are installed only on request."""
     files = {
         f"one-1.data/{path}": path
         for path in ("purelib/a.py", "platlib/b.py", "data/share/c", "headers/d.h")
@@ -57,14 +57,14 @@ def test_data_folders_go_where_the_specification_says(tmp_path: Path) -> None:
 
 
 def test_foreign_bytecode_is_left_behind(tmp_path: Path) -> None:
-    """Bytecode is made by the image's own Python, or not at all."""
+    """Bytecode in a wheel is left out, as it must be made by the image's own Python."""
     wheel = make_wheel(tmp_path, "one", {"one/__pycache__/a.cpython-313.opt-1.pyc": "x"})
 
     assert not [path for path in laid(tmp_path, wheel) if "__pycache__" in path]
 
 
 def test_console_scripts_start_the_images_python(tmp_path: Path) -> None:
-    """`register_new_matrix_user` works in the container as in the official image."""
+    """Scripts such as `register_new_matrix_user` work as in the official image."""
     wheel = make_wheel(tmp_path, "one", {POINTS: "[console_scripts]\nRun-it = a.b:C.main [x]\n"})
 
     assert laid(tmp_path, wheel, scripts=True)["usr/local/bin/Run-it"] == (
@@ -75,7 +75,7 @@ def test_console_scripts_start_the_images_python(tmp_path: Path) -> None:
 
 
 def test_two_wheels_that_disagree_about_a_file_are_both_named(tmp_path: Path) -> None:
-    """The later one would silently win otherwise."""
+    """Two wheels with different files at the same path are an error that names both."""
     wheels = [make_wheel(tmp_path, name, {"x.py": name}) for name in ("one", "two")]
     with pytest.raises(
         LayerError, match=r"^one-1-.*\.whl and two-1-.*\.whl both bring .*/x\.py, w"
@@ -84,7 +84,7 @@ def test_two_wheels_that_disagree_about_a_file_are_both_named(tmp_path: Path) ->
 
 
 def test_two_wheels_may_bring_the_same_file(tmp_path: Path) -> None:
-    """Namespace packages share an __init__.py."""
+    """Identical files are allowed, as namespace packages may share an __init__.py."""
     wheels = [make_wheel(tmp_path, name, {"x.py": "same"}) for name in ("one", "two")]
 
     assert laid(tmp_path, *wheels)[f"{SITE}/x.py"] == (0o644, "same")
@@ -161,14 +161,14 @@ def test_two_wheels_may_bring_the_same_file(tmp_path: Path) -> None:
 def test_a_wrong_wheel_is_named(
     tmp_path: Path, files: dict[str, str], how: dict[str, dict[str, str]], error: str
 ) -> None:
-    """One line: which wheel, which path, why."""
+    """The error is one line with the wheel, the path and the reason."""
     wheel = make_wheel(tmp_path, "one", files, **how)  # type: ignore[arg-type]
     with pytest.raises(LayerError, match=error):
         laid(tmp_path, wheel, scripts=True)
 
 
 def test_what_is_no_wheel_is_named(tmp_path: Path) -> None:
-    """A broken mirror gives one line, not a traceback."""
+    """A file that is not a wheel, as from a broken mirror, causes a one-line error."""
     (tmp_path / "x.whl").write_text("<html>")
     with pytest.raises(LayerError, match=r"^x\.whl: it is not a whole wheel \(File is not a zip"):
         laid(tmp_path, tmp_path / "x.whl")

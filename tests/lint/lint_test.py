@@ -1,4 +1,4 @@
-"""Formatting and types of every tracked Python file, shellcheck of every shell script."""
+"""Runs ruff, mypy, zizmor and shellcheck on the whole workspace."""
 
 import os
 import shutil
@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-# The real workspace, behind the links of the runfiles: so no list of files can be out of date.
+# The real workspace, to which the symlinks in the runfiles point, so no list of files is needed.
 WORKSPACE = Path(__file__).resolve().parents[2]
 SITE = Path(pytest.__file__).resolve().parents[1]
 
 
 def sources() -> list[str]:
-    """Every Python file of the workspace."""
+    """Return every Python file of the workspace."""
     found = [
         str(path.relative_to(WORKSPACE))
         for folder in sorted(WORKSPACE.iterdir())
@@ -26,7 +26,7 @@ def sources() -> list[str]:
 
 
 def run(*command: str | Path) -> None:
-    """Run in the workspace; fail with what was said."""
+    """Run a command in the workspace; if it fails, fail with its output."""
     done = subprocess.run(
         command,
         cwd=WORKSPACE,
@@ -39,25 +39,31 @@ def run(*command: str | Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def ruff() -> Path:
-    """The pinned ruff, from its wheel."""
-    (found,) = SITE.glob("ruff-*.data/scripts/ruff")
+def pinned(name: str) -> Path:
+    """Return the path of the pinned program ``name``, which comes from its wheel."""
+    (found,) = SITE.glob(f"{name}-*.data/scripts/{name}")
     return found
 
 
 def test_ruff_finds_nothing() -> None:
-    """One linter, one version."""
-    run(ruff(), "check", "--no-cache", *sources())
-    run(ruff(), "format", "--check", "--no-cache", *sources())
+    """ruff, in the pinned version, has no findings and would not reformat any file."""
+    run(pinned("ruff"), "check", "--no-cache", *sources())
+    run(pinned("ruff"), "format", "--check", "--no-cache", *sources())
+
+
+def test_zizmor_finds_nothing() -> None:
+    """zizmor has no findings in the GitHub Actions workflows, which no other test checks."""
+    run(pinned("zizmor"), "--offline", "--quiet", "--no-progress", ".github/workflows")
 
 
 def test_every_type_is_right() -> None:
-    """mypy, strict."""
+    """mypy has no findings."""
     run(sys.executable, "-m", "mypy", "--cache-dir=/dev/null", *sources())
 
 
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not on PATH")
 def test_shellcheck_finds_nothing() -> None:
-    """bazelw runs on machines that we never see."""
-    scripts = ["bazelw", ".ci/run", *map(str, (WORKSPACE / "tools").rglob("*.sh"))]
+    """Shell scripts such as bazelw run on machines on which they were not tested."""
+    scripts = ["bazelw", ".ci/run", *map(str, (WORKSPACE / "debian_mode").rglob("*.sh"))]
+    assert len(scripts) > 3
     run("shellcheck", "--severity=warning", *scripts)

@@ -1,4 +1,4 @@
-"""A whole run, on a package of a few lines."""
+"""Tests of a complete mutation run on a small package."""
 
 import subprocess
 import sys
@@ -53,7 +53,7 @@ def test_needs_the_first():
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    """A package, its tests, and an empty list of reasons."""
+    """Return a workspace with a package, its tests, and an empty list of reasons."""
     root = tmp_path / "workspace"
     for name in ("package", "tests"):
         (root / name).mkdir(parents=True)
@@ -65,7 +65,7 @@ def workspace(tmp_path: Path) -> Path:
 
 
 def run(workspace: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the tool on ``workspace``."""
+    """Run the mutation tool on ``workspace``."""
     command = [sys.executable, "-m", "tools.mutation", f"--root={workspace}"]
     command += ["--package=package", "--tests=tests", f"--reasons={workspace}/reasons.yaml"]
     return subprocess.run(
@@ -78,7 +78,7 @@ def run(workspace: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_what_no_test_sees_is_listed_and_fails(workspace: Path) -> None:
-    """Those that are seen are seen in other processes too, and by tests that need no other."""
+    """Unseen mutants are listed; a test in a subprocess sees one, a dependent test is left out."""
     done = run(workspace, "--verbose")
     assert done.returncode == 1, done.stderr
     lines = done.stdout.splitlines()
@@ -98,7 +98,7 @@ def test_what_no_test_sees_is_listed_and_fails(workspace: Path) -> None:
 
 
 def test_a_reason_explains_what_cannot_be_seen(workspace: Path) -> None:
-    """And one that fits nothing is reported."""
+    """A survivor with a reason is accepted, and a reason that matches nothing is reported."""
     (workspace / "reasons.yaml").write_text(
         "- {where: package/code.py told, changes: [os.getpid() -> pass], reason: no effect}\n"
         "- {where: package/code.py never, changes: ['[*', 1 -> 2, gone], reason: never runs}\n"
@@ -111,7 +111,7 @@ def test_a_reason_explains_what_cannot_be_seen(workspace: Path) -> None:
 
 
 def test_tests_that_fail_by_themselves_judge_nothing(workspace: Path) -> None:
-    """Otherwise every change would be seen."""
+    """Tests that fail on the unchanged program are refused, as they would see every change."""
     (workspace / "tests" / "code_test.py").write_text("def test_a():\n    assert 0\n")
     done = run(workspace)
     assert done.returncode == 1
@@ -121,7 +121,7 @@ def test_tests_that_fail_by_themselves_judge_nothing(workspace: Path) -> None:
 
 
 def test_a_module_that_cannot_be_collected_twice_is_refused(workspace: Path) -> None:
-    """Otherwise every change that needs a new import would count as seen."""
+    """A second collection that fails would count every change that needs an import as seen."""
     (workspace / "tests" / "values.py").write_text("VALUES = iter([1, 2])\n")
     (workspace / "tests" / "code_test.py").write_text(
         "import sys, pytest\n"

@@ -1,4 +1,4 @@
-"""Which changes are made of a program, and which are not."""
+"""Tests of which changes are made to a program and which are not."""
 
 import ast
 from pathlib import Path
@@ -9,7 +9,7 @@ from tools.mutation.source import Mutant, mutants
 
 
 def changes(folder: Path, text: str) -> list[Mutant]:
-    """Return every change of a module with this text."""
+    """Return every mutant of a module with this text."""
     (folder / "module.py").write_text(text)
     return mutants(folder, "module.py")
 
@@ -48,7 +48,7 @@ def changes(folder: Path, text: str) -> list[Mutant]:
     ],
 )
 def test_a_place_is_changed_to(tmp_path: Path, text: str, expected: list[str | None]) -> None:
-    """Each kind of syntax by the changes that a reader would call another program."""
+    """Each kind of syntax is changed in the ways that change the program's meaning."""
     found = [mutant.change for mutant in changes(tmp_path, text)]
     shown = [line for line in expected if line is not None]
     assert set(shown) <= set(found)
@@ -69,13 +69,13 @@ def test_a_place_is_changed_to(tmp_path: Path, text: str, expected: list[str | N
     ],
 )
 def test_prose_types_and_encodings_stay(tmp_path: Path, text: str) -> None:
-    """No test could see them."""
+    """Docstrings, types and encodings are not changed, as no test could see that."""
     found = [mutant.change for mutant in changes(tmp_path, text)]
     assert found in ([], ["open(y, encoding='utf-8') -> open(encoding='utf-8', y)"])
 
 
 def test_the_rest_of_the_module_stays_as_it_was(tmp_path: Path) -> None:
-    """Comments and all, so that a traceback of a changed program can be read."""
+    """Comments and line numbers are kept, so that a changed program's tracebacks are readable."""
     text = "# ä comment\n\ndef f(a):  # another\n    return g(a, 'ü', b=1)  # third\n"
     for mutant in changes(tmp_path, text):
         assert mutant.text.splitlines()[:3] == text.splitlines()[:3]
@@ -84,20 +84,20 @@ def test_the_rest_of_the_module_stays_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_default_is_run_by_whatever_runs_the_function(tmp_path: Path) -> None:
-    """The line of the definition itself runs on import, in no test."""
+    """A default is tested by the function's body, as its definition runs on import."""
     (mutant,) = changes(tmp_path, "def f(a=1):\n    g = a\n    return\n")
     assert mutant.lines == (2, 3)
 
 
 def test_what_a_module_assigns_is_named(tmp_path: Path) -> None:
-    """So that the tests are found that run code with that name."""
+    """The name is recorded, so that tests which run code with that name are found."""
     (mutant,) = changes(tmp_path, "LIMIT: int = 1\n")
     assert (mutant.names, mutant.lines) == (("LIMIT",), ())
 
 
 @pytest.mark.parametrize("name", ["bisect.py", "fnmatch.py", "shlex.py", "reprlib.py"])
 def test_every_change_is_a_program(name: str) -> None:
-    """Tried on the standard library; what does not compile would count as seen."""
+    """Every mutant of some standard modules compiles; otherwise it would count as seen."""
     found = mutants(Path(ast.__file__).parent, name)
     assert found
     for mutant in found:

@@ -1,10 +1,10 @@
-"""Which addresses git is given, and that no credential of any is shown."""
+"""Tests of which addresses are passed to git, and that no credential in them is shown."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config.private.addresses import (
+from repositories.addresses import (
     SourceError,
     address_problem,
     git_address,
@@ -14,7 +14,7 @@ from config.private.addresses import (
 )
 
 SECRET = "s3cr3tplanted"
-# Every place of an address in which a credential can be; {} is the credential.
+# Every place in an address where a credential can be; {} stands for it.
 WITH_CREDENTIALS = (
     "https://{}@example.com/us/synapse",
     "https://{}:@example.com/us/synapse",
@@ -108,7 +108,7 @@ SECRETS = st.text(
 @pytest.mark.parametrize("form", WITH_CREDENTIALS)
 @pytest.mark.parametrize("secret", [SECRET, f"ghp_{SECRET}", f"{SECRET}%21", f"glpat-{SECRET}!~"])
 def test_credentials_are_refused_and_masked(form: str, secret: str) -> None:
-    """Wherever they are in an address, and however they are written."""
+    """A credential is refused and masked anywhere in an address and in any spelling."""
     address = form.format(secret)
     assert address_problem(address)
     assert public_source(address) == ""
@@ -125,7 +125,7 @@ def test_credentials_are_refused_and_masked(form: str, secret: str) -> None:
 @settings(max_examples=600)
 @given(st.sampled_from(WITH_CREDENTIALS), SECRETS)
 def test_no_character_of_a_credential_lets_it_through(form: str, secret: str) -> None:
-    """Random ones."""
+    """Random credentials are refused and never shown."""
     address = form.format(f"{secret}{SECRET}")
     assert address_problem(address)
     with pytest.raises(SourceError) as refused:
@@ -135,7 +135,7 @@ def test_no_character_of_a_credential_lets_it_through(form: str, secret: str) ->
 
 @pytest.mark.parametrize("address", REFUSED)
 def test_what_git_must_not_be_given(address: str) -> None:
-    """Options, helpers that run commands, and what is no address."""
+    """Options, remote helpers that run commands, and malformed addresses are refused."""
     assert address_problem(address)
     with pytest.raises(SourceError, match=r"^--repo="):
         git_address(address)
@@ -143,7 +143,7 @@ def test_what_git_must_not_be_given(address: str) -> None:
 
 @pytest.mark.parametrize("address", TAKEN)
 def test_what_git_is_given(address: str) -> None:
-    """It is shown as it is; of a path of this machine the image says nothing."""
+    """A good address is shown unchanged; only a local path is not named in the image."""
     assert address_problem(address) == ""
     assert git_address(address) == address
     assert redacted(f"{address} does not answer") == f"{address} does not answer"
@@ -153,7 +153,7 @@ def test_what_git_is_given(address: str) -> None:
 @settings(max_examples=600)
 @given(st.text(max_size=60))
 def test_any_text_is_judged(text: str) -> None:
-    """Nothing that begins as an option passes, and masking twice changes nothing."""
+    """No text that starts like an option is accepted, and masking is idempotent."""
     if not address_problem(text):
         assert not text.startswith("-")
         assert "::" not in text.partition("[")[0]
@@ -170,5 +170,5 @@ def test_any_text_is_judged(text: str) -> None:
     ],
 )
 def test_where_slugs_lie(base: str, address: str) -> None:
-    """A base may be a folder, too."""
+    """An OWNER/NAME is appended to the base, which may also be a folder."""
     assert git_address("us/synapse", base) == address

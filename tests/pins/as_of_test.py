@@ -1,4 +1,4 @@
-"""Packages are those of the time of the source, unless one is named that may be newer."""
+"""Packages are chosen as of the time of the source, unless they are allowed to be newer."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ from tests.pins.workspace import (
 def test_the_time_is_that_of_the_commit(
     workspace: Workspace, server: GitServer, index: Index, tmp_path: Path
 ) -> None:
-    """A later release, and a later wheel of an old release, are as if they were not there."""
+    """A release after the commit, or a later wheel of an older release, is not used."""
     index.add(tmp_path, "timely", "1", OLD)
     index.add(tmp_path, "timely", "2", LATER)
     index.add(tmp_path, "timely", "1", LATER, "cp311-cp311-manylinux_2_17_x86_64")
@@ -39,7 +39,7 @@ def test_the_time_is_that_of_the_commit(
 def test_an_update_moves_the_time_with_the_source(
     workspace: Workspace, server: GitServer, index: Index, tmp_path: Path
 ) -> None:
-    """Thus the packages are newer, too."""
+    """An update takes packages as of the new commit, so they can be newer, too."""
     index.add(tmp_path, "moving", "1", OLD)
     index.add(tmp_path, "moving", "2", LATER)
     require(server, "moving")
@@ -53,7 +53,7 @@ def test_an_update_moves_the_time_with_the_source(
 def test_constraints_lie_on_top(
     workspace: Workspace, server: GitServer, index: Index, tmp_path: Path
 ) -> None:
-    """One that only a newer release meets is refused with the remedy."""
+    """A constraint that only a newer release meets is refused, and the message says what to do."""
     index.add(tmp_path, "capped", "1", OLD)
     index.add(tmp_path, "capped", "2", LATER)
     require(server, "capped")
@@ -66,7 +66,10 @@ def test_constraints_lie_on_top(
 def test_the_first_wheel_for_a_newer_python(
     workspace: Workspace, server: GitServer, index: Index, tmp_path: Path
 ) -> None:
-    """The suite is that whose Python has wheels; where none has, the first release that does."""
+    """The suite is chosen by the available wheels.
+
+    A package that has none for the suite's Python yet gets its first release that does.
+    """
     index.add(tmp_path, "native", "1", OLD, "sdist")
     latest = "2024-05-01T12:00:00Z"
     for python, version, time in (("310", "1", OLD), ("311", "2", LATER), ("311", "3", latest)):
@@ -77,7 +80,7 @@ def test_the_first_wheel_for_a_newer_python(
     automatic = [word for word in wish(server) if word not in ("--suite", "bookworm")]
     said = pinned(workspace, *automatic)
     assert "Synapse 1.66.0 for Python 3.11 on bookworm" in said
-    # The index has nothing for trixie's Python of Synapse's own requirements either.
+    # Nor does the index have wheels of Synapse's own requirements for trixie's Python.
     assert "newer than the source, as the first with a wheel for Python 3.11: native 2\n" in said
     assert workspace.document(NAME)["first_wheels"] == {"native": "2023-05-01T12:00:01Z"}
     assert workspace.lock(NAME)["native"] == "2"
@@ -86,7 +89,7 @@ def test_the_first_wheel_for_a_newer_python(
 def test_an_index_that_does_not_say_when(
     workspace: Workspace, server: GitServer, silent_index: Index
 ) -> None:
-    """One line and the remedy, which works."""
+    """The error is one line that suggests --newer, and --newer works."""
     address = silent_index.address
     said = refused(workspace, *wish(server), PIP_INDEX_URL=address)
     assert said.startswith("error: the package index does not say when the files of ")

@@ -1,4 +1,4 @@
-"""The index, the git server and the workspace, as fixtures."""
+"""Fixtures: the package index, the git server and the workspace."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.pins.workspace import Workspace
 
 @pytest.fixture(scope="session")
 def index() -> Iterator[Index]:
-    """The package index."""
+    """The package index that the tests share."""
     with Index() as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield server
@@ -21,7 +21,7 @@ def index() -> Iterator[Index]:
 
 @pytest.fixture
 def silent_index() -> Iterator[Index]:
-    """A package index that does not say when its files were uploaded."""
+    """A package index that does not report upload times."""
     with Index(tells=False) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield server
@@ -30,7 +30,7 @@ def silent_index() -> Iterator[Index]:
 
 @pytest.fixture
 def locked_index() -> Iterator[Index]:
-    """A package index of one test, which sets the credentials that it asks for."""
+    """A package index for a single test, which sets the credentials that the index requires."""
     with Index() as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield server
@@ -39,13 +39,13 @@ def locked_index() -> Iterator[Index]:
 
 @pytest.fixture(scope="session")
 def first_commit(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the first git server leaves its first commit for the others."""
+    """The path at which the first git server leaves its first commit for the others."""
     return tmp_path_factory.mktemp("first") / "commit"
 
 
 @pytest.fixture
 def server(tmp_path: Path, first_commit: Path) -> Iterator[GitServer]:
-    """The git server."""
+    """A git server with Synapse's source."""
     server = GitServer(tmp_path / "git", first_commit)
     yield server
     server.stop()
@@ -53,11 +53,11 @@ def server(tmp_path: Path, first_commit: Path) -> Iterator[GitServer]:
 
 @pytest.fixture
 def workspace(tmp_path: Path, index: Index, cache: Path) -> Workspace:
-    """An empty workspace."""
+    """A workspace without pins."""
     return Workspace(tmp_path / "workspace", index.address, cache)
 
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for caches."""
+    """The cache folder that all tests share."""
     return tmp_path_factory.mktemp("cache")

@@ -1,4 +1,4 @@
-"""The check of a pin fetches its crates too: real cargo, a crate registry on loopback."""
+"""A pin's check also fetches its crates, here with real cargo from a registry on loopback."""
 
 import hashlib
 import io
@@ -14,7 +14,7 @@ from threading import Thread
 
 import pytest
 
-from config.private.vendor_crates import cargo
+from repositories.vendor_crates import cargo
 from tests.pins.servers import GitServer
 from tests.pins.workspace import NAME, ROOT, Workspace, stand_in, wish
 
@@ -30,7 +30,7 @@ path = "lib.rs"
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """Serves files and logs nothing."""
+    """Serves files without logging."""
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
@@ -38,9 +38,9 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def crate(workspace: Workspace, tmp_path: Path) -> Iterator[Path]:
-    """Serve a registry with the crate ``tiny``, and tell cargo of it; yield the crate's file.
+    """Serve a registry with the crate ``tiny``, configure cargo for it, and yield the crate file.
 
-    Its form: the "sparse" protocol, https://doc.rust-lang.org/cargo/reference/registry-index.html
+    It follows the "sparse" protocol, https://doc.rust-lang.org/cargo/reference/registry-index.html
     """
     served = tmp_path / "registry"
     file = served / "crates/tiny-1.0.0.crate"
@@ -73,7 +73,7 @@ def crate(workspace: Workspace, tmp_path: Path) -> Iterator[Path]:
 def test_crates_are_fetched_and_checked(
     workspace: Workspace, server: GitServer, crate: Path
 ) -> None:
-    """What a mirror has lost, or serves otherwise, is named."""
+    """The check names a crate that the mirror has changed or no longer has."""
     (server.checkout / "Cargo.toml").write_text(
         _MANIFEST.format("synapse") + '\n[dependencies]\ntiny = "1"\n'
     )
@@ -88,7 +88,7 @@ def test_crates_are_fetched_and_checked(
     stand_in(workspace, "bookworm")
 
     def check() -> tuple[int, int, str]:
-        """Return how many files are good, of how many, and all that was said."""
+        """Return the number of good files, the number of all files, and the output."""
         said = workspace.pin("--check", NAME, "--base", server.base).stdout
         counted = re.search(rf"{NAME}: (\d+) of (\d+) files are there", said)
         assert counted, said
@@ -96,9 +96,9 @@ def test_crates_are_fetched_and_checked(
 
     files = json.loads((workspace.folder / "config/pins" / NAME / "files.lock.json").read_text())
     good, number, said = check()
-    # The source, the crate and the pin's three locks stand beside the files.
+    # The source, the crate and the pin's three locks are counted in addition to the files.
     assert number == len(files["files"]) + 5
-    # The index here has no files for arm64.
+    # The test's index has no files for arm64.
     assert good == number - sum(file["architectures"] == ["arm64"] for file in files["files"])
     assert "cargo" not in said
 

@@ -1,4 +1,4 @@
-"""What does not build, or is cut off, leaves everything as it was."""
+"""A pin that does not build or is interrupted changes nothing in the workspace."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from tests.pins.workspace import TOOL, Workspace, wish
 
 
 def test_ctrl_c_leaves_nothing(workspace: Workspace, server: GitServer) -> None:
-    """Whenever it comes; and from the tool's first line on, it says so."""
+    """Ctrl-C changes nothing at any time, and is reported once the tool has printed a line."""
     before = workspace.state()
     for seconds in (None, 0, 1, 2.5):
         process = subprocess.Popen(
@@ -27,7 +27,7 @@ def test_ctrl_c_leaves_nothing(workspace: Workspace, server: GitServer) -> None:
         )
         assert process.stdout
         if seconds is None:
-            # Python itself still starts.
+            # Python itself is still starting.
             time.sleep(0.1)
         else:
             assert process.stdout.readline() == f"pinning {REPOSITORY} main\n"
@@ -35,7 +35,7 @@ def test_ctrl_c_leaves_nothing(workspace: Workspace, server: GitServer) -> None:
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=60)
         if process.returncode == 0:
-            # It was done before.
+            # The tool finished before the signal.
             break
         assert workspace.state() == before
         if seconds is not None:
@@ -43,7 +43,7 @@ def test_ctrl_c_leaves_nothing(workspace: Workspace, server: GitServer) -> None:
 
 
 def pin_and_build(workspace: Workspace, server: GitServer, script: str) -> subprocess.Popen[str]:
-    """Pin main and build it; ``script`` stands for bazelw, which has nothing to build here."""
+    """Start to pin and build main; ``script`` replaces bazelw, because there is no real build."""
     bazelw = workspace.folder / "bazelw"
     bazelw.write_text(f"#!/bin/sh\n{script}\n")
     bazelw.chmod(0o755)
@@ -58,7 +58,7 @@ def pin_and_build(workspace: Workspace, server: GitServer, script: str) -> subpr
 
 
 def test_a_pin_that_does_not_build_is_not_kept(workspace: Workspace, server: GitServer) -> None:
-    """Bazel has said why on its own."""
+    """The message refers to Bazel's own output, and the pin is removed."""
     process = pin_and_build(workspace, server, "exit 1")
     _, said = process.communicate(timeout=120)
     assert (process.returncode, said) == (
@@ -71,7 +71,7 @@ def test_a_pin_that_does_not_build_is_not_kept(workspace: Workspace, server: Git
 
 
 def test_a_pin_that_does_not_start_is_not_kept(workspace: Workspace, server: GitServer) -> None:
-    """The last lines of its log are shown, as the starting test left them."""
+    """The message ends with the last lines of the log, which the starting test has saved."""
     outputs = workspace.folder.parent / "logs/tests/starts/starts_test/test.outputs"
     outputs.mkdir(parents=True)
     with zipfile.ZipFile(outputs / "outputs.zip", "w") as archive:
@@ -97,7 +97,7 @@ esac"""
 def test_a_build_that_is_cut_off_leaves_nothing(
     workspace: Workspace, server: GitServer, number: signal.Signals, tmp_path: Path
 ) -> None:
-    """Ctrl-C, a stopped job and a closed terminal."""
+    """Ctrl-C, a terminated job and a closed terminal all remove the pin during its build."""
     process = pin_and_build(workspace, server, f"touch {tmp_path}/building; exec sleep 100")
     deadline = time.monotonic() + 100
     while not (tmp_path / "building").exists():

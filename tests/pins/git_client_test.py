@@ -1,4 +1,4 @@
-"""git does what it is asked to, whatever an operator, a variable or a source says besides."""
+"""git is not influenced by environment variables, user settings, odd addresses or the source."""
 
 import hashlib
 import subprocess
@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from config.private.addresses import SourceError
-from config.private.git_client import ALLOWED, branch_problem, fetch_commit, git_archive, listed
+from repositories.addresses import SourceError
+from repositories.git_client import ALLOWED, branch_problem, fetch_commit, git_archive, listed
 
-# Every variable of git's manual that names a place, a program or a setting, and more.
+# Every variable in git's manual that names a path, a program or a setting, and some others.
 VARIABLES = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_CEILING_DIRECTORIES",
@@ -41,7 +41,7 @@ VARIABLES = (
 
 
 def run(folder: Path, *arguments: str) -> str:
-    """Run git as a user would; return its output."""
+    """Run git as a user would, and return its output."""
     command = ["git", "-c", "user.name=us", "-c", "user.email=us@example.com", *arguments]
     done = subprocess.run(command, cwd=folder, text=True, capture_output=True, check=True)
     return done.stdout.strip()
@@ -61,7 +61,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def state(folder: Path) -> dict[str, str]:
-    """Return the hash of every file."""
+    """Return the hash of every file below ``folder``, by path."""
     return {
         str(path): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in folder.rglob("*")
@@ -70,7 +70,7 @@ def state(folder: Path) -> dict[str, str]:
 
 
 def bring(source: Path, scratch: Path) -> str:
-    """Bring main as the tool does; return the archive's hash."""
+    """Fetch main as the tool does, and return the hash of the archive."""
     commit = listed(source.as_uri(), "refs/heads/main")["refs/heads/main"]
     fetch_commit(scratch, source.as_uri(), commit)
     return hashlib.sha256(git_archive(scratch, commit)[1]).hexdigest()
@@ -80,7 +80,7 @@ def bring(source: Path, scratch: Path) -> str:
 def test_no_variable_reaches_the_users_repository(
     inside: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each alone, and all at once: the bytes are the same, and nothing of the user's changes."""
+    """No variable, alone or combined, changes the archive or any of the user's files."""
     users = tmp_path / "users"
     run(tmp_path, "clone", "--quiet", str(source), str(users))
     run(users, "config", "core.worktree", str(users))
@@ -102,7 +102,7 @@ def test_no_variable_reaches_the_users_repository(
 def test_nothing_of_the_users_settings_decides_the_bytes(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Filters, hooks and templates of the user are not run, although the source asks for one."""
+    """The user's filters, hooks and templates are not run, even if the source requests a filter."""
     good = bring(source, tmp_path / "good")
     told, home = tmp_path / "told", tmp_path / "home"
     hook = home / "hooks/reference-transaction"
@@ -124,7 +124,7 @@ def test_nothing_of_the_users_settings_decides_the_bytes(
 @pytest.mark.parametrize("address", ["--upload-pack=touch {};", "ext::touch {}", "ext::touch% {}"])
 @pytest.mark.parametrize("commit", ["0" * 40, "--upload-pack=touch {};", "+refs/*:refs/*", "HEAD"])
 def test_no_command_of_an_address_runs(address: str, commit: str, tmp_path: Path) -> None:
-    """Neither where it is listed nor where it is fetched; pin.json may have been edited."""
+    """Neither listing nor fetching runs a command, even if pin.json was edited."""
     told = tmp_path / "told"
     with pytest.raises(SourceError):
         listed(address.format(told))
@@ -138,7 +138,7 @@ def test_no_command_of_an_address_runs(address: str, commit: str, tmp_path: Path
 def test_a_rewritten_address_runs_no_command(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The user's insteadOf is followed, but not to a helper; a credential of it is not quoted."""
+    """The user's insteadOf is applied, but never runs a helper; its credentials are not shown."""
     told = tmp_path / "told"
     for target, said in (
         (f"ext::touch {told} ", "transport 'ext' not allowed"),
@@ -164,11 +164,11 @@ def test_a_rewritten_address_runs_no_command(
     ["-x", "--upload-pack=x", "a..b", "a b", "a\n", "a~1", "a^", "a:b", "*", "a[b", "", "a.lock"],
 )
 def test_what_no_branch_is_called(branch: str) -> None:
-    """git's own rule, and no option."""
+    """Names that git does not allow, and names that look like an option, are rejected."""
     assert branch_problem(branch)
 
 
 @pytest.mark.parametrize("branch", ["main", "release-v1.163", "v1.163.2", "us/fix#1", "é"])
 def test_what_a_branch_is_called(branch: str) -> None:
-    """Tags and branches of every common form."""
+    """Common names of branches and tags are accepted."""
     assert branch_problem(branch) == ""

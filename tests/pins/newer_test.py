@@ -1,4 +1,4 @@
-"""Packages that ``--newer`` names are of today; it is remembered until ``--no-newer``."""
+"""``--newer`` takes the latest version of a package, and is remembered until ``--no-newer``."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests.pins.workspace import LATER, NAME, OLD, Workspace, pinned, refused, r
 def test_a_newer_package_is_named(
     workspace: Workspace, server: GitServer, index: Index, tmp_path: Path
 ) -> None:
-    """It alone is; a remake keeps it, an update too, and --no-newer forgets it."""
+    """Only that package is newer; remaking and updating keep it so until --no-newer."""
     for name in ("named", "unnamed"):
         index.add(tmp_path, name, "1", OLD)
         index.add(tmp_path, name, "2", LATER)
@@ -39,7 +39,7 @@ def test_a_newer_package_is_named(
 def test_what_synapse_does_not_need_cannot_be_newer(
     workspace: Workspace, server: GitServer, index: Index, tmp_path: Path
 ) -> None:
-    """A slip of the pen would otherwise look like an update."""
+    """A misspelled package name is refused; otherwise it would look like an update."""
     index.add(tmp_path, "unneeded", "1", OLD)
     said = refused(workspace, *wish(server, "--newer", "unneeded"))
     assert said.startswith(

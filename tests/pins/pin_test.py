@@ -1,4 +1,4 @@
-"""A branch that moves: pinned, built from its commit, updated, rewritten, tampered with."""
+"""Tests of a pin's whole life: making, fetching, updating, tampering, patching, removing."""
 
 import json
 import shutil
@@ -10,7 +10,7 @@ from tests.pins.workspace import NAME, Workspace, fetch, needs_bazel, version, w
 
 @needs_bazel
 def test_a_branch_that_moves(workspace: Workspace, server: GitServer) -> None:
-    """The build stays until an update, which says what changed."""
+    """The build stays at the pinned commit until an update, which reports what changed."""
     first = server.git("rev-parse", "HEAD")
     made = workspace.pin(*wish(server))
     assert made.returncode == 0, made.stderr
@@ -23,7 +23,7 @@ def test_a_branch_that_moves(workspace: Workspace, server: GitServer) -> None:
     assert f'("{REPOSITORY}", "main"): {{' in workspace.table.read_text()
     document = workspace.document(NAME)
     assert document["git"]["tree"] == server.git("rev-parse", "HEAD^{tree}")
-    # The image names it as where its source lies.
+    # The image names this address as the location of its source.
     assert document["source"] == address
     text, said = fetch(workspace, server)
     assert version(text) == 'version = "1.66.0"', said
@@ -57,7 +57,7 @@ def test_a_branch_that_moves(workspace: Workspace, server: GitServer) -> None:
     text, said = fetch(workspace, server)
     assert version(text) == 'version = "1.66.1"', said
 
-    # Another hand rewrites the branch, and the server throws the commit away.
+    # Someone else rewrites the branch, and the server discards the commit.
     server.commit("Rewritten", {"README.rst": ("Synapse", "Synapse ")}, "--amend")
     server.git("reflog", "expire", "--expire=now", "--all", folder=server.bare)
     server.git("gc", "--quiet", "--prune=now", folder=server.bare)
@@ -75,7 +75,7 @@ def test_a_branch_that_moves(workspace: Workspace, server: GitServer) -> None:
 
 @needs_bazel
 def test_what_was_tampered_with_fails_by_name(workspace: Workspace, server: GitServer) -> None:
-    """A wrong tree, other bytes, and a lock edited by hand."""
+    """A wrong tree hash, a wrong archive hash and a hand-edited lock are each reported."""
     made = workspace.pin(*wish(server))
     assert made.returncode == 0, made.stderr
     folder = workspace.folder / "config/pins" / NAME
@@ -109,7 +109,7 @@ def test_what_was_tampered_with_fails_by_name(workspace: Workspace, server: GitS
 
 @needs_bazel
 def test_patches_lie_on_top(workspace: Workspace, server: GitServer, tmp_path: Path) -> None:
-    """In the order of names; one that does not apply is named, and nothing is written."""
+    """Patches are applied in name order; one that fails is named, and nothing is written."""
     patches = tmp_path / "patches"
     patches.mkdir()
     manifest = server.checkout / "pyproject.toml"
@@ -134,7 +134,7 @@ def test_patches_lie_on_top(workspace: Workspace, server: GitServer, tmp_path: P
 def test_a_tag_a_commit_and_a_checkout_can_be_pinned(
     workspace: Workspace, server: GitServer
 ) -> None:
-    """Each is a commit in the end."""
+    """A tag, a commit hash and a local checkout all resolve to the same commit."""
     commit = server.git("rev-parse", "HEAD")
     server.git("tag", "--annotate", "--message=t", "v1.66.0")
     server.git("push", "--quiet", "origin", "v1.66.0")
@@ -159,7 +159,7 @@ def test_a_tag_a_commit_and_a_checkout_can_be_pinned(
 def test_a_pin_that_cannot_move_does_not_hold_up_the_others(
     workspace: Workspace, server: GitServer, tmp_path: Path
 ) -> None:
-    """Its source is gone; the others move, and the status tells."""
+    """If one pin's source is gone, the others are updated and the exit code is 2."""
     lost = tmp_path / "lost"
     server.git("clone", "--quiet", str(server.bare), str(lost), folder=tmp_path)
     for more in ([], ["--repo", str(lost)]):
@@ -178,7 +178,7 @@ def test_a_pin_that_cannot_move_does_not_hold_up_the_others(
 def test_the_lock_of_the_source_is_followed(
     workspace: Workspace, server: GitServer, index: Index, tmp_path: Path
 ) -> None:
-    """poetry.lock says which version where the index has several; --newer says otherwise."""
+    """The versions in the source's poetry.lock are used unless --newer overrides them."""
     index.add(tmp_path, "followed", "1", UPLOADED)
     index.add(tmp_path, "followed", "2", UPLOADED)
     (server.checkout / "poetry.lock").write_text('[[package]]\nname = "followed"\nversion = "1"\n')
@@ -198,7 +198,7 @@ def test_the_lock_of_the_source_is_followed(
 def test_modules_get_files_of_their_own(
     workspace: Workspace, server: GitServer, index: Index, tmp_path: Path
 ) -> None:
-    """What Synapse needs anyway stays where it was."""
+    """A package that Synapse itself needs stays in the folder of its wheels."""
     index.add(tmp_path, "apart", "1", UPLOADED)
     (tmp_path / "modules.in").write_text("apart\nattrs\n")
     made = workspace.pin(*wish(server, "--modules", str(tmp_path / "modules.in")))

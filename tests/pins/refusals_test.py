@@ -1,4 +1,4 @@
-"""What cannot be pinned is refused in one clear text, and nothing is written."""
+"""A source that cannot be pinned is refused with a clear message, and nothing is written."""
 
 import re
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ from tests.pins.workspace import Workspace, refused
 
 
 def wish(server: GitServer, *more: str) -> list[str]:
-    """Return the arguments that pin the branch main."""
+    """Return the tool's arguments that pin the branch main, followed by ``more``."""
     return ["--repo", REPOSITORY, "--branch", "main", "--base", server.base, *more]
 
 
 def test_an_unknown_repository(workspace: Workspace, server: GitServer) -> None:
-    """Its address is named."""
+    """The message names the address of the repository."""
     said = refused(workspace, "--repo", "us/nothing", "--branch", "main", "--base", server.base)
     assert said.startswith(
         f"error: {server.base}/us/nothing is no git repository that can be read; check its name ("
@@ -26,7 +26,7 @@ def test_an_unknown_repository(workspace: Workspace, server: GitServer) -> None:
 
 
 def test_an_unknown_branch(workspace: Workspace, server: GitServer) -> None:
-    """The branches are named."""
+    """The message lists the repository's branches."""
     said = refused(workspace, "--repo", REPOSITORY, "--branch", "nothing", "--base", server.base)
     assert said == (
         f"error: {server.base}/{REPOSITORY} has no branch and no tag 'nothing'; its branches are "
@@ -39,7 +39,7 @@ class _Closed(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_GET(self) -> None:
-        """Ask for credentials."""
+        """Respond with 401, which asks for credentials."""
         self.send_response(401)
         self.send_header("WWW-Authenticate", 'Basic realm="git"')
         self.send_header("Content-Length", "0")
@@ -48,7 +48,7 @@ class _Closed(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def closed() -> Iterator[str]:
-    """A server that lets nobody in; yields its address."""
+    """Run a server that rejects every request with 401; yield its address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), _Closed) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -56,7 +56,7 @@ def closed() -> Iterator[str]:
 
 
 def test_a_server_that_asks_for_credentials(workspace: Workspace, closed: str) -> None:
-    """Nothing waits for an answer."""
+    """The tool fails with a message and does not prompt for credentials."""
     said = refused(workspace, "--repo", "us/synapse", "--branch", "main", "--base", closed)
     assert said == (
         f"error: {closed}/us/synapse asks for credentials; give git yours (a credential helper, "
@@ -65,7 +65,7 @@ def test_a_server_that_asks_for_credentials(workspace: Workspace, closed: str) -
 
 
 def test_no_network(workspace: Workspace, server: GitServer) -> None:
-    """Of the git server, and of the package index."""
+    """An unreachable git server and an unreachable package index are named in the message."""
     said = refused(workspace, "--repo", "a/b", "--branch", "main", "--base", "http://127.0.0.1:9")
     assert said.startswith("error: http://127.0.0.1:9/a/b cannot be read: fatal: unable to access ")
     said = refused(
@@ -76,7 +76,7 @@ def test_no_network(workspace: Workspace, server: GitServer) -> None:
 
 
 def test_a_source_that_is_not_synapse(workspace: Workspace, server: GitServer) -> None:
-    """Its own name is said."""
+    """The message says what the project is called."""
     server.commit("Another", {"pyproject.toml": ('name = "matrix-synapse"', 'name = "other"')})
     assert refused(workspace, *wish(server)) == (
         f"error: {REPOSITORY} main is not Synapse: its project is called 'other', and it has a "
@@ -85,7 +85,7 @@ def test_a_source_that_is_not_synapse(workspace: Workspace, server: GitServer) -
 
 
 def test_a_python_that_the_source_does_not_take(workspace: Workspace, server: GitServer) -> None:
-    """The suite that has a right one is named."""
+    """The message names a suite with a suitable Python, or says that there is none."""
     old = "Requires-Python: >=3.7.1,<4.0.0"
     server.commit("Older", {"PKG-INFO": (old, "Requires-Python: >=3.7.1,<3.12")})
     assert refused(workspace, *wish(server, "--suite", "trixie")) == (
@@ -106,7 +106,7 @@ def test_a_python_that_the_source_does_not_take(workspace: Workspace, server: Gi
 def test_requirements_that_exclude_each_other(
     workspace: Workspace, server: GitServer, tmp_path: Path
 ) -> None:
-    """uv's own explanation is shown."""
+    """The message includes uv's own explanation."""
     (tmp_path / "c.in").write_text("attrs<19\n")
     said = refused(
         workspace, *wish(server, "--suite", "bookworm", "--constraints", str(tmp_path / "c.in"))
@@ -136,12 +136,12 @@ def test_requirements_that_exclude_each_other(
 def test_a_wrong_option(
     workspace: Workspace, server: GitServer, arguments: list[str], text: str
 ) -> None:
-    """Each names itself, its value and what would be right."""
+    """The message names the option and its value, and suggests a correct one."""
     assert refused(workspace, *wish(server, *arguments)).startswith(text)
 
 
 def test_a_wrong_command(workspace: Workspace) -> None:
-    """Half a wish, and pins that are not there."""
+    """Incomplete options, an address with a password, and unknown pins or folders are refused."""
     assert refused(workspace, "--repo", "a/b") == (
         "error: --repo and --branch are both needed; or one of --update --list --check\n"
     )

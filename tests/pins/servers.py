@@ -1,6 +1,7 @@
 """A git server and a package index on loopback.
 
-The index has the files of a real pin; the git server has its source, so Synapse itself is pinned.
+The index has the files of a real pin and the git server has its source, so the tests pin Synapse
+itself.
 """
 
 import base64
@@ -25,7 +26,7 @@ SOURCE = HERE / os.environ["SOURCE"]
 REPOSITORY = "us/synapse"
 
 
-# When the files of the lock were uploaded, so far as this index knows.
+# The upload time that the index reports for the files of the lock.
 UPLOADED = "2022-01-01T00:00:00.000000Z"
 
 
@@ -35,15 +36,15 @@ class Index(ThreadingHTTPServer):
     It serves each wheel's metadata separately (PEP 658), as large indexes do.
 
     Attributes:
-        paths: of the files, by name.
-        projects: sha256 by file name, by project.
-        uploaded: when files were uploaded that have not the common time, by name.
-        tells: whether its pages have that time (PEP 700).
+        paths: The paths of the files, by file name.
+        projects: For each project, the sha256 of its files by file name.
+        uploaded: The upload times that differ from ``UPLOADED``, by file name.
+        tells: Whether its pages include upload times (PEP 700).
     """
 
     def __init__(self, *, tells: bool = True) -> None:
         super().__init__(("127.0.0.1", 0), _Pages)
-        # USER:PASSWORD that every request must have, once it is set.
+        # USER:PASSWORD; if it is set, every request must carry it.
         self.credentials = ""
         self.asked: list[str] = []
         self.tells = tells
@@ -57,7 +58,7 @@ class Index(ThreadingHTTPServer):
     def add(
         self, folder: Path, name: str, version: str, uploaded: str, tag: str = "py3-none-any"
     ) -> None:
-        """Upload a wheel, or with the tag ``sdist`` a source, that holds its metadata alone."""
+        """Add a wheel, or an sdist if the tag is ``sdist``, that contains only its metadata."""
         metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
         if tag == "sdist":
             path = folder / f"{name}-{version}.tar.gz"
@@ -80,13 +81,13 @@ class Index(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """Its "simple" API."""
+        """The URL of its "simple" API."""
         return f"http://127.0.0.1:{self.server_port}/simple"
 
 
 @cache
 def _metadata(wheel: Path) -> bytes:
-    """Return the METADATA of a wheel."""
+    """Return the content of a wheel's METADATA file."""
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
         return archive.read(min(names, key=len))
@@ -94,7 +95,7 @@ def _metadata(wheel: Path) -> bytes:
 
 class _Pages(BaseHTTPRequestHandler):
     server: Index
-    # Keeps connections open, as uv expects.
+    # HTTP/1.1 keeps connections open, as uv expects.
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
@@ -110,11 +111,11 @@ class _Pages(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def do_HEAD(self) -> None:
-        """Answer as to GET, without the body."""
+        """Send the same response as for GET, without the body."""
         self.do_GET()
 
     def do_GET(self) -> None:
-        """Answer a page or a file."""
+        """Send a project's page, a file or a wheel's metadata."""
         self.server.asked.append(self.path)
         wanted = base64.b64encode(self.server.credentials.encode()).decode()
         if wanted and self.headers.get("Authorization") != f"Basic {wanted}":
@@ -151,11 +152,12 @@ class _Pages(BaseHTTPRequestHandler):
 
 
 class GitServer:
-    """A git daemon, and the checkout from which its repository is pushed to.
+    """A git daemon, and a checkout that pushes to its repository.
 
     Args:
-        folder: where both lie.
-        first: where the first commit is kept to be copied; the first server creates it.
+        folder: The folder for both.
+        first: A copy of the folder after the first commit; the first server creates it, and later
+            servers start from it.
     """
 
     def __init__(self, folder: Path, first: Path) -> None:
@@ -190,17 +192,17 @@ class GitServer:
         self.git("init", "--quiet", "--initial-branch=main")
         self.git("remote", "add", "origin", str(self.bare))
         for folder in (self.bare, self.checkout):
-            # It would run in the background while the folders are copied.
+            # Automatic garbage collection would run in the background during the copying.
             self.git("config", "gc.auto", "0", folder=folder)
         self.commit("The first", {})
 
     @property
     def base(self) -> str:
-        """Where slugs lie."""
+        """The base URL to which OWNER/NAME is appended."""
         return f"git://127.0.0.1:{self.port}"
 
     def git(self, *arguments: str, folder: Path | None = None, time: str = "") -> str:
-        """Run git in the checkout; return its output.  ``time`` is that of a commit."""
+        """Run git in the checkout and return its output; ``time`` is the committer date."""
         command = ["git", "-c", "user.name=us", "-c", "user.email=us@example.com", *arguments]
         environ = os.environ | ({"GIT_COMMITTER_DATE": time} if time else {})
         done = subprocess.run(
@@ -217,7 +219,10 @@ class GitServer:
     def commit(
         self, subject: str, edits: dict[str, tuple[str, str]], *more: str, time: str = ""
     ) -> str:
-        """Replace texts in files, commit and push to main; return the commit."""
+        """Replace text in files, commit, push to main and return the commit hash.
+
+        ``edits`` maps a file to its old and new text; ``more`` are options for git commit.
+        """
         for name, (old, new) in edits.items():
             path = self.checkout / name
             text = path.read_text()
@@ -229,6 +234,6 @@ class GitServer:
         return self.git("rev-parse", "HEAD")
 
     def stop(self) -> None:
-        """End the daemon."""
+        """Stop the daemon."""
         self.process.terminate()
         self.process.wait(10)

@@ -1,4 +1,4 @@
-"""What a source may hold: of a hostile one nothing is written, and one line says why."""
+"""What a source may contain: nothing of a hostile one is written, and one line says why."""
 
 import gzip
 import io
@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config.private import git_client, source_files
-from config.private.addresses import SourceError
-from config.private.source_files import apply_patches, pack, unpack
+from repositories import git_client, source_files
+from repositories.addresses import SourceError
+from repositories.source_files import apply_patches, pack, unpack
 
 Member = tuple[str, bytes, str]
 
 
 def archive(*members: Member, end: Callable[[tarfile.TarInfo], None] = lambda _: None) -> bytes:
-    """Return a tar of (name, type, link target); ``end`` changes each member's header."""
+    """Return a tar of (name, type, link target) members; ``end`` edits each member's header."""
     result = io.BytesIO()
     with tarfile.open(fileobj=result, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for name, kind, target in members:
@@ -70,14 +70,14 @@ HOSTILE: dict[str, list[Member]] = {
 
 
 def tree_of(folder: Path) -> list[str]:
-    """Return every path below ``folder``."""
+    """Return every path below ``folder``, relative to it and sorted."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_source_is_one_line(name: str, first: bool, tmp_path: Path) -> None:
-    """Wherever it is in the archive, nothing is written: not even what came before."""
+    """Nothing is written, not even the members that precede the hostile one in the archive."""
     members = [GOOD, *HOSTILE[name]] if first else [*HOSTILE[name], GOOD]
     with pytest.raises(SourceError) as refused:
         unpack(io.BytesIO(archive(*members)), tmp_path / "in")
@@ -88,7 +88,7 @@ def test_a_hostile_source_is_one_line(name: str, first: bool, tmp_path: Path) ->
 
 
 def test_what_a_source_may_hold(tmp_path: Path) -> None:
-    """Links inside, a leading dot, a file that comes twice: the bytes are the same again."""
+    """Inner links, a leading dot and a repeated file are allowed, and packing is reproducible."""
     data = archive(
         ("./synapse", FOLDER, ""),
         ("./synapse/a/b", FILE, ""),
@@ -108,7 +108,7 @@ def test_what_a_source_may_hold(tmp_path: Path) -> None:
 
 
 def test_what_is_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bomb of bytes, of files, and of headers."""
+    """Archives with too many bytes or files, or with a too large size in a header, are refused."""
     monkeypatch.setattr(source_files, "MOST_BYTES", 2**20)
     with pytest.raises(SourceError, match="the source is larger than 1 MiB"):
         unpack(io.BytesIO(gzip.compress(b"\0" * 2**21)), tmp_path / "in")
@@ -128,7 +128,7 @@ def test_what_is_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_damaged_bytes_are_one_line(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Whatever was changed or cut off: unpacked inside the folder, or refused."""
+    """A damaged or truncated archive is unpacked inside the folder or refused with one line."""
     folder = tmp_path_factory.mktemp("damaged")
     good = archive(GOOD, ("synapse/a/b", FILE, ""), ("synapse/link", LINK, "a/b"))
     whole = bytearray(gzip.compress(good, 1) if data.draw(st.booleans()) else good)
@@ -159,7 +159,7 @@ OUTSIDE = (
 
 @pytest.mark.parametrize("name", PATCHES)
 def test_a_patch_makes_no_link_outside(name: str, tmp_path: Path) -> None:
-    """The patch is named."""
+    """A patch that adds a link out of the source is refused by name."""
     top = unpack(io.BytesIO(archive(GOOD)), tmp_path / "in")
     (tmp_path / "1.patch").write_text(f"diff --git a/x b/x\n{PATCHES[name]}")
     with pytest.raises(SourceError, match=r"^1.patch does not apply: .*leads out of the source"):
@@ -167,7 +167,7 @@ def test_a_patch_makes_no_link_outside(name: str, tmp_path: Path) -> None:
 
 
 def test_a_patch_writes_nothing_outside(tmp_path: Path) -> None:
-    """Neither beside the source nor through a link of it, and its name is no option."""
+    """A patch cannot write beside the source, and its name cannot act as an option of git."""
     top = unpack(io.BytesIO(archive(GOOD)), tmp_path / "in")
     (tmp_path / "1.patch").write_text(OUTSIDE)
     with pytest.raises(SourceError, match=r"^1.patch does not apply: error: invalid path"):
@@ -181,7 +181,7 @@ def test_a_patch_writes_nothing_outside(tmp_path: Path) -> None:
 def test_a_source_that_looks_like_a_repository(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither its settings nor the user's run a program, whatever its attributes ask for."""
+    """Neither its git configuration nor the user's runs a program when a patch is applied."""
     told = tmp_path / "told"
     config = f"[core]\n\tbare = false\n\tworktree = .\n\tfsmonitor = touch {told}\n"
     config += f'[filter "x"]\n\tclean = touch {told}; cat\n\tsmudge = touch {told}; cat\n'
@@ -206,7 +206,7 @@ def test_a_source_that_looks_like_a_repository(
 
 
 def test_an_archive_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """git is ended once its output is too much."""
+    """git is stopped when its output exceeds the limit."""
     monkeypatch.setattr(git_client, "MOST_BYTES", 4096)
     git_client.git("init", "--quiet", "--bare", "--template=", repository=tmp_path)
     (tmp_path / "large").write_bytes(b"\0" * 100_000)

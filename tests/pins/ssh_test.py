@@ -1,4 +1,4 @@
-"""A source on an SSH server: a real sshd on loopback, with git behind it."""
+"""Tests of a source on an SSH server: a real sshd on loopback that serves git repositories."""
 
 import os
 import shutil
@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster.processes import Process, answers
-from cluster.services import enter
+from sandbox.bwrap import read_only
+from testbed.processes import Process, answers
+from testbed.services import container
 from tests.pins.servers import GitServer
 from tests.pins.workspace import Workspace, fetch, needs_bazel, refused, version, wish
 
@@ -29,23 +30,22 @@ UsePAM no
 
 
 class SshServer:
-    """An sshd that serves the repositories of a git server to whoever has its user's key."""
+    """An sshd that serves a git server's repositories to clients that have the user key."""
 
     def __init__(self, folder: Path, served: Path) -> None:
         self.state = folder / "ssh"
         self.state.mkdir()
-        inside = enter(SERVICES, self.state)
-        inside[-1:] = ["--ro-bind", str(served), "/git", "--"]
+        inside = container(SERVICES, self.state).with_mounts(read_only(served, "/git"))
         for name in ("host_key", "user_key", "other_key"):
             keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"/state/{name}"]
-            subprocess.run([*inside, *keygen], check=True)
+            subprocess.run(inside.command(*keygen), check=True)
         (self.state / "sshd_config").write_text(_CONFIG)
         with socket.socket() as probe:
             probe.bind((ADDRESS, 0))
             self.port = probe.getsockname()[1]
         command = ["/usr/sbin/sshd", "-D", "-e", "-f", "/state/sshd_config"]
         command += ["-o", f"ListenAddress={ADDRESS}:{self.port}"]
-        self.process = Process("sshd", [*inside, *command], folder / "sshd.log")
+        self.process = Process("sshd", inside.command(*command), folder / "sshd.log")
         self.process.start()
         self.process.wait_until(lambda: answers(ADDRESS, self.port))
         host_key = (self.state / "host_key.pub").read_text()
@@ -54,11 +54,11 @@ class SshServer:
 
     @property
     def address(self) -> str:
-        """The repository's address."""
+        """The SSH address of the repository."""
         return f"ssh://service@{ADDRESS}:{self.port}/git/us/synapse.git"
 
     def client(self, key: str = "user_key", known: str = "") -> str:
-        """Return a GIT_SSH_COMMAND that has the key ``key`` and nothing of the machine's."""
+        """Return a GIT_SSH_COMMAND that uses the key ``key`` and no SSH settings of the machine."""
         return (
             f"ssh -F none -o BatchMode=yes -o IdentitiesOnly=yes -i {self.state / key} "
             f"-o UserKnownHostsFile={known or self.known}"
@@ -67,7 +67,7 @@ class SshServer:
 
 @pytest.fixture
 def ssh(tmp_path: Path, server: GitServer) -> Iterator[SshServer]:
-    """The SSH server."""
+    """An SSH server for the repositories of the git server."""
     made = SshServer(tmp_path, server.served)
     yield made
     print(made.process.tail())
@@ -76,7 +76,7 @@ def ssh(tmp_path: Path, server: GitServer) -> Iterator[SshServer]:
 
 @needs_bazel
 def test_a_source_on_an_ssh_server(workspace: Workspace, server: GitServer, ssh: SshServer) -> None:
-    """Pinned with git's own key, and fetched with it by a build."""
+    """Both the tool and a build fetch the source with the key that git is configured to use."""
     arguments = wish(server, "--repo", ssh.address)
     made = workspace.pin(*arguments, GIT_SSH_COMMAND=ssh.client())
     assert made.returncode == 0, made.stderr
@@ -90,7 +90,7 @@ def test_a_source_on_an_ssh_server(workspace: Workspace, server: GitServer, ssh:
 def test_a_key_that_the_server_does_not_know(
     workspace: Workspace, server: GitServer, ssh: SshServer
 ) -> None:
-    """It is said that credentials are wanted, and no question is asked."""
+    """The message says that credentials are needed, and ssh does not prompt for them."""
     arguments = wish(server, "--repo", ssh.address)
     said = refused(workspace, *arguments, GIT_SSH_COMMAND=ssh.client("other_key"))
     assert said == (
@@ -102,7 +102,7 @@ def test_a_key_that_the_server_does_not_know(
 def test_a_host_whose_key_is_not_known(
     workspace: Workspace, server: GitServer, ssh: SshServer
 ) -> None:
-    """The remedy is named; a key is never trusted silently."""
+    """An unknown host key is not trusted, and the message says how to add it."""
     arguments = wish(server, "--repo", ssh.address)
     said = refused(workspace, *arguments, GIT_SSH_COMMAND=ssh.client(known="/dev/null"))
     assert said == (

@@ -1,4 +1,4 @@
-"""No way to name a source lets a credential out, runs a command, or runs the source itself."""
+"""No way to name a source leaks a credential, runs a command, or runs the source itself."""
 
 import hashlib
 import io
@@ -35,7 +35,7 @@ except OSError:
     pass
 """
 
-# Every way to name a source: option, value, and environment.
+# Every way to name a source: the arguments and the environment variables.
 WAYS: dict[str, tuple[list[str], dict[str, str]]] = {
     "a token as the user": (["--repo", f"https://{SECRET}@example.com/us/synapse"], {}),
     "the same with a release": (
@@ -78,7 +78,7 @@ LINES = (
 
 
 def planted(folder: Path) -> list[str]:
-    """Return the files below ``folder`` that hold the secret."""
+    """Return the files below ``folder`` that contain the secret."""
     return [
         str(path)
         for path in folder.rglob("*")
@@ -88,7 +88,7 @@ def planted(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_no_credential_is_said_or_kept(workspace: Workspace, way: str) -> None:
-    """It is refused in one line, before anything is fetched."""
+    """A credential is refused before anything is fetched, and is neither printed nor stored."""
     arguments, environ = WAYS[way]
     default = ["--branch", "main", "--base", "git://127.0.0.1:9", "--suite", "bookworm"]
     for option, value in zip(default[::2], default[1::2], strict=True):
@@ -105,7 +105,7 @@ def test_no_credential_is_said_or_kept(workspace: Workspace, way: str) -> None:
 def test_no_credential_of_a_hand_written_file(
     workspace: Workspace, tmp_path: Path, option: str, line: str
 ) -> None:
-    """The line is named, not shown."""
+    """The message gives the line's number but not its text."""
     path = tmp_path / "hand.in"
     path.write_text(f"attrs\n{line}\n")
     said = refused(workspace, "--repo", "a/b", "--branch", "main", option, str(path))
@@ -121,7 +121,7 @@ def test_no_credential_of_a_hand_written_file(
 def test_a_password_of_the_index(
     workspace: Workspace, server: GitServer, locked_index: Index, password: str, written: str
 ) -> None:
-    """It is used by the tool, by uv and by Bazel, and neither said nor stored by any."""
+    """The tool, uv and Bazel use the password, and none of them prints or stores it."""
     locked_index.credentials = f"us:{password}"
     open_address = locked_index.address
     address = open_address.replace("//", f"//us:{written}@")
@@ -130,7 +130,7 @@ def test_a_password_of_the_index(
     text, said = fetch(workspace, server, PIP_INDEX_URL=address)
     assert version(text) == 'version = "1.66.0"', said
     assert SECRET not in made.stdout + made.stderr + said
-    # Bazel's server logs the environment of each command; docs/pins.md says so.
+    # Bazel's server logs the environment of each command, as docs/pins.md says.
     kept = [path for path in planted(workspace.folder.parent) if "/java.log" not in path]
     assert kept == []
     assert planted(workspace.cache / "uv") == []
@@ -155,7 +155,7 @@ def test_a_password_of_the_index(
 @pytest.mark.parametrize("option", ["--repo", "--branch", "--base"])
 @pytest.mark.parametrize("value", ["--upload-pack=touch {};", "ext::touch {}", "-oProxyCommand={}"])
 def test_no_option_of_git(workspace: Workspace, tmp_path: Path, option: str, value: str) -> None:
-    """Refused by its name, and not run."""
+    """A value that git would take as an option or a command is refused and not run."""
     told = tmp_path / "told"
     wishes = {"--repo": REPOSITORY, "--branch": "main", "--base": "git://127.0.0.1:9"}
     wishes[option] = value.format(told)
@@ -166,7 +166,7 @@ def test_no_option_of_git(workspace: Workspace, tmp_path: Path, option: str, val
 
 
 def test_a_checkout_is_not_named_in_the_image(workspace: Workspace, server: GitServer) -> None:
-    """pin.json has the path, which its user needs to fetch it again; the label has nothing."""
+    """pin.json has the checkout's path, which is needed to fetch it again; the label has none."""
     made = workspace.pin(*wish(server, "--repo", str(server.checkout)))
     assert made.returncode == 0, made.stderr
     (folder,) = (workspace.folder / "config/pins").iterdir()
@@ -179,14 +179,14 @@ def test_a_checkout_is_not_named_in_the_image(workspace: Workspace, server: GitS
 
 @pytest.fixture
 def evil(workspace: Workspace, index: Index) -> str:
-    """Return Python code that writes wherever it can, and asks the index over the network."""
+    """Return Python code that writes wherever it can and sends a request to the index."""
     marker = f"evil-{hashlib.sha256(str(workspace.folder).encode()).hexdigest()[:12]}"
     home = workspace.environ()["HOME"]
     return _EVIL.format(home=home, marker=marker, port=index.server_port)
 
 
 def did_nothing(workspace: Workspace, index: Index) -> bool:
-    """Whether no marker of the evil code is outside, and the index was not asked by it."""
+    """Return whether the evil code neither left a marker outside nor reached the index."""
     places = [Path("/tmp"), Path(workspace.environ()["HOME"]), Path.home()]
     found = [path for place in places for path in place.glob("evil-*")]
     return not found and "/evil" not in index.asked
@@ -195,7 +195,7 @@ def did_nothing(workspace: Workspace, index: Index) -> bool:
 def test_a_build_backend_is_not_run(
     workspace: Workspace, server: GitServer, index: Index, evil: str
 ) -> None:
-    """A source that says what it requires is read: neither setup.py nor a backend of its own."""
+    """If a source declares its requirements, neither setup.py nor its build backend is run."""
     (server.checkout / "setup.py").write_text(evil)
     (server.checkout / "evil_backend.py").write_text(evil)
     server.commit(
@@ -215,7 +215,7 @@ def test_a_build_backend_is_not_run(
 def test_a_build_backend_that_must_be_asked_is_confined(
     workspace: Workspace, server: GitServer, index: Index, evil: str
 ) -> None:
-    """It answers, and reaches neither network nor files; one that fails is one line."""
+    """A backend is run without access to network or files; its failure is a one-line error."""
     stand_in(workspace, "bookworm")
     backend = (
         "\ndef prepare_metadata_for_build_wheel(folder, settings=None):\n"
@@ -253,7 +253,7 @@ def test_a_build_backend_that_must_be_asked_is_confined(
 def test_an_sdist_of_the_index_is_not_built(
     workspace: Workspace, server: GitServer, index: Index, evil: str, tmp_path: Path
 ) -> None:
-    """A release without a wheel is chosen by what its PKG-INFO says."""
+    """The dependencies of a release without a wheel are read from its PKG-INFO."""
     file = tmp_path / "evil_package-1.0.tar.gz"
     info = "Metadata-Version: 2.1\nName: evil-package\nVersion: 1.0\nRequires-Dist: attrs\n"
     with tarfile.open(file, "w:gz") as archive:
@@ -272,7 +272,7 @@ def test_an_sdist_of_the_index_is_not_built(
 
 
 def test_a_hostile_source_is_one_line(workspace: Workspace, server: GitServer) -> None:
-    """An absolute link, as any commit may have one."""
+    """A commit with an absolute symbolic link is refused with a one-line error."""
     (server.checkout / "link").symlink_to("/etc/passwd")
     server.commit("Link", {})
     assert refused(workspace, *wish(server)) == (
@@ -282,5 +282,5 @@ def test_a_hostile_source_is_one_line(workspace: Workspace, server: GitServer) -
 
 
 def test_the_build_root_has_what_confines() -> None:
-    """What the tests above stand on."""
+    """The build root has bwrap, which the tests above rely on for confinement."""
     assert (ROOT / "usr/bin/bwrap").exists()

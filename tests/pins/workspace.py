@@ -1,4 +1,4 @@
-"""A workspace to pin in, and what the tests do there: pin, be refused, fetch with real Bazel."""
+"""A workspace for pins, and helpers that pin, expect a refusal, or fetch with real Bazel."""
 
 import hashlib
 import json
@@ -17,11 +17,12 @@ from tests.pins.servers import HERE, REPOSITORY, GitServer
 TOOL = HERE / os.environ["PIN"]
 RULES = [HERE / path for path in os.environ["RULES"].split()]
 ROOT = Path(os.environ["STAMP"]).resolve().parent / "root"
-# The build root is there already, and no network to fetch it: what would bring it says where it is.
+# There is no network to fetch the build root, which the test already has: instead of building it,
+# this bazelw only prints the output base that contains it.
 _BAZELW = '#!/bin/sh\n[ "$1" = build ] || echo "{}"\n'
 JAVA = Path("/usr/lib/jvm/default-java")
 NAME = "us_synapse_main"
-# Between what the index had at the time of a commit, and what came later.
+# The time of a commit, between one upload that precedes it and one that follows it.
 OLD, COMMITTED, LATER = (
     "2021-05-01T12:00:00.500000Z",
     "2022-06-01T00:00:00Z",
@@ -32,7 +33,7 @@ needs_bazel = pytest.mark.skipif(
     not shutil.which("bazel"), reason="bazel is not on PATH inside the sandbox"
 )
 _WORKSPACE = """\
-load("//config/private:synapse_pin.bzl", "synapse_pin")
+load("//repositories:synapse_pin.bzl", "synapse_pin")
 
 synapse_pin(
     name = "pin",
@@ -51,7 +52,7 @@ synapse_pin(
 
 
 class Workspace:
-    """A copy of the parts of this repository that the tool reads and writes."""
+    """A copy of the parts of this repository that the pinning tool reads and writes."""
 
     def __init__(self, folder: Path, index: str, cache: Path) -> None:
         self.folder, self._index, self.cache = folder, index, cache
@@ -65,11 +66,11 @@ class Workspace:
 
     @property
     def table(self) -> Path:
-        """The table of pins."""
+        """The path of the table of pins."""
         return self.folder / "config/synapse_pins.bzl"
 
     def state(self) -> dict[str, str]:
-        """Return the hash of every file, to show that nothing was changed."""
+        """Return the hash of every file by its path, to check that nothing was changed."""
         return {
             str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in self.folder.rglob("*")
@@ -77,20 +78,20 @@ class Workspace:
         }
 
     def environ(self, **variables: str) -> dict[str, str]:
-        """Return the environment of the tool."""
+        """Return the environment variables of the tool; ``variables`` are added to them."""
         return {
             "BUILD_WORKSPACE_DIRECTORY": str(self.folder),
             "BUILD_WORKING_DIRECTORY": str(self.folder),
             "HOME": str(self.folder.parent),
             "PATH": os.environ["PATH"],
             "PIP_INDEX_URL": self._index,
-            # uv's cache, so that it asks the index once for all tests.
+            # uv's cache is shared, so that it queries the index only once for all tests.
             "XDG_CACHE_HOME": str(self.cache),
             **variables,
         }
 
     def pin(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run the tool without building."""
+        """Run the tool without building the image."""
         return subprocess.run(
             [str(TOOL), *arguments, *([] if "--list" in arguments else ["--no-build"])],
             env=self.environ(**variables),
@@ -107,14 +108,14 @@ class Workspace:
         return document
 
     def lock(self, name: str) -> dict[str, str]:
-        """Return version by name of what a pin's image imports."""
+        """Return the version of each package in a pin's requirements_lock.txt, by name."""
         text = (self.folder / "config/pins" / name / "requirements_lock.txt").read_text()
         rows = [line.split()[0].split("==") for line in text.splitlines() if "==" in line]
         return {name: version for name, version in rows}
 
 
 def stand_in(workspace: Workspace, suite: str) -> None:
-    """Put a bazelw into the workspace that brings the build root, and nothing else."""
+    """Put a bazelw into the workspace that only provides the build root."""
     bazelw = workspace.folder / "bazelw"
     bazelw.write_text(_BAZELW.format(workspace.folder / "output_base"))
     bazelw.chmod(0o755)
@@ -124,7 +125,7 @@ def stand_in(workspace: Workspace, suite: str) -> None:
 
 
 def wish(server: GitServer, *more: str) -> list[str]:
-    """Return the arguments that pin the branch main."""
+    """Return the tool's arguments that pin the branch main, followed by ``more``."""
     return [
         *("--repo", REPOSITORY, "--branch", "main", "--base", server.base, "--suite", "bookworm"),
         *("--extras", "redis", *more),
@@ -134,12 +135,16 @@ def wish(server: GitServer, *more: str) -> list[str]:
 def fetch(
     workspace: Workspace, server: GitServer, name: str = NAME, **variables: str
 ) -> tuple[str, str]:
-    """Fetch the pin ``name`` with real Bazel, from nothing; return (pyproject.toml, words)."""
+    """Fetch the pin ``name`` with real Bazel into an empty output base.
+
+    Returns:
+        The text of pyproject.toml, which is empty if the fetch failed, and the standard error.
+    """
     root = workspace.folder.parent / f"nested{time.monotonic_ns()}"
-    (root / "config/private").mkdir(parents=True)
+    (root / "repositories").mkdir(parents=True)
     for rule in RULES:
-        shutil.copy(rule, root / "config/private")
-    (root / "config/private/BUILD.bazel").touch()
+        shutil.copy(rule, root / "repositories")
+    (root / "repositories/BUILD.bazel").touch()
     (root / "BUILD.bazel").touch()
     folder = workspace.folder / "config/pins" / name
     shutil.copytree(folder, root / "pin")
@@ -148,7 +153,7 @@ def fetch(
     environ = workspace.environ(SYNAPSE_GIT_BASE=server.base, **variables)
     if JAVA.exists():
         environ["JAVA_HOME"] = str(JAVA)
-    # Bazel unpacks itself once for all; what it fetches is new each time.
+    # Bazel extracts its own installation only once for all tests; sources are fetched every time.
     command = ["bazel", f"--output_user_root={workspace.cache}", f"--output_base={root}/output"]
     command += ["--nohome_rc", "--batch", "--host_jvm_args=-XX:TieredStopAtLevel=1", "query"]
     command += ["--noenable_bzlmod", "--enable_workspace", "--lockfile_mode=off", "--color=no"]
@@ -166,12 +171,12 @@ def fetch(
 
 
 def version(text: str) -> str:
-    """Return the version line of a pyproject.toml."""
+    """Return the version line of a pyproject.toml, or the whole text if it has none."""
     return next((line for line in text.splitlines() if line.startswith("version = ")), text)
 
 
 def refused(workspace: Workspace, *arguments: str, **variables: str) -> str:
-    """Return what the tool says, once it has refused and changed nothing."""
+    """Run the tool, check that it refuses and changes nothing, and return its standard error."""
     before = workspace.state()
     done = workspace.pin(*arguments, **variables)
     assert done.returncode == 2, done.stdout + done.stderr
@@ -180,13 +185,13 @@ def refused(workspace: Workspace, *arguments: str, **variables: str) -> str:
 
 
 def require(server: GitServer, *names: str, time: str = COMMITTED) -> None:
-    """Let Synapse require the packages too, by a commit of that time."""
+    """Commit, with the commit time ``time``, a Synapse that also requires the packages."""
     new = "".join(f'{name} = "*"\n' for name in names)
     server.commit("Require", {"pyproject.toml": (_PYTHON, _PYTHON + new)}, time=time)
 
 
 def pinned(workspace: Workspace, *arguments: str) -> str:
-    """Pin; return what was said."""
+    """Run the tool, check that it succeeds, and return its standard output."""
     made = workspace.pin(*arguments)
     assert made.returncode == 0, made.stderr
     return made.stdout

@@ -1,4 +1,4 @@
-"""A pin starts: main, two workers and nginx with PostgreSQL and Redis; users talk; it stops."""
+"""A homeserver of a pin with two workers, nginx, PostgreSQL and Redis starts, works and stops."""
 
 import os
 import subprocess
@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from cluster.first_steps import WORKERS, reported, talk
-from cluster.homeserver import Homeserver, Parts
-from cluster.image import read_image, unpack
-from cluster.site import make_authority
+from testbed.first_steps import WORKERS, reported, talk
+from testbed.homeserver import Homeserver, Parts
+from testbed.image import read_image, unpack
+from testbed.site import make_authority
 
-# What `./bazelw run pin` shows when it does not.
+# `./bazelw run pin` shows this file when the pin does not start.
 REPORT = Path(os.environ["TEST_UNDECLARED_OUTPUTS_DIR"], "last_lines.txt")
 
 
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
-    """The image, unpacked."""
+    """Yield the shared parts: the unpacked image, the services and a CA."""
     folder = tmp_path_factory.mktemp("parts")
     image = read_image(Path(os.environ["IMAGE"]))
     unpack(image, folder / "root")
@@ -28,7 +28,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
 
 
 def test_it_starts_talks_and_stops(parts: Parts, tmp_path: Path) -> None:
-    """Every process ends with 0."""
+    """A message is delivered through the workers, and every process exits with code 0."""
     homeserver = Homeserver(1, tmp_path / "hs", parts, WORKERS, planned=False, settings={})
     with reported(homeserver, REPORT):
         homeserver.start()

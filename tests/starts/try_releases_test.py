@@ -1,4 +1,4 @@
-"""How far a release came is read from what the tool says."""
+"""Tests of how the result of trying a release is read from the tool's output."""
 
 import pytest
 
@@ -10,7 +10,7 @@ Synapse 1.100.0 for Python 3.11 on bookworm (it takes >=3.8.0,<4.0.0), built by 
 Python 3.13 of trixie had no wheel as of then for cffi, lxml
 """
 BUILT = PINNED + "running: ./bazelw build --synapse_repo=a image\n"
-TESTED = BUILT + "running: ./bazelw test --synapse_repo=a //tests/fleet:homeserver_test\n"
+TESTED = BUILT + "running: ./bazelw test --synapse_repo=a //tests/worker_images:homeserver_test\n"
 
 
 @pytest.mark.parametrize(
@@ -43,5 +43,5 @@ TESTED = BUILT + "running: ./bazelw test --synapse_repo=a //tests/fleet:homeserv
     ],
 )
 def test_the_row_of_a_release(status: int, words: str, row: str) -> None:
-    """Pinned, built, started, and what was said."""
+    """The row says whether the release was pinned, built and started, and ends with the message."""
     assert judge("1.100.0", status, words, 9.0).row == row

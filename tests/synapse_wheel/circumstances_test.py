@@ -1,7 +1,8 @@
-"""Two builds of small sources under different circumstances are one file each.
+"""Two builds of small sources under different circumstances produce identical wheels.
 
-The tool and the build root are Synapse's own; the sources take seconds. What would differ without
-their care: paths, clock, time zone, umask, the user's cargo and the number of CPUs.
+The tool and the build root are those used for Synapse, but the sources build in seconds. The
+builds differ in path, clock, time zone, umask, home folder (with its cargo settings) and number of
+CPUs.
 """
 
 import hashlib
@@ -69,7 +70,7 @@ _SOURCES = {"small-1.tar.gz": _RUST, "plain-1.tar.gz": _C}
 
 
 def write_sdist(path: Path, files: Mapping[str, str]) -> None:
-    """Write a source distribution."""
+    """Write a source distribution that contains ``files``, a mapping of path to text."""
     with tarfile.open(path, "w:gz") as archive:
         for name, text in files.items():
             info = tarfile.TarInfo(f"{path.name.removesuffix('.tar.gz')}/{name}")
@@ -78,7 +79,7 @@ def write_sdist(path: Path, files: Mapping[str, str]) -> None:
 
 
 def build(work: Path, cpus: set[int], umask: int, **environ: str) -> dict[str, bytes]:
-    """Build the sources in ``work`` with the build root's tools; return each wheel by its name."""
+    """Build the sources in ``work`` with the build root's tools; return the wheels by file name."""
     work.mkdir(parents=True)
     crates = work / "pin/crates.json"
     (crates.parent / "vendor").mkdir(parents=True)
@@ -106,16 +107,16 @@ def build(work: Path, cpus: set[int], umask: int, **environ: str) -> dict[str, b
 
 
 def contents(wheel: bytes) -> dict[str, str]:
-    """Return the sha256 of each file of a wheel."""
+    """Return the sha256 of each file in a wheel."""
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
         return {name: hashlib.sha256(archive.read(name)).hexdigest() for name in archive.namelist()}
 
 
 def test_circumstances_do_not_matter(tmp_path: Path) -> None:
-    """Rust as Synapse has it, and C as dependencies without a wheel have it."""
+    """Rust code, as in Synapse, and C code, as in dependencies without a wheel, build the same."""
     cpus = os.sched_getaffinity(0)
     first = build(tmp_path / "one", cpus, 0o022)
-    time.sleep(2)  # The clock of a zip file counts in steps of two seconds.
+    time.sleep(2)  # Timestamps in a zip file have a resolution of two seconds.
     elsewhere = {"HOME": "/nowhere", "TZ": "Asia/Tokyo", "LC_ALL": "C", "SOURCE_DATE_EPOCH": "1"}
     again = build(tmp_path / "another/folder", {min(cpus)}, 0o077, **elsewhere)
     assert sorted(name.partition("-")[0] for name in first) == ["plain", "small"]

@@ -1,4 +1,4 @@
-"""A dependency without a wheel that does not compile: its compiler's own last lines are shown."""
+"""If a dependency without a wheel does not compile, the compiler's last lines are shown."""
 
 import io
 import os
@@ -15,7 +15,7 @@ setup(name="broken", version="1", ext_modules=[Extension("broken", ["broken.c"])
 
 
 def test_the_compilers_last_lines_are_shown(tmp_path: Path) -> None:
-    """The real compiler of the build root, on a source with a mistake."""
+    """The build root's compiler reports an undeclared name, and the error refers to its output."""
     work = tmp_path / "work"
     work.mkdir()
     with tarfile.open(work / "broken-1.tar.gz", "w:gz") as archive:

@@ -1,4 +1,4 @@
-"""Two builds of the wheel from scratch are one file."""
+"""Two builds of the Synapse wheel from scratch produce the same bytes."""
 
 import hashlib
 import os
@@ -9,13 +9,13 @@ FIRST, AGAIN = Path(os.environ["FIRST"]), Path(os.environ["AGAIN"])
 
 
 def contents(wheel: Path) -> dict[str, str]:
-    """Return the sha256 of each file of ``wheel``."""
+    """Return the sha256 of each file in ``wheel``."""
     with zipfile.ZipFile(wheel) as archive:
         return {name: hashlib.sha256(archive.read(name)).hexdigest() for name in archive.namelist()}
 
 
 def test_both_builds_have_one_sha256() -> None:
-    """A path, a clock or a count of jobs that reached the output is named by its file."""
+    """Both wheels are identical; on failure, the files in them that differ are listed."""
     assert FIRST.absolute() != AGAIN.absolute()
     first, again = contents(FIRST), contents(AGAIN)
     differing = [name for name in sorted(first | again) if first.get(name) != again.get(name)]
@@ -26,7 +26,7 @@ def test_both_builds_have_one_sha256() -> None:
 
 
 def test_the_rust_part_is_in_it() -> None:
-    """Otherwise the comparison would say little."""
+    """The wheel contains the compiled Rust part; without it, the comparison would prove little."""
     with zipfile.ZipFile(FIRST) as archive:
         rust = archive.read("synapse/synapse_rust.abi3.so")
     assert rust.startswith(b"\x7fELF")

@@ -1,4 +1,4 @@
-"""The closing line of CI counts what ran, and names what did not."""
+"""Tests of the summary of a CI run, which counts results and names skipped tests."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ _FILES = {
 
 
 def run_pytest(folder: Path, name: str) -> Path:
-    """Run pytest on one of ``_FILES`` as `pytest_main.py` does; return its report."""
+    """Run pytest on one of ``_FILES`` as `pytest_main.py` does; return the path of its report."""
     source, report = folder / f"{name}_test.py", folder / f"{name} report.xml"
     source.write_text(_FILES[name])
     options = ["-p", "no:cacheprovider", "-q", f"--junitxml={report}"]
@@ -32,7 +32,7 @@ def run_pytest(folder: Path, name: str) -> Path:
 
 
 def events(folder: Path, **statuses: str) -> Path:
-    """Write the build events of targets ``name=status``, with real reports of pytest."""
+    """Write build events for targets ``name=status``, with real pytest reports."""
     lines = []
     for name, status in statuses.items():
         label = f"//tests:{name}"
@@ -50,7 +50,7 @@ def events(folder: Path, **statuses: str) -> Path:
 
 
 def closing(capsys: pytest.CaptureFixture[str], path: Path) -> tuple[int, list[str]]:
-    """Return the exit status and what was printed."""
+    """Return the exit code and the printed lines."""
     status = main([str(path)])
     return status, capsys.readouterr().out.splitlines()
 
@@ -58,7 +58,7 @@ def closing(capsys: pytest.CaptureFixture[str], path: Path) -> tuple[int, list[s
 def test_a_target_without_a_test_that_ran_is_not_counted_as_passed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Bazel shows it green, and nothing was tested."""
+    """A target whose tests were all skipped has passed for Bazel but is counted as skipped."""
     path = events(tmp_path, passes="PASSED", all_skipped="PASSED")
     assert closing(capsys, path) == (
         0,
@@ -69,7 +69,7 @@ def test_a_target_without_a_test_that_ran_is_not_counted_as_passed(
 def test_skipped_tests_of_a_target_that_ran_are_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """So a machine that lacks something cannot hide it."""
+    """A test that was skipped because the machine lacks something is listed with the reason."""
     assert closing(capsys, events(tmp_path, one_skipped="PASSED")) == (
         0,
         ["//tests:one_skipped: 1 of 2 tests skipped: only root can", "1 passed, 0 failed"],
@@ -80,7 +80,7 @@ def test_skipped_tests_of_a_target_that_ran_are_named(
 def test_any_other_status_fails(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], status: str
 ) -> None:
-    """A target that was not run at all is a failure too."""
+    """A target that was not run or not built is counted as failed."""
     path = events(tmp_path, passes="PASSED", fails=status)
     assert closing(capsys, path) == (1, [f"//tests:fails: {status}", "1 passed, 1 failed"])
 
@@ -88,7 +88,7 @@ def test_any_other_status_fails(
 def test_a_run_in_which_nothing_passed_fails(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No target at all, or skipped ones alone."""
+    """A run without targets, or with only skipped ones, fails."""
     assert closing(capsys, events(tmp_path)) == (1, ["0 passed, 0 failed"])
     assert closing(capsys, events(tmp_path, all_skipped="PASSED"))[0] == 1
 
@@ -96,7 +96,7 @@ def test_a_run_in_which_nothing_passed_fails(
 def test_a_flaky_target_passed_in_the_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Bazel ran it again, as it was asked to."""
+    """A target that passed when Bazel ran it again is counted as passed."""
     path = events(tmp_path, passes="PASSED")
     path.write_text(path.read_text().replace('overallStatus": "PASSED', 'overallStatus": "FLAKY'))
     assert closing(capsys, path) == (0, ["1 passed, 0 failed"])

@@ -1,21 +1,22 @@
-"""Upstream's own tests against our wheel, with the image's Python, libraries and user."""
+"""Runs upstream's own tests against our wheel with the image's Python, libraries and user."""
 
 import os
 import re
 import subprocess
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import parameterized
 
-from cluster import services
-from cluster.image import enter, entrypoint, read_image, unpack
+from testbed import services
+from testbed.image import container, entrypoint, read_image, unpack
 
 MODULES = os.environ["MODULES"].split()
 FEWEST = int(os.environ["FEWEST"])
 MOST_SKIPS = int(os.environ["MOST_SKIPS"])
 _ADDRESS = "127.0.0.1"
-# Synapse itself must come from the image: of its source, the tests alone are there.
+# Synapse itself must come from the image: only the tests are taken from its source.
 _TRIAL = """\
 import sys
 sys.path[:0] = ["/tmp/upstream"]
@@ -27,7 +28,7 @@ run()
 
 
 def test_upstreams_own_tests_pass(tmp_path: Path) -> None:
-    """Those modules, and at least so many tests: none can vanish unseen."""
+    """The modules' tests pass, and not too few ran, so that none can disappear unnoticed."""
     image = read_image(Path(os.environ["IMAGE"]))
     root = tmp_path / "root"
     unpack(image, root)
@@ -43,20 +44,20 @@ def test_upstreams_own_tests_pass(tmp_path: Path) -> None:
     mounts = {"/tmp/upstream": upstream, "/tmp/work": work}
     environ = {"PYTHONDONTWRITEBYTECODE": "1", "HOME": "/tmp/work"}
     place = Path(os.environ["SERVICES"]).resolve().parent / "root"
-    # The tests make certificates with a program that the image leaves out.
+    # The tests make certificates with openssl, which is not in the image.
     (work / "openssl").write_bytes((place / "usr/bin/openssl").read_bytes())
     (work / "openssl").chmod(0o755)
-    # As container engines do.
+    # Container engines provide this file.
     (work / "hosts").write_text("127.0.0.1 localhost\n")
     environ["PATH"] = "/tmp/work:/usr/local/bin:/usr/bin"
-    # Upstream skips what shards writers without PostgreSQL.
+    # Upstream skips the tests of sharded writers without PostgreSQL.
     database = services.postgres(place, tmp_path, _ADDRESS)
     environ |= {"SYNAPSE_POSTGRES": "1", "SYNAPSE_POSTGRES_HOST": _ADDRESS}
     environ["SYNAPSE_POSTGRES_USER"] = "synapse"
-    command = enter(image, root, mounts, environ, {"/etc/hosts": work / "hosts"})
-    command[command.index("--chdir") + 1] = "/tmp/work"
-    # Upstream sleeps while it drops each test's database: one job per CPU left them idle for 65 %.
-    command += [entrypoint(image)[0], "-c", _TRIAL, f"-j{3 * (os.cpu_count() or 1)}", *MODULES]
+    inside = container(image, root, mounts, environ, {"/etc/hosts": work / "hosts"})
+    # Upstream sleeps while dropping each test's database: one job per CPU left CPUs 65% idle.
+    trial = ("-c", _TRIAL, f"-j{3 * (os.cpu_count() or 1)}", *MODULES)
+    command = replace(inside, folder="/tmp/work").command(entrypoint(image)[0], *trial)
     try:
         done = subprocess.run(
             command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False

@@ -1,1 +1,1 @@
-"""Tests of the entrypoint."""
+"""Tests for the entrypoint."""

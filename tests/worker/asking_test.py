@@ -1,4 +1,4 @@
-"""Services are asked within one deadline, whatever they do."""
+"""All services are asked within one deadline, however they behave."""
 
 import contextlib
 import os
@@ -43,7 +43,7 @@ STUCK = [silent, deaf, dripping, endless, dripping_headers]
 def test_no_stuck_service_holds_up_the_deadline(
     probes: Callable[[int], list[Probe]], behaviour: Behaviour
 ) -> None:
-    """One deadline for the whole, whatever a service does with its connection."""
+    """One deadline limits the whole call, whatever a service does with its connection."""
     with server(behaviour) as port:
         began = time.monotonic()
         lines = ask(probes(port), 0.6)
@@ -54,7 +54,7 @@ def test_no_stuck_service_holds_up_the_deadline(
 
 
 def test_itself_is_held_to_the_deadline_too() -> None:
-    """The plain health check is what engines ask most."""
+    """The plain health check is the one that container engines run most often."""
     with server(dripping_headers) as port:
         request = replace(settings(SYNAPSE_BIND_ADDRESSES="127.0.0.1"), ports={"health": port})
         began = time.monotonic()
@@ -64,7 +64,7 @@ def test_itself_is_held_to_the_deadline_too() -> None:
 
 
 def test_services_are_asked_at_once() -> None:
-    """Three that are silent take as long as one."""
+    """Three silent services take as long as one."""
     with server(silent) as port:
         began = time.monotonic()
         lines = ask([*redis_at(port), *main_at(port), *redis_at(port)], 0.6)
@@ -77,7 +77,7 @@ def test_services_are_asked_at_once() -> None:
 def test_wait_keeps_its_deadline_and_leaves_no_process(
     seconds: int, behaviour: Behaviour | None
 ) -> None:
-    """Synapse, which this process becomes, would never reap a child."""
+    """This process becomes Synapse, which would never reap a child process."""
     said: list[str] = []
     with server(behaviour or silent) as open_port:
         port = open_port if behaviour else closed_port()
@@ -92,7 +92,7 @@ def test_wait_keeps_its_deadline_and_leaves_no_process(
 
 
 def test_wait_returns_as_soon_as_all_answer() -> None:
-    """A service that comes up late is found by the next attempt."""
+    """The next attempt finds a service that has come up late."""
     port = closed_port()
 
     def come_up() -> None:
@@ -111,7 +111,7 @@ def test_wait_returns_as_soon_as_all_answer() -> None:
 
 
 def test_a_probe_that_dies_is_one_line() -> None:
-    """Neither a crash of a library nor the machine's lack of memory ends the wait."""
+    """A probe that is killed, by a library crash or a lack of memory, does not abort the wait."""
 
     def die() -> str:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Single questions, and how often they are asked: odd answers, and what is left behind."""
+"""Single probes and repeated attempts: unusual answers, deadlines, and cleanup."""
 
 import errno
 import os
@@ -34,12 +34,12 @@ def _raises(error: Exception) -> Callable[[], str]:
     ],
 )
 def test_each_answer_is_one_line(question: Callable[[], str], line: str) -> None:
-    """Of up to 500 characters; the text of an unknown exception may quote a secret."""
+    """A line has up to 500 characters; the text of an unknown exception may contain a secret."""
     assert ask([Probe("Redis", question)], 5) == [line]
 
 
 def test_a_deadline_is_said_with_two_digits_and_kept() -> None:
-    """Also when it is over before anything was asked."""
+    """The deadline also holds when it is over before anything was asked."""
     stuck, threads = threading.Event(), []
 
     def question() -> str:
@@ -52,12 +52,12 @@ def test_a_deadline_is_said_with_two_digits_and_kept() -> None:
     assert ask([Probe("Redis", question)], 0) == ["Redis has not answered within 0 s"]
     assert time.monotonic() - began < 0.9
     stuck.set()
-    # Such a thread must not keep the program from its end.
+    # A stuck thread must not keep the process from exiting.
     assert all(thread.daemon for thread in threads)
 
 
 def test_no_call_lasts_as_long_as_a_deadline_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python's handler of a signal that comes just before a call waits for its end."""
+    """Python handles a signal that arrives just before a blocking call only after the call."""
     timeouts: list[float] = []
     select_really = select.select
 
@@ -86,7 +86,7 @@ def test_no_call_lasts_as_long_as_a_deadline_may(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_pipe_is_read_until_its_deadline_alone() -> None:
-    """A child that hangs says nothing and closes nothing."""
+    """A child that hangs neither writes to the pipe nor closes it."""
     reading, writing = os.pipe()
     began = time.monotonic()
     assert _read(reading, began - 1) == b""
@@ -98,7 +98,7 @@ def test_a_pipe_is_read_until_its_deadline_alone() -> None:
 
 
 def test_a_machine_without_threads_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A limit of processes counts threads too."""
+    """A process limit counts threads too, so starting one can fail."""
     monkeypatch.setattr(threading.Thread, "start", _raises_in_method)
     assert ask([Probe("Redis", lambda: "")], 0.1) == [
         "Redis cannot be asked: no thread can be started"
@@ -114,7 +114,7 @@ def _open_files() -> set[str]:
 
 
 def test_a_machine_without_processes_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And no pipe is left open, since there may be many attempts."""
+    """A failed fork leaves no pipe open, since there may be many attempts."""
 
     def fork() -> int:
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
@@ -128,7 +128,7 @@ def test_a_machine_without_processes_is_said(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_an_attempt_leaves_no_file_open() -> None:
-    """Synapse would inherit it."""
+    """File descriptors do not accumulate over the attempts."""
     before = len(_open_files())
     assert wait([Probe("Redis", lambda: "")], 5, lambda _: None) == []
     assert len(_open_files()) == before
@@ -138,7 +138,7 @@ def test_an_attempt_leaves_no_file_open() -> None:
 def test_a_child_whose_parent_was_killed_ends_by_itself(
     tmp_path: Path, seconds: int, alarm: int
 ) -> None:
-    """One second after its attempt, which takes 10 at most; SIGTERM and SIGINT end it at once."""
+    """It ends one second after its attempt of at most 10 s, and on SIGTERM and SIGINT at once."""
     asked = tmp_path / "asked"
 
     def question() -> str:
@@ -147,7 +147,7 @@ def test_a_child_whose_parent_was_killed_ends_by_itself(
         asked.touch()
         left = signal.getitimer(signal.ITIMER_REAL)[0]
         plain = signal.getsignal(signal.SIGTERM) == signal.getsignal(signal.SIGINT) == 0
-        return f"{left + 0.3:.0f} {plain}"  # From 0.8 s less up to 0.2 s less is the same.
+        return f"{left + 0.3:.0f} {plain}"  # Tolerates 0.8 s less and 0.2 s more.
 
     said: list[str] = []
     assert wait([Probe("Redis", question)], seconds, said.append) == []
@@ -155,7 +155,7 @@ def test_a_child_whose_parent_was_killed_ends_by_itself(
 
 
 def test_attempts_are_half_a_second_apart(tmp_path: Path) -> None:
-    """Often enough for a start, and no load on what comes up."""
+    """That is often enough during startup and puts no load on services that are starting."""
     times = tmp_path / "times"
 
     def question() -> str:
@@ -170,14 +170,14 @@ def test_attempts_are_half_a_second_apart(tmp_path: Path) -> None:
 
 
 def test_waiting_ends_before_its_deadline_rather_than_after() -> None:
-    """When what is left would not do for another attempt."""
+    """`wait` returns early when the time left is too short for another attempt."""
     began = time.monotonic()
     assert wait([Probe("Redis", lambda: "Redis is not up")], 1, lambda _: None)
     assert 0.6 < time.monotonic() - began < 1.2
 
 
 def test_a_stuck_question_is_reported_by_its_own_deadline() -> None:
-    """The child has a moment more, to say so."""
+    """The child has a short grace period after the deadline to report it."""
 
     def stuck() -> str:
         time.sleep(5)
@@ -191,7 +191,7 @@ def test_a_stuck_question_is_reported_by_its_own_deadline() -> None:
 
 
 def test_a_child_that_hangs_altogether_is_killed() -> None:
-    """Half a second after its deadline."""
+    """The parent kills it half a second after its deadline."""
 
     def stop() -> str:
         os.kill(os.getpid(), signal.SIGSTOP)
@@ -215,7 +215,7 @@ def test_a_child_that_hangs_altogether_is_killed() -> None:
 def test_a_healthcheck_ends_within_five_seconds(
     monkeypatch: pytest.MonkeyPatch, running: float, seconds: float
 ) -> None:
-    """From the start of its process, which proc_pid_stat(5) has as field 22."""
+    """The time counts from the start of its process, field 22 in proc_pid_stat(5)."""
     fields = Path("/proc/self/stat").read_text().rpartition(") ")[2].split()
     began = int(fields[22 - 3]) / os.sysconf("SC_CLK_TCK")
     monkeypatch.setattr("worker.asking.time.clock_gettime", lambda _: began + running)

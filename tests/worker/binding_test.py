@@ -1,4 +1,4 @@
-"""Addresses to bind: each set that is accepted can be opened, as Synapse opens its sockets."""
+"""Bind addresses: every accepted set can be opened the way Synapse opens its sockets."""
 
 import errno
 import os
@@ -43,7 +43,7 @@ from worker.binding import (
     ],
 )
 def test_an_address_that_cannot_be_bound_is_named(text: str, problem: str) -> None:
-    """Synapse would stop with the traceback of a listener."""
+    """Synapse would stop with a traceback from its listener."""
     assert bind_problem(text.split(",")).startswith(problem)
 
 
@@ -64,7 +64,7 @@ def test_an_address_that_cannot_be_bound_is_named(text: str, problem: str) -> No
 def test_what_a_wildcard_covers_is_not_bound_beside_it(
     given_addresses: str, dual: str, single: str
 ) -> None:
-    """Whether ``::`` covers IPv4 is a setting of the kernel."""
+    """Whether ``::`` also covers IPv4 depends on a kernel setting."""
     texts = given_addresses.split(",")
     assert bind_problem(texts) == ""
     assert ",".join(sockets_for(texts, both=True)) == dual
@@ -72,7 +72,7 @@ def test_what_a_wildcard_covers_is_not_bound_beside_it(
 
 
 def test_a_health_check_asks_where_something_listens() -> None:
-    """Containers often have no IPv6 address, not even that of loopback."""
+    """Containers often have no IPv6 address, not even the loopback address."""
     assert local_address(("0.0.0.0",), both=True) == "127.0.0.1"
     assert local_address(("::",), both=True) == "127.0.0.1"
     assert local_address(("::",), both=False) == "::1"
@@ -80,7 +80,7 @@ def test_a_health_check_asks_where_something_listens() -> None:
 
 
 def bind_all(addresses: tuple[str, ...]) -> None:
-    """Listen at all addresses of one port, as Twisted and socketserver do; raise OSError."""
+    """Listen on one port of all ``addresses``, as Twisted and socketserver do; raise OSError."""
     sockets: list[socket.socket] = []
     port = 0
     try:
@@ -106,7 +106,7 @@ def bind_all(addresses: tuple[str, ...]) -> None:
     )
 )
 def test_every_accepted_set_can_be_opened_in_any_order(texts: list[str]) -> None:
-    """With the kernel's own answer on this machine; two settings of it are tried below."""
+    """This test uses the kernel's current setting; the next test tries both settings."""
     if bind_problem(texts):
         assert len({text.replace("0::0", "::").replace("0:0::1", "::1") for text in texts}) < len(
             texts
@@ -118,7 +118,7 @@ def test_every_accepted_set_can_be_opened_in_any_order(texts: list[str]) -> None
             bind_all(needed)
             return
         except OSError as error:
-            # Another process may have the port that was free for the first address.
+            # The port was free on the first address, but another process may use it on the next.
             if error.errno != errno.EADDRINUSE or attempt == 2:
                 raise
 
@@ -138,7 +138,7 @@ print("bound", takes_both())
 
 @pytest.mark.parametrize("setting", ["0", "1"])
 def test_both_orders_can_be_opened_whatever_the_kernels_setting(setting: str) -> None:
-    """In a network of its own, where ``net.ipv6.bindv6only`` can be set."""
+    """The test runs in its own network namespace, where it can set ``net.ipv6.bindv6only``."""
     unshare = shutil.which("unshare")
     script = f'echo {setting} > /proc/sys/net/ipv6/bindv6only || exit 77; exec "$0" -c "$1"'
     command = [str(unshare), "--user", "--map-root-user", "--net", "sh", "-c", script]
@@ -156,7 +156,7 @@ def test_both_orders_can_be_opened_whatever_the_kernels_setting(setting: str) ->
 
 
 def test_a_port_that_is_in_use_is_named_before_synapse_starts() -> None:
-    """With the host's network, two processes have the same ports."""
+    """Processes on the host's network share the same ports."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -169,7 +169,7 @@ def test_a_port_that_is_in_use_is_named_before_synapse_starts() -> None:
 
 
 def test_an_address_that_the_container_does_not_have_is_named(tmp_path: Path) -> None:
-    """The address of the machine is not one of the container."""
+    """The host's address is not an address of the container."""
     document = {"worker_listeners": [{"port": 1024, "bind_addresses": ["192.0.2.1"]}] * 2}
     assert listening_problems([document]) == [
         "SYNAPSE_BIND_ADDRESSES has 192.0.2.1, which is not an address of this container; give "
@@ -195,7 +195,7 @@ def test_an_address_that_the_container_does_not_have_is_named(tmp_path: Path) ->
 def test_what_keeps_a_socket_from_being_made_is_named(
     monkeypatch: pytest.MonkeyPatch, address: str, number: int, line: str
 ) -> None:
-    """Ports below 1024 without the right to them, and kernels without IPv6."""
+    """Causes are a port below 1024 without the privilege for it, and a kernel without IPv6."""
 
     def refuse(family: int, *_: object) -> socket.socket:
         assert family == (socket.AF_INET6 if ":" in address else socket.AF_INET)
@@ -210,7 +210,7 @@ def test_what_keeps_a_socket_from_being_made_is_named(
 
 
 def test_a_port_of_connections_that_have_just_ended_can_be_had() -> None:
-    """TIME_WAIT of tcp(7), after a restart; Twisted takes such a port too."""
+    """After a restart, connections may be in TIME_WAIT (tcp(7)); Twisted binds such a port too."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)) as client:

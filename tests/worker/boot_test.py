@@ -1,4 +1,4 @@
-"""Signals before Synapse is up: as process 1 of a PID namespace, with real processes."""
+"""Signals that arrive before Synapse is up, sent to real processes as PID 1 of a namespace."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ import pytest
 import worker.boot
 
 _BOOT = worker.boot.__file__
-# A shell's background jobs ignore SIGINT, and so would what a test starts there.
+# A shell's background jobs ignore SIGINT, and processes that a test starts would inherit that.
 _NAMESPACE = [
     "env",
     "--default-signal=INT",
@@ -35,7 +35,7 @@ end_on_signals()
 
 @contextmanager
 def started(folder: Path, *command: str) -> Iterator[subprocess.Popen[str]]:
-    """Run ``command`` as process 1 until the block ends; its first line has been read."""
+    """Run ``command`` as PID 1 until the block ends; yield it after its first line of output."""
     environ = {"PATH": os.environ["PATH"], "SYNAPSE_MODULES_DIR": str(folder)}
     environ["PYTHONPATH"] = ":".join(path for path in sys.path if path)
     process = subprocess.Popen(
@@ -56,7 +56,7 @@ def started(folder: Path, *command: str) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_that_came_before_the_handler_are_not_lost(tmp_path: Path, number: int) -> None:
-    """The entrypoint blocks them for the time of the exec."""
+    """The entrypoint blocks the signals during the exec."""
     command = application(tmp_path, "print('up')\ntime.sleep(30)")
     program = (
         f"import os, signal, sys\nsignal.pthread_sigmask(signal.SIG_BLOCK, [{number:d}])\n"
@@ -68,13 +68,13 @@ def test_signals_that_came_before_the_handler_are_not_lost(tmp_path: Path, numbe
 
 
 def inner(process: subprocess.Popen[str]) -> int:
-    """Return the process id, seen from here, of process 1 of the namespace."""
+    """Return the process ID, as seen from outside, of PID 1 in the namespace."""
     path = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     return int(path.read_text().split()[0])
 
 
 def end(process: subprocess.Popen[str], number: int) -> tuple[int, float]:
-    """Send the signal; return exit code and seconds until the end."""
+    """Send the signal to PID 1; return its exit code and the seconds until it exited."""
     start = time.monotonic()
     os.kill(inner(process), number)
     code = process.wait(60)
@@ -82,14 +82,14 @@ def end(process: subprocess.Popen[str], number: int) -> tuple[int, float]:
 
 
 def application(folder: Path, text: str) -> list[str]:
-    """Return the command that boots a module with this text."""
+    """Write a module with this source text; return the command that boots it."""
     (folder / "application.py").write_text(f"import signal, sys, time\n{text}\n")
     return ["-I", _BOOT, "application", "-c", "homeserver.yaml"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_application_that_is_not_up_ends_at_once(tmp_path: Path, number: int) -> None:
-    """The kernel drops signals for process 1 that nobody handles."""
+    """The kernel drops signals to PID 1 that have no handler."""
     with started(tmp_path, *application(tmp_path, "print('up')\ntime.sleep(30)")) as process:
         code, seconds = end(process, number)
     assert code == 128 + number
@@ -97,8 +97,8 @@ def test_an_application_that_is_not_up_ends_at_once(tmp_path: Path, number: int)
 
 
 def test_an_application_within_a_library_ends_too(tmp_path: Path) -> None:
-    """Python's handler waits for the library, such as libpq in the query of a migration."""
-    # A lock that is never given back: no signal interrupts the waiting for it.
+    """Python's handler cannot run during a library call, such as libpq in a migration's query."""
+    # The lock is never released, and no signal interrupts the wait for it.
     text = (
         "import ctypes\nlibrary, lock = ctypes.CDLL(None), ctypes.create_string_buffer(64)\n"
         "library.pthread_mutex_lock(lock)\nprint('up')\nlibrary.pthread_mutex_lock(lock)"
@@ -111,7 +111,7 @@ def test_an_application_within_a_library_ends_too(tmp_path: Path) -> None:
 
 
 def test_a_handler_of_the_application_is_left_alone(tmp_path: Path) -> None:
-    """Twisted stops in order when it is up."""
+    """Once Twisted is up, its own handler shuts down cleanly."""
     text = (
         "def stop(*_):\n    print('stopped')\n    sys.exit(7)\n"
         "signal.signal(signal.SIGTERM, stop)\ntime.sleep(0.8)\nprint('up')\ntime.sleep(30)"
@@ -123,7 +123,7 @@ def test_a_handler_of_the_application_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_an_application_finds_its_arguments_and_its_name(tmp_path: Path) -> None:
-    """As with `python -m`; modules of the operator come behind everything else."""
+    """Both are as with `python -m`; the operator's modules come last on the import path."""
     text = "print('up')\nprint(__name__, sys.argv[1:], sys.argv[0].endswith('application.py'))\n"
     text += "print(sys.path[-1])"
     with started(tmp_path, *application(tmp_path, text)) as process:
@@ -136,7 +136,7 @@ def test_an_application_finds_its_arguments_and_its_name(tmp_path: Path) -> None
 
 
 def entrypoint(text: str) -> list[str]:
-    """Return the command of a program that hears signals as the entrypoint does."""
+    """Return the command of a program that handles signals as the entrypoint does."""
     return ["-c", _ENTRYPOINT.format(text)]
 
 
@@ -157,7 +157,7 @@ run(program)
 def test_the_entrypoint_unwinds_and_ends_with_the_signals_status(
     tmp_path: Path, number: int
 ) -> None:
-    """Temporary files go."""
+    """Unwinding removes temporary files."""
     with started(tmp_path, *entrypoint(_STOPPED)) as process:
         code, seconds = end(process, number)
         assert process.stdout is not None
@@ -167,12 +167,12 @@ def test_the_entrypoint_unwinds_and_ends_with_the_signals_status(
 
 
 def test_what_does_not_unwind_is_ended_all_the_same(tmp_path: Path) -> None:
-    """Half a second is given; a second signal in it changes nothing."""
+    """It has half a second to unwind; a second signal during that time changes nothing."""
     text = _STOPPED.replace("flush=True)\nrun", "flush=True)\n        time.sleep(20)\nrun")
     with started(tmp_path, *entrypoint(text)) as process:
         start = time.monotonic()
         os.kill(inner(process), signal.SIGTERM)
-        # Of two that are pending, the lower number is handled first.
+        # Of two pending signals, the one with the lower number is handled first.
         assert process.stdout is not None
         assert process.stdout.readline() == "cleaned\n"
         os.kill(inner(process), signal.SIGINT)
@@ -183,7 +183,7 @@ def test_what_does_not_unwind_is_ended_all_the_same(tmp_path: Path) -> None:
 
 
 def test_signals_wait_for_the_program_that_takes_over(tmp_path: Path) -> None:
-    """Between the last look and the exec, none is lost."""
+    """No signal is lost between the last check and the exec."""
     text = (
         "block_for_exec()\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(0.1)\n"
         "print('up', flush=True)\nprint(signal.sigpending() == {15}, flush=True)\n"
@@ -196,7 +196,7 @@ def test_signals_wait_for_the_program_that_takes_over(tmp_path: Path) -> None:
 
 
 def test_nothing_takes_over_after_a_signal(tmp_path: Path) -> None:
-    """One that arrived while nothing could be unwound."""
+    """A signal whose exception was swallowed still prevents the exec."""
     text = (
         "def program():\n    try:\n        os.kill(os.getpid(), signal.SIGINT)\n"
         "        time.sleep(5)\n    except BaseException:\n        pass\n"
@@ -222,7 +222,7 @@ def test_nothing_takes_over_after_a_signal(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_the_exit_code_is_the_programs(tmp_path: Path, text: str, code: int) -> None:
-    """What was printed and lost is a failure; a thread that hangs is not waited for."""
+    """Lost output counts as a failure, and a hanging thread does not delay the exit."""
     command = entrypoint(f"print('up', flush=True)\n{text}")
     with started(tmp_path, *command) as process:
         assert process.wait(60) == code

@@ -1,11 +1,11 @@
-"""Arbitrary homeserver.yaml documents and environments, most of them nearly right."""
+"""Hypothesis strategies for homeserver.yaml documents and environments, most nearly valid."""
 
 from typing import Any
 
 import yaml
 from hypothesis import strategies as st
 
-from cluster.site import PLANNED, WORKERS
+from testbed.site import PLANNED, WORKERS
 from worker.worker_types import load_table
 
 _TABLE = load_table()
@@ -28,11 +28,11 @@ _VALUES = st.recursive(
 
 
 def values() -> st.SearchStrategy[Any]:
-    """Anything that YAML can hold, small."""
+    """Return a strategy for small values of any type that YAML can hold."""
     return _VALUES
 
 
-# What the entrypoint itself reads or writes, and a few that only Synapse's parser reads.
+# Options that the entrypoint reads or writes, and a few that only Synapse's parser reads.
 _KEYS = st.sampled_from(
     sorted(
         {role.duty for role in _TABLE.roles.values() if role.duty}
@@ -68,14 +68,14 @@ _KEYS = st.sampled_from(
 
 
 def homeservers() -> st.SearchStrategy[dict[Any, Any]]:
-    """Documents that an operator could have mounted."""
+    """Return a strategy for documents that an operator could have mounted."""
     bases = st.sampled_from([{}, yaml.safe_load(WORKERS), yaml.safe_load(PLANNED)])
     changes = st.dictionaries(_KEYS, _VALUES, max_size=4)
     strange = st.dictionaries(st.one_of(st.text(max_size=8), st.integers()), _VALUES, max_size=2)
     return st.builds(lambda base, change, odd: base | change | odd, bases, changes, strange)
 
 
-# What a process can be given: no NUL, and nothing that UTF-8 cannot say.
+# Text that a process can receive: no NUL, and nothing that UTF-8 cannot encode.
 _TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
 _NAMES = st.sampled_from([*_TABLE.types, *_TABLE.roles, "homeserver", "pusher+typing", "bogus"])
 _PLANS = st.lists(
@@ -90,12 +90,12 @@ _PLANS = st.lists(
 
 
 def _mostly(*good: str) -> st.SearchStrategy[str]:
-    """One of ``good`` nine times of ten, so that whole environments may be right."""
+    """Return a strategy for text: nine times out of ten one of ``good``, which is valid."""
     return st.one_of(*[st.sampled_from(good)] * 9, _TEXTS)
 
 
 def environs() -> st.SearchStrategy[dict[str, str]]:
-    """Environments that an operator could have set."""
+    """Return a strategy for environments that an operator could have set."""
     return st.fixed_dictionaries(
         {
             "SYNAPSE_REPLICATION_HOST": _mostly("main"),
@@ -120,7 +120,7 @@ def environs() -> st.SearchStrategy[dict[str, str]]:
 
 
 def yaml_values() -> st.SearchStrategy[Any]:
-    """Whatever a setting of homeserver.yaml can hold."""
+    """Return a strategy for any value that a homeserver.yaml option can hold."""
     return _VALUES
 
 
@@ -177,13 +177,13 @@ _VARIABLES = (
 
 
 def wild_environs() -> st.SearchStrategy[dict[str, str]]:
-    """Environments in which a few variables hold anything that a process can be given."""
+    """Return a strategy for environments with a few variables set to anything a process can get."""
     wild = st.dictionaries(st.sampled_from(_VARIABLES), _HOSTILE, min_size=1, max_size=3)
     return st.builds(lambda tame, odd: tame | odd, environs(), wild)
 
 
 def plans() -> st.SearchStrategy[str]:
-    """Plans of workers: most of them nearly right, some long, some anything."""
+    """Return a strategy for worker plans: most nearly valid, some long, some arbitrary text."""
     name = st.sampled_from(["", "", "a=", "b=", "main=", "1=", "=", "a b="])
     role = st.one_of(
         *[st.sampled_from([*_TABLE.roles])] * 4,

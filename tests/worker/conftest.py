@@ -1,4 +1,4 @@
-"""What the fuzz tests share."""
+"""Fixtures for the fuzz tests."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.worker.fuzzing import Started, Tally
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folders that an operator mounts."""
+    """Return the parent of the folders that an operator mounts."""
     return tmp_path_factory.mktemp("site")
 
 
@@ -20,9 +20,9 @@ def tally(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Tally]:
-    """Counts the answers of a fuzz test, and prints the figures to its log at the end.
+    """Yield a counter of a fuzz test's answers, and print its figures to the test log at the end.
 
-    This process keeps its rights and its CPUs meanwhile, and does not become Synapse.
+    During the test, this process keeps its privileges and CPUs and does not become Synapse.
     """
 
     def started(*_: object) -> None:

@@ -1,11 +1,11 @@
-"""What of homeserver.yaml contradicts a plan, and what means the same."""
+"""Options in homeserver.yaml that contradict a plan, and values that mean the same."""
 
 from typing import Any
 
 import pytest
 import yaml
 
-from cluster.site import PLANNED
+from testbed.site import PLANNED
 from worker.plan import contradictions, parse_plan
 from worker.worker_types import load_table
 
@@ -16,12 +16,12 @@ GOOD: dict[str, Any] = yaml.safe_load(PLANNED)
 @pytest.mark.parametrize(
     "change",
     [
-        # Synapse takes a name for a list of one.
+        # Synapse treats a name as a list with one entry.
         {"federation_sender_instances": "federation_sender"},
         {"stream_writers": {"events": "persister"}},
         {"run_background_tasks_on": "background_worker"},
         {"run_background_tasks_on": ["background_worker"]},
-        # Each process makes it anew.
+        # Each process renders instance_map anew.
         {"instance_map": {"main": {"host": "main", "port": 9093}}},
         {"enable_media_repo": True},
         {"": False},
@@ -30,14 +30,14 @@ GOOD: dict[str, Any] = yaml.safe_load(PLANNED)
     ids=str,
 )
 def test_what_means_the_same_as_the_plan_is_no_contradiction(change: dict[str, Any]) -> None:
-    """Or what the plan says nothing of."""
+    """Options that the plan does not determine are no contradiction either."""
     plan = parse_plan("federation_sender, persister=event_persister, background_worker", TABLE)
     assert contradictions(GOOD | change, plan, TABLE) == []
 
 
 @pytest.mark.parametrize("streams", [{}, [], ["x"], "x", None])
 def test_a_plan_without_writers_contradicts_no_others(streams: object) -> None:
-    """Synapse's own parser judges what is not a mapping."""
+    """Values that are not a mapping are left to Synapse's own parser."""
     plan = parse_plan("synchrotron", TABLE)
     assert contradictions(GOOD | {"stream_writers": streams}, plan, TABLE) == []
 

@@ -1,4 +1,4 @@
-"""`doctor` accepts a plan when, and only when, every process of the plan would start."""
+"""`doctor` accepts a plan if and only if every process of the plan would start."""
 
 import io
 import json
@@ -15,7 +15,7 @@ import yaml
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from cluster.site import PLANNED, make_data
+from testbed.site import PLANNED, make_data
 from tests.worker.cases import environs, homeservers
 from worker.__main__ import main
 from worker.doctor import MAIN
@@ -25,7 +25,7 @@ from worker.worker_types import load_table
 
 TABLE = load_table()
 ROLES = [name for name, role in TABLE.roles.items() if role.many]
-# What may become of each mounted file.
+# The states that each mounted file can have.
 STATES = ("right", "right", "right", "missing", "wrong", "folder", "unreadable")
 
 
@@ -38,7 +38,7 @@ class Answer:
 
 
 def ask(arguments: list[str], environ: Mapping[str, str]) -> Answer:
-    """Run a verb in this process."""
+    """Run a verb in this process; return its answer."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         status = main(arguments, environ)
@@ -48,7 +48,7 @@ def ask(arguments: list[str], environ: Mapping[str, str]) -> Answer:
 def ask_each(
     environ: Mapping[str, str], text: str, plan: tuple[PlannedWorker, ...]
 ) -> dict[str, Answer]:
-    """Start each process of ``plan`` as far as it goes without Synapse."""
+    """Run `print-config` as each process of ``plan``; return the answers by process name."""
     common = dict(environ) | {"SYNAPSE_WORKERS": text}
     common["SYNAPSE_REPLICATION_HOST"] = common.get("SYNAPSE_REPLICATION_HOST") or "main"
     for name in ("SYNAPSE_WORKER", "SYNAPSE_WORKER_NAME"):
@@ -60,7 +60,7 @@ def ask_each(
 
 
 def expected(answers: Mapping[str, Answer]) -> dict[str, list[str]]:
-    """Return each line of the processes, with those that said it."""
+    """Return each line of ``answers``, with the names of the processes that printed it."""
     lines: dict[str, list[str]] = {}
     for name, answer in answers.items():
         for line in dict.fromkeys(answer.lines):
@@ -69,7 +69,7 @@ def expected(answers: Mapping[str, Answer]) -> dict[str, list[str]]:
 
 
 def attributed(lines: Mapping[str, list[str]], processes: int) -> set[str]:
-    """Return ``lines`` as the doctor prints them."""
+    """Return ``lines`` as `doctor` prints them."""
     return {
         f"{line} ({'every process' if len(names) == processes else ', '.join(names)})"
         for line, names in lines.items()
@@ -78,7 +78,7 @@ def attributed(lines: Mapping[str, list[str]], processes: int) -> set[str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def this_process() -> Iterator[None]:
-    """Keep rights and CPUs: where the sandbox maps root alone, no other user exists."""
+    """Keep privileges and CPUs: where the sandbox maps only root, no other user exists."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("worker.examination.drop_rights", lambda _: [])
         patch.setattr(os, "sched_setaffinity", lambda *_: None)
@@ -86,10 +86,10 @@ def this_process() -> Iterator[None]:
 
 
 class Site:
-    """A folder with everything that a process may be given."""
+    """A folder with every file and folder that a process may use."""
 
     def __init__(self, folder: Path) -> None:
-        """Make a right one in ``folder``."""
+        """Create a valid site in ``folder``."""
         self.data = make_data(folder / "data", PLANNED)
         self.secret, self.password = folder / "secret", folder / "password"
         self.media, self.sockets = folder / "media", folder / "sockets"
@@ -101,7 +101,7 @@ class Site:
         self.states: dict[str, str] = {}
 
     def arrange(self, homeserver: Mapping[Any, Any], states: Mapping[str, str]) -> None:
-        """Write homeserver.yaml, and make of each other file what its state says."""
+        """Write homeserver.yaml, and put each other file or folder into its state in ``states``."""
         (self.data / "homeserver.yaml").write_text(yaml.safe_dump(dict(homeserver)))
         for path, content in self._right.items():
             self._remove(path)
@@ -125,13 +125,13 @@ class Site:
         path.unlink(missing_ok=True)
 
     def environ(self) -> dict[str, str]:
-        """Return the variables that name it."""
+        """Return the environment variables that name the data and media folders."""
         return {"SYNAPSE_DATA_DIR": str(self.data), "SYNAPSE_MEDIA_DIR": str(self.media)}
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """One for all cases: a certificate takes a second to make."""
+    """Return one site for all cases, because a certificate takes a second to generate."""
     return Site(tmp_path_factory.mktemp("site"))
 
 
@@ -148,7 +148,7 @@ PLANS = st.lists(
 ).map(", ".join)
 
 
-# Without shrinking, which takes minutes here: each case asks several processes.
+# No shrinking: it would take minutes, because each case runs several processes.
 @settings(max_examples=200, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(
     plan=PLANS,
@@ -165,7 +165,7 @@ def test_the_doctor_says_what_each_process_says(
     states: dict[str, str],
     used: set[str],
 ) -> None:
-    """The same lines, each once and with the processes that print it, and the same exit code."""
+    """`doctor` prints each line once, with its processes, and returns the highest exit code."""
     site.arrange(homeserver, states)
     environ = environ | site.environ()
     if "secret" in used:
@@ -192,7 +192,7 @@ SEEN: set[int] = set()
 
 
 def test_both_answers_were_seen() -> None:
-    """Otherwise the property above holds for one of them alone."""
+    """Otherwise the test above would have covered only one of the exit codes."""
     assert SEEN == {0, 2}
 
 
@@ -215,7 +215,7 @@ def test_both_answers_were_seen() -> None:
 def test_missing_certificates_are_named_with_those_that_need_them(
     site: Site, plan: str, variables: dict[str, str], names: str
 ) -> None:
-    """As the README says: the main process and federation readers, unless a proxy ends TLS."""
+    """Per the README, main and federation readers need them, unless a proxy terminates TLS."""
     site.arrange(yaml.safe_load(PLANNED), RIGHT | {"tls.crt": "missing"})
     said = ask(["doctor", plan], site.environ() | variables)
     line = f"error: {site.data}/tls.crt: the TLS certificate is missing; mount it ({names})"
@@ -223,7 +223,7 @@ def test_missing_certificates_are_named_with_those_that_need_them(
 
 
 def test_a_folder_of_media_is_for_those_that_keep_media(site: Site) -> None:
-    """With media workers in the plan, the main process serves none."""
+    """With media workers in the plan, the main process does not serve media."""
     site.arrange(yaml.safe_load(PLANNED), RIGHT | {"media": "missing"})
     line = f"error: {site.media}: media cannot be written by uid {os.geteuid()}; mount a folder"
     for plan, names in (("pusher", "main"), ("pusher, media_repository:1", "media_repository1")):
@@ -233,14 +233,14 @@ def test_a_folder_of_media_is_for_those_that_keep_media(site: Site) -> None:
 
 
 def test_what_this_container_is_does_not_matter(site: Site) -> None:
-    """The images of single worker types set SYNAPSE_WORKER, and have the verb too."""
+    """The images for single worker types set SYNAPSE_WORKER, and they have `doctor` too."""
     site.arrange(yaml.safe_load(PLANNED), RIGHT)
     variables = {"SYNAPSE_WORKER": "synapse.app.pusher", "SYNAPSE_WORKER_NAME": "pusher9"}
     assert ask(["doctor", "typing"], site.environ() | variables) == Answer(0)
 
 
 def test_a_wrong_variable_is_named_once(site: Site) -> None:
-    """Behind it are the processes that read the variable."""
+    """The line ends with the names of the processes that read the variable."""
     site.arrange(yaml.safe_load(PLANNED), RIGHT)
     variables = {"SYNAPSE_REPLICATION_HOST": "http://main", "SYNAPSE_LOG_LEVEL": "loud"}
     said = ask(["doctor", "typing, pusher"], site.environ() | variables)
@@ -251,7 +251,7 @@ def test_a_wrong_variable_is_named_once(site: Site) -> None:
 
 
 def test_a_file_that_nobody_can_do_without_is_named_for_all(site: Site) -> None:
-    """Nothing else can be said then."""
+    """Nothing else can be checked without homeserver.yaml."""
     site.arrange(yaml.safe_load(PLANNED), RIGHT)
     (site.data / "homeserver.yaml").unlink()
     said = ask(["doctor", "typing, pusher"], site.environ())
@@ -261,7 +261,7 @@ def test_a_file_that_nobody_can_do_without_is_named_for_all(site: Site) -> None:
 
 
 def test_a_wrong_plan_is_all_that_is_said_of_it(site: Site) -> None:
-    """Its workers are not known, so the main process alone is examined."""
+    """Its workers are unknown, so only the main process is examined."""
     site.arrange(yaml.safe_load(PLANNED), RIGHT)
     said = ask(["doctor", "typing:2, pusher"], site.environ())
     assert said.status == 2
@@ -272,7 +272,7 @@ def test_a_wrong_plan_is_all_that_is_said_of_it(site: Site) -> None:
 def test_an_empty_plan_is_the_main_process_alone(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """SYNAPSE_WORKERS without a value counts as unset."""
+    """An empty SYNAPSE_WORKERS counts as unset."""
     site.arrange(yaml.safe_load(PLANNED), RIGHT)
     assert main(["doctor", ""], site.environ()) == 0
     assert capsys.readouterr().out == "ok: main: the main process\n"
@@ -284,7 +284,7 @@ def test_an_empty_plan_is_the_main_process_alone(
 def test_prometheus_refuses_what_is_not_a_host(
     host: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Prometheus would scrape nothing, or refuse the whole file."""
+    """Prometheus would scrape nothing or reject the whole file."""
     assert main(["prometheus", "pusher"], {"SYNAPSE_REPLICATION_HOST": host}) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -293,7 +293,7 @@ def test_prometheus_refuses_what_is_not_a_host(
 
 @pytest.mark.parametrize("state", ["right", "missing"])
 def test_the_largest_plan_takes_no_time(site: Site, state: str) -> None:
-    """What is the same for every worker is checked once."""
+    """Checks that are the same for every worker run only once."""
     site.arrange(yaml.safe_load(PLANNED) | {"start_pushers": False}, dict.fromkeys(FILES, state))
     begin = time.process_time()
     said = ask(

@@ -1,4 +1,4 @@
-"""The options of homeserver.yaml that a Synapse documents, and those that it calls secrets."""
+"""The homeserver.yaml options that a Synapse release documents, and those it treats as secrets."""
 
 import ast
 import io
@@ -19,7 +19,7 @@ _REFUSED = "Config options that expect an in-line secret as value are disabled"
 
 
 def _files(source: Path) -> Iterator[tuple[str, str]]:
-    """Yield path, without the first folder, and text of each file that matters."""
+    """Yield the path, without its first folder, and the text of each relevant file."""
     with tarfile.open(source) as archive:
         for member in archive:
             path = member.name.removeprefix("./").partition("/")[2]
@@ -50,7 +50,7 @@ def _of_yaml(text: str) -> Iterator[Option]:
 
 
 def _of_manual(text: str) -> Iterator[Option]:
-    """Yield the options of headings, of the lists below them, and of the examples."""
+    """Yield the options in headings, in the lists below them, and in the examples."""
     for example in re.findall(r"(?ms)^ *```[^\n]*\n(.*?)^ *```", text):
         yield from _of_yaml(example)
     heading, above = "", list[tuple[int, str]]()
@@ -65,10 +65,10 @@ def _of_manual(text: str) -> Iterator[Option]:
 
 
 def documented_options(source: Path) -> set[Option]:
-    """Return the options, as names from the top, that hold a value and not more options.
+    """Return the options that hold a value, not nested options, as paths of names from the top.
 
     Args:
-        source: source.tar of a pin.
+        source: the source.tar of a pin.
     """
     found: set[Option] = set()
     for path, text in _files(source):
@@ -81,7 +81,7 @@ def documented_options(source: Path) -> set[Option]:
 
 
 def refused_secrets(source: Path) -> set[Option]:
-    """Return the options that Synapse's classes refuse under ``--no-secrets-in-config``."""
+    """Return the options that Synapse's classes reject under ``--no-secrets-in-config``."""
     found = set()
     for path, text in _files(source):
         if not path.endswith(".py"):

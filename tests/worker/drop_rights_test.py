@@ -1,4 +1,4 @@
-"""Started as root, the entrypoint becomes UID:GID and keeps nothing."""
+"""When started as root, the entrypoint switches to UID:GID and keeps no privileges."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ except PermissionError:
 
 
 def run(*prefix: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Drop rights in a process of its own."""
+    """Drop privileges in a separate process."""
     paths = [path for path in sys.path if path]
     return subprocess.run(
         [*prefix, sys.executable, "-c", _PROGRAM],
@@ -52,7 +52,7 @@ root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become s
 
 @root_only
 def test_root_becomes_the_user_and_cannot_go_back() -> None:
-    """Groups and capabilities go with it."""
+    """Supplementary groups and capabilities are dropped as well."""
     done = run(UID="1234", GID="4321")
     assert done.stdout.splitlines() == [
         "[]",
@@ -64,14 +64,14 @@ def test_root_becomes_the_user_and_cannot_go_back() -> None:
 
 @root_only
 def test_groups_of_the_engine_go_with_roots_rights() -> None:
-    """`--group-add` is for the user of the container, and root's groups open root's files."""
+    """`--group-add` is meant for the container's user, and root's groups can open root's files."""
     done = run("setpriv", "--groups=5,6", UID="1234", GID="4321")
     assert ";4321 4321 4321 4321;;" in done.stdout, done.stderr
 
 
 @root_only
 def test_root_without_the_right_says_how_to_start() -> None:
-    """`--cap-drop ALL` and root contradict each other."""
+    """`--cap-drop ALL` conflicts with starting as root."""
     done = run("setpriv", "--bounding-set=-all", "--inh-caps=-all", UID="1234", GID="4321")
     assert done.stderr == (
         "error: started as root without the right to become 1234:4321; start the container with "
@@ -80,14 +80,14 @@ def test_root_without_the_right_says_how_to_start() -> None:
 
 
 def test_an_ordinary_user_is_told_that_uid_is_not_used() -> None:
-    """Whoever sets UID expects it to matter."""
+    """An operator who sets UID expects it to have an effect."""
     done = run("unshare", "--user", "--map-user=77", "--map-group=77", UID="1234")
     assert done.stdout.splitlines()[0] == (
         "['UID=1234 is not used: started as uid 77, not as root']"
     ), done.stderr
 
 
-# The user cannot read this test's Python: what is imported later must be imported before.
+# The new user cannot read this test's Python files, so every module is imported beforehand.
 _HEALTHCHECK = """\
 import encodings.idna, encodings.utf_8_sig, os, sys
 import worker.files, worker.health, worker.probes, worker.redaction
@@ -99,7 +99,7 @@ print(os.getuid(), os.getgid(), os.getgroups(), code)
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that every user reaches, unlike those below root's home."""
+    """Yield a folder that every user can reach, unlike those below root's home."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
@@ -108,7 +108,7 @@ def open_folder() -> Iterator[Path]:
 @root_only
 @pytest.mark.parametrize("ready", [[], ["--ready"]], ids=["plain", "--ready"])
 def test_healthcheck_drops_rights_before_it_reads(ready: list[str], open_folder: Path) -> None:
-    """Root without CAP_DAC_OVERRIDE may not read what Synapse's user keeps for itself."""
+    """Root without CAP_DAC_OVERRIDE cannot read files that are private to Synapse's user."""
     runtime = open_folder / "runtime"
     runtime.mkdir()
     (runtime / "homeserver.yaml").write_text("database: {name: sqlite3}\n")

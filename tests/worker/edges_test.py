@@ -1,4 +1,4 @@
-"""The last value that is right and the first that is wrong."""
+"""Edge cases: the last valid value and the first invalid one."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.site import WORKERS
+from testbed.site import WORKERS
 from worker.documents import documents
 from worker.errors import ConfigError
 from worker.files import write_text
@@ -17,7 +17,7 @@ GOOD: dict[str, Any] = yaml.safe_load(WORKERS)
 
 
 def settings(**variables: str) -> Settings:
-    """Parse a request for a pusher."""
+    """Return the settings of a pusher with ``variables``."""
     environ = {"SYNAPSE_WORKER": "synapse.app.pusher", "SYNAPSE_REPLICATION_HOST": "main"}
     return parse(environ | variables)
 
@@ -47,7 +47,7 @@ LONGEST = "/" + "/".join([PART] * 15 + ["b" * 254])
     ],
 )
 def test_the_last_value_that_is_right(name: str, value: str) -> None:
-    """It is taken; a set of no CPUs means all."""
+    """The value is accepted; an empty set of CPUs means all."""
     assert settings(**{name: value}).cpus is not None
 
 
@@ -67,7 +67,7 @@ def test_the_last_value_that_is_right(name: str, value: str) -> None:
     ],
 )
 def test_the_first_value_that_is_wrong(name: str, value: str, reason: str) -> None:
-    """It is refused, and the line says where the limit is."""
+    """The value is refused, and the message states the limit."""
     with pytest.raises(ConfigError) as refused:
         settings(**{name: value})
     (line,) = refused.value.problems
@@ -79,7 +79,7 @@ def test_the_first_value_that_is_wrong(name: str, value: str, reason: str) -> No
     "name", ["SYNAPSE_REPLICATION_SECRET_FILE", "SYNAPSE_DATABASE_PASSWORD_FILE"]
 )
 def test_a_path_of_a_secret_that_no_file_can_have_is_not_shown(name: str) -> None:
-    """It may be the secret."""
+    """The value may be the secret itself."""
     with pytest.raises(ConfigError) as refused:
         settings(**{name: f"/c/{PART}a"})
     assert refused.value.problems == (
@@ -89,12 +89,12 @@ def test_a_path_of_a_secret_that_no_file_can_have_is_not_shown(name: str) -> Non
 
 @pytest.mark.parametrize(("level", "name"), [("warn", "WARNING"), ("FATAL", "CRITICAL")])
 def test_a_log_level_has_the_name_that_python_gives_it(level: str, name: str) -> None:
-    """Both spellings are Python's own."""
+    """Python's logging module defines both spellings."""
     assert settings(SYNAPSE_LOG_LEVEL=level).log_level == name
 
 
 def test_generate_names_everything_that_is_missing_at_once(tmp_path: Path) -> None:
-    """Nothing is written before all of it is right."""
+    """Nothing is written until all settings are valid."""
     (tmp_path / "homeserver.yaml").touch()
     with pytest.raises(ConfigError) as refused:
         generate({"SYNAPSE_DATA_DIR": str(tmp_path), "SYNAPSE_REPORT_STATS": "maybe"})
@@ -107,7 +107,7 @@ def test_generate_names_everything_that_is_missing_at_once(tmp_path: Path) -> No
 
 
 def test_a_file_that_cannot_be_written_whole_leaves_nothing(tmp_path: Path) -> None:
-    """Neither a part of it nor a temporary one, and the old one stays."""
+    """No partial or temporary file is left, and the old file is unchanged."""
     (tmp_path / "kept").write_text("old")
     with pytest.raises(UnicodeEncodeError):
         write_text(tmp_path / "kept", "\udcff")
@@ -134,14 +134,14 @@ def test_a_file_that_cannot_be_written_whole_leaves_nothing(tmp_path: Path) -> N
 def test_one_replication_secret_is_rendered_or_none(
     change: dict[str, str], variables: dict[str, str], secret: str | None, path: str | None
 ) -> None:
-    """Synapse refuses two, and a variable goes before homeserver.yaml."""
+    """Synapse refuses two secrets, and a variable takes precedence over homeserver.yaml."""
     shared = documents(GOOD | change, settings(**variables))["homeserver.yaml"]
     assert shared.get("worker_replication_secret") == secret
     assert shared.get("worker_replication_secret_path") == path
 
 
 def test_sockets_of_a_plan_are_where_each_process_looks() -> None:
-    """Main's, and those of the workers that others call."""
+    """The instance map has the sockets of main and of the workers that other processes call."""
     variables = {"SYNAPSE_WORKERS": "pusher, typing", "SYNAPSE_UNIX_SOCKETS": "/run/s"}
     shared = documents({}, settings(SYNAPSE_WORKER="pusher", **variables))["homeserver.yaml"]
     assert shared["instance_map"] == {

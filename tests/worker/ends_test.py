@@ -1,4 +1,4 @@
-"""With which exit code the entrypoint ends, whatever its program or its output does."""
+"""The entrypoint's exit code for each way in which its program or its output can end."""
 
 import errno
 import io
@@ -14,7 +14,7 @@ from worker.signals import EndedError, run
 
 
 class _Output(io.StringIO):
-    """Standard output that cannot be written when it is flushed."""
+    """Standard output that raises ``error``, if there is one, when it is flushed."""
 
     def __init__(self, error: OSError | None) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class _Output(io.StringIO):
 def code_of(
     monkeypatch: pytest.MonkeyPatch, program: Callable[[], int], output: io.StringIO | None
 ) -> object:
-    """Return the code with which `run` ends the process."""
+    """Return the exit code with which `run` ends the process."""
 
     def leave(code: int) -> NoReturn:
         raise SystemExit(code)
@@ -42,7 +42,7 @@ def code_of(
 
 
 def raising(error: BaseException) -> Callable[[], int]:
-    """Return a program that ends with ``error``."""
+    """Return a program that raises ``error``."""
 
     def program() -> int:
         raise error
@@ -70,14 +70,14 @@ def test_the_exit_code_says_why_it_ended(
     error: OSError | None,
     code: int,
 ) -> None:
-    """128 and the number of a signal, 74 for an output that is full, or that of the program."""
+    """It is 128 plus the signal number, 74 for output that cannot be written, or the program's."""
     assert code_of(monkeypatch, program, _Output(error)) == code
 
 
 def test_an_error_of_the_program_itself_is_not_taken_for_one_of_its_output(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A traceback says where it is from."""
+    """The error propagates, and its traceback shows where it comes from."""
     monkeypatch.setattr(os, "_exit", lambda code: None)
     with pytest.raises(PermissionError):
         run(raising(PermissionError(errno.EACCES, "x")))
@@ -86,5 +86,5 @@ def test_an_error_of_the_program_itself_is_not_taken_for_one_of_its_output(
 def test_a_process_without_standard_output_ends_as_any_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Python has none when it was closed from the start."""
+    """`sys.stdout` is None when standard output was closed before Python started."""
     assert code_of(monkeypatch, lambda: 0, None) == 0

@@ -1,4 +1,4 @@
-"""The entrypoint's answers: every wrong setting by its text, and what each type renders."""
+"""The entrypoint's message for each wrong setting, and the files that each worker type renders."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.site import WORKERS
+from testbed.site import WORKERS
 from tools.golden import golden_files
 from worker import boot
 from worker.__main__ import main
@@ -23,7 +23,7 @@ KEY = "ed25519 a_test " + "B" * 42 + "A\n"
 
 
 def settings(**variables: str) -> Settings:
-    """Parse ``variables`` over a complete request for a pusher."""
+    """Parse ``variables`` on top of the complete variables of a pusher."""
     base = {
         "SYNAPSE_WORKER": "synapse.app.pusher",
         "SYNAPSE_REPLICATION_HOST": "main",
@@ -142,7 +142,7 @@ def settings(**variables: str) -> Settings:
     ],
 )
 def test_a_wrong_variable_is_named_with_its_value(variables: dict[str, str], problem: str) -> None:
-    """The line alone must tell the operator what to change."""
+    """The message alone must tell the operator what to change."""
     with pytest.raises(ConfigError) as caught:
         settings(**variables)
     assert len(caught.value.problems) == 1
@@ -150,14 +150,14 @@ def test_a_wrong_variable_is_named_with_its_value(variables: dict[str, str], pro
 
 
 def test_all_wrong_variables_are_reported_at_once() -> None:
-    """Nobody wants to restart a container once per mistake."""
+    """Otherwise the operator would have to restart the container once per mistake."""
     with pytest.raises(ConfigError) as caught:
         settings(SYNAPSE_WORKER="x", UID="x", GID="x", SYNAPSE_LOG_LEVEL="x")
     assert len(caught.value.problems) == 4
 
 
 def run(tmp_path: Path, homeserver: dict[str, Any], **variables: str) -> tuple[int, list[Path]]:
-    """Run `print-config` as an ordinary user would; return status and what was written."""
+    """Run `print-config` as an ordinary user would; return the exit code and the written files."""
     data, runtime = tmp_path / "data", tmp_path / "runtime"
     for folder in (data, runtime):
         folder.mkdir(exist_ok=True)
@@ -176,7 +176,7 @@ def run(tmp_path: Path, homeserver: dict[str, Any], **variables: str) -> tuple[i
 
 @pytest.fixture(autouse=True)
 def keep_rights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test that happens to run as root must stay root, or nothing could be cleaned up."""
+    """Keep the privileges of a test that runs as root, so that it can clean up."""
     for module in ("__main__", "examination"):
         monkeypatch.setattr(f"worker.{module}.drop_rights", lambda _: [])
 
@@ -231,7 +231,7 @@ def test_a_contradiction_is_refused_before_synapse_starts(
     variables: dict[str, str],
     line: str,
 ) -> None:
-    """Each of these starts healthy, or dies with a traceback, in Synapse itself."""
+    """With each of these, Synapse itself would start healthy or stop with a traceback."""
     homeserver = {key: value for key, value in (GOOD | change).items() if value is not None}
     status, written = run(tmp_path, homeserver, **variables)
     errors = capsys.readouterr().err
@@ -240,17 +240,8 @@ def test_a_contradiction_is_refused_before_synapse_starts(
     assert "Traceback" not in errors
 
 
-def test_an_unknown_verb_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    """A typing error must not start a server."""
-    assert main(["stat"], {}) == 2
-    assert capsys.readouterr().err == (
-        "error: 'stat' is not a verb; use one of start, check, print-config, healthcheck, wait, "
-        "doctor, prometheus, generate\n"
-    )
-
-
 def test_settings_of_the_predecessors_time_are_left_out_with_a_warning() -> None:
-    """An environment that worked with the predecessor works here, and says what to drop."""
+    """Options that worked with the predecessor are accepted, and warnings say what to remove."""
     old = {"worker_replication_host": "a", "log_file": "/dev/null", "tls_dh_params_path": "x"}
     assert [line.split(": ")[1].split(" is left out")[0] for line in dropped(old)] == [
         "log_file",
@@ -263,12 +254,12 @@ def test_settings_of_the_predecessors_time_are_left_out_with_a_warning() -> None
 
 @pytest.mark.parametrize(("name", "text"), list(golden_files()), ids=lambda value: value[:24])
 def test_what_each_type_renders(name: str, text: str) -> None:
-    """The golden files show every change of a rendered file, in each era of Synapse."""
+    """The golden files show every change to a rendered file, for each era of Synapse."""
     assert (GOLDEN / name).read_text() == text, "update it: ./bazelw run //tools:update_golden"
 
 
 def test_files_are_private_and_whole(tmp_path: Path) -> None:
-    """They hold the operator's secrets."""
+    """The rendered files contain the operator's secrets."""
     paths = write_documents(tmp_path, {"a.yaml": {"b": 1}})
     assert paths[0].stat().st_mode & 0o777 == 0o600
     assert paths[0].read_text() == "b: 1\n"
@@ -276,13 +267,13 @@ def test_files_are_private_and_whole(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    """A read-only root without a tmpfs there."""
+    """One cause is a read-only root file system without a tmpfs at that path."""
     with pytest.raises(ConfigError, match="cannot be written: No such file or directory; mount"):
         write_documents(tmp_path / "absent", {"a.yaml": {}})
 
 
 def test_synapse_gets_a_clean_environment() -> None:
-    """Bazel's launcher would otherwise decide what Synapse imports."""
+    """Otherwise the variables of Bazel's launcher would decide what Synapse imports."""
     dirty = {"PYTHONPATH": "/x", "PYTHONSAFEPATH": "1", "RUNFILES_DIR": "/y", "TZ": "UTC"}
     assert synapse_environ(dirty, settings(SYNAPSE_JEMALLOC="off")) == {
         "HOME": "/synapse_runtime/home",
@@ -291,7 +282,7 @@ def test_synapse_gets_a_clean_environment() -> None:
 
 
 def test_a_worker_gets_both_files_and_the_log_only_through_them() -> None:
-    """Synapse reads the log configuration by the path that the documents name."""
+    """Synapse reads the log configuration from the path in the rendered documents."""
     files = [Path("homeserver.yaml"), Path("worker.yaml"), Path("log.yaml")]
     assert synapse_command(settings(), files)[1:] == [
         "-I",
@@ -308,7 +299,7 @@ def test_a_worker_gets_both_files_and_the_log_only_through_them() -> None:
 def test_secrets_are_masked_when_printed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`print-config` ends up in bug reports."""
+    """The output of `print-config` ends up in bug reports."""
     status, _ = run(tmp_path, GOOD, SYNAPSE_WORKER="synapse.app.pusher")
     printed = capsys.readouterr()
     assert status == 0, printed.err

@@ -1,4 +1,4 @@
-"""Odd values of the environment: long, with digits of other scripts, or not UTF-8."""
+"""Unusual environment values: very long, with digits of other scripts, or not UTF-8."""
 
 import os
 import tempfile
@@ -24,13 +24,13 @@ PATHS = (
 
 
 def settings(**variables: str) -> Settings:
-    """Parse ``variables`` over a complete request for a pusher."""
+    """Parse ``variables`` on top of the complete variables of a pusher."""
     base = {"SYNAPSE_WORKER": "synapse.app.pusher", "SYNAPSE_REPLICATION_HOST": "main"}
     return parse(base | variables)
 
 
 def problem_of(**variables: str) -> str:
-    """Return the one line with which ``variables`` are refused."""
+    """Return the single error line for ``variables``, which must be refused."""
     with pytest.raises(ConfigError) as caught:
         settings(**variables)
     (line,) = caught.value.problems
@@ -45,7 +45,7 @@ def problem_of(**variables: str) -> str:
     ids=ascii,
 )
 def test_a_number_is_made_of_a_few_ascii_digits(name: str, value: str) -> None:
-    """Python takes more than anybody means, and is slow or fails where there are many digits."""
+    """Python accepts forms that nobody intends, and is slow or fails on very many digits."""
     line = problem_of(**{name: value})
     assert line.startswith(f"{name}='")
     assert len(line) < 700
@@ -53,7 +53,7 @@ def test_a_number_is_made_of_a_few_ascii_digits(name: str, value: str) -> None:
 
 @pytest.mark.parametrize("value", ["0x" + "f" * 1025, "0x1" + "0" * 1024, "9" * 1235, "010", "0"])
 def test_a_mask_of_more_cpus_than_linux_has_is_refused(value: str) -> None:
-    """Some tools write all bits."""
+    """Some tools set all bits of a mask."""
     assert "is not a CPU mask; give a positive number" in problem_of(SYNAPSE_CPU_AFFINITY=value)
 
 
@@ -62,7 +62,7 @@ def test_a_mask_of_more_cpus_than_linux_has_is_refused(value: str) -> None:
     [("0x3", {0, 1}), ("0b101", {0, 2}), ("0o10", {3}), ("5", {0, 2}), ("0x" + "f" * 1024, 4096)],
 )
 def test_a_mask_is_read_in_any_base(value: str, cpus: object) -> None:
-    """As Synapse's old setting took it."""
+    """Synapse's old setting accepted several bases too."""
     found = settings(SYNAPSE_CPU_AFFINITY=value).cpus
     assert (len(found) if isinstance(cpus, int) else found) == cpus
 
@@ -80,7 +80,7 @@ def test_a_mask_is_read_in_any_base(value: str, cpus: object) -> None:
     ids=["part", "bytes", "long", "null", "latin-1"],
 )
 def test_a_path_that_no_file_can_have_is_refused(name: str, value: str, problem: str) -> None:
-    """Synapse would get it in a file of UTF-8, and answers with a traceback."""
+    """Synapse would read it from a UTF-8 file and fail with a traceback."""
     line = problem_of(**{name: value})
     assert line.startswith(f"{name}='/")
     assert line.endswith(problem)
@@ -89,7 +89,7 @@ def test_a_path_that_no_file_can_have_is_refused(name: str, value: str, problem:
 
 @pytest.mark.parametrize("value", ["10.0.0.5:9093", "[::1]:9093", "http://a", "1.2.3.4.5"])
 def test_a_host_is_refused_in_the_environment_and_in_a_plan(value: str) -> None:
-    """A port would be added to the one that is there."""
+    """Otherwise a second port would be appended to the one in the value."""
     assert problem_of(SYNAPSE_REPLICATION_HOST=value).startswith(
         f"SYNAPSE_REPLICATION_HOST='{value}'"
     )
@@ -100,7 +100,7 @@ def test_a_host_is_refused_in_the_environment_and_in_a_plan(value: str) -> None:
 
 @pytest.mark.parametrize("host", ["::1", "[::1]"])
 def test_an_ipv6_host_is_rendered_without_brackets(host: str) -> None:
-    """Synapse hands it to Twisted as a name, and brackets would be a part of it."""
+    """Synapse passes the host to Twisted as a name, and brackets would become part of it."""
     assert settings(SYNAPSE_REPLICATION_HOST=host).replication_host == "::1"
     (worker,) = parse_plan(f"a=typing@{host}", load_table())
     assert worker.host == "::1"
@@ -108,7 +108,7 @@ def test_an_ipv6_host_is_rendered_without_brackets(host: str) -> None:
 
 @pytest.mark.parametrize("variable", ["SYNAPSE_REPLICATION_HOST", "SYNAPSE_WORKERS"])
 def test_an_ipv6_host_is_refused_where_synapse_joins_it_into_a_url(variable: str) -> None:
-    """Before 1.85."""
+    """Synapse joins the host into a URL in releases before 1.85."""
     environ = {"SYNAPSE_WORKER": "synapse.app.pusher", "SYNAPSE_REPLICATION_HOST": "main"}
     value = "::1" if variable == "SYNAPSE_REPLICATION_HOST" else "a=pusher@::1"
     for version, refused in (("1.84.1", True), ("1.85.0", False)):
@@ -127,7 +127,7 @@ def test_an_ipv6_host_is_refused_where_synapse_joins_it_into_a_url(variable: str
 
 @pytest.mark.parametrize("name", ["1", "a..b", "x-", "1.2.3.4.5"])
 def test_a_name_under_which_nobody_would_be_found_needs_a_host(name: str) -> None:
-    """``1`` is the address 0.0.0.1 to every resolver."""
+    """Every resolver reads ``1`` as the address 0.0.0.1."""
     with pytest.raises(ConfigError, match="is where the others look for that worker"):
         parse_plan(f"{name}=pusher", load_table())
     (worker,) = parse_plan(f"{name}=pusher@main", load_table())
@@ -148,7 +148,7 @@ def test_a_name_under_which_nobody_would_be_found_needs_a_host(name: str) -> Non
 def test_a_place_in_instance_map_where_nobody_can_be_is_named(
     tmp_path: Path, place: dict[str, object], problem: str
 ) -> None:
-    """Requests to that worker would fail one by one, long after the start."""
+    """Requests to that worker would fail one by one, long after startup."""
     found = find_problems({"instance_map": {"x": place}}, settings(SYNAPSE_DATA_DIR=str(tmp_path)))
     assert [line for line in found if line.startswith(f"homeserver.yaml: {problem}")]
 
@@ -157,7 +157,7 @@ def test_a_place_in_instance_map_where_nobody_can_be_is_named(
 def test_a_unix_socket_has_a_path_of_at_most_107_bytes(
     tmp_path: Path, length: int, fits: bool
 ) -> None:
-    """The kernel takes no more; the longest is that of the longest name in the plan."""
+    """The kernel accepts no more; the longest name in the plan has the longest path."""
     folder = Path("/tmp") / ("s" * (length - 5))
     folder.mkdir(exist_ok=True)
     try:
@@ -211,7 +211,7 @@ def test_a_unix_socket_has_a_path_of_at_most_107_bytes(
 def test_the_sockets_of_a_process_are_those_that_it_makes_and_calls(
     variables: dict[str, str], homeserver: dict[str, object], longest: str
 ) -> None:
-    """The longest of them decides, and one byte more is too much."""
+    """The longest path is the one that counts, and one byte over the limit is refused."""
     found = []
     for size in (107, 108):
         random = 8  # Characters that mkdtemp adds.
@@ -244,7 +244,7 @@ PLANS = {
 
 @pytest.mark.parametrize("text", PLANS.values(), ids=PLANS)
 def test_a_plan_is_refused_in_time_that_grows_with_its_length_alone(text: str) -> None:
-    """The limit comes before the work."""
+    """The limits are applied before the work is done."""
     table = load_table()
     begin = time.process_time()
     try:
@@ -259,7 +259,7 @@ def test_a_plan_is_refused_in_time_that_grows_with_its_length_alone(text: str) -
 
 
 def test_500_workers_are_planned_and_501_are_refused() -> None:
-    """Whether by one count or by many entries."""
+    """The limit is the same for one entry with a count and for many entries."""
     table = load_table()
     assert len(parse_plan("pusher:500", table)) == 500
     assert len(parse_plan(",".join(f"a{n}=pusher" for n in range(500)), table)) == 500

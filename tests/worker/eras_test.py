@@ -1,4 +1,4 @@
-"""What older Synapse lacks: rendered in its own way, or refused by the text."""
+"""Features that older Synapse lacks: rendered in the older form, or refused with a message."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.site import WORKERS, make_data
+from testbed.site import WORKERS, make_data
 from worker.check import find_problems, find_warnings
 from worker.documents import documents
 from worker.errors import ConfigError
+from worker.rendering import rendered_documents
 from worker.settings import Settings, parse
 from worker.worker_types import load_table
 
@@ -19,7 +20,7 @@ WITHOUT_REDIS = {name: value for name, value in HOMESERVER.items() if name != "r
 
 
 def settings(version: str, **variables: str) -> Settings:
-    """Parse ``variables`` over a complete request for an event creator."""
+    """Parse ``variables`` on top of the complete variables of an event creator."""
     base = {"SYNAPSE_WORKER": "synapse.app.event_creator", "SYNAPSE_REPLICATION_HOST": "main"}
     return parse(base | variables, replace(load_table(), version=version))
 
@@ -34,7 +35,7 @@ def settings(version: str, **variables: str) -> Settings:
     ],
 )
 def test_a_role_from_later_is_refused(version: str, role: str, since: int) -> None:
-    """As the type of this process and in a plan; the next release has it."""
+    """It is refused as a worker type and in a plan, and accepted from the release that added it."""
     line = f"Synapse {version} has no stream {role} for the role {role}, which came with 1.{since}"
     with pytest.raises(ConfigError) as alone:
         settings(version, SYNAPSE_WORKER=role)
@@ -48,7 +49,7 @@ def test_a_role_from_later_is_refused(version: str, role: str, since: int) -> No
 
 
 def test_unix_sockets_need_1_89() -> None:
-    """Before, replication could not go through one."""
+    """Older releases cannot use a Unix socket for replication."""
     with pytest.raises(ConfigError) as refused:
         settings("1.88.0", SYNAPSE_UNIX_SOCKETS="/sockets")
     assert refused.value.problems == (
@@ -58,13 +59,13 @@ def test_unix_sockets_need_1_89() -> None:
 
 
 def rendered(version: str, homeserver: dict[str, Any], **variables: str) -> dict[str, Any]:
-    """Return the documents of an event creator, or of who ``variables`` name."""
+    """Return the documents of an event creator, or of the worker type in ``variables``."""
     homeserver = homeserver | {"worker_replication_secret": "s"}
     return documents(homeserver, settings(version, **variables))
 
 
 def test_without_redis_events_come_by_tcp_until_1_66() -> None:
-    """Port 9092 of the main process, and the settings that 1.88 began to refuse."""
+    """They use port 9092 of the main process and settings that Synapse refuses since 1.88."""
     worker = rendered("1.66.0", WITHOUT_REDIS)["worker.yaml"]
     assert worker["worker_replication_host"] == "main"
     assert (worker["worker_replication_port"], worker["worker_replication_http_port"]) == (
@@ -81,7 +82,7 @@ def test_without_redis_events_come_by_tcp_until_1_66() -> None:
 
 @pytest.mark.parametrize(("version", "named"), [("1.83.0", True), ("1.84.0", False)])
 def test_main_is_found_by_the_setting_of_the_time(version: str, named: bool) -> None:
-    """instance_map since 1.84."""
+    """Workers find the main process through instance_map since 1.84."""
     files = rendered(version, HOMESERVER)
     assert ("worker_replication_host" in files["worker.yaml"]) is named
     assert ("main" in files["homeserver.yaml"].get("instance_map", {})) is not named
@@ -89,7 +90,7 @@ def test_main_is_found_by_the_setting_of_the_time(version: str, named: bool) -> 
 
 @pytest.mark.parametrize("version", ["1.67.0", "1.98.0", ""])
 def test_later_nothing_goes_without_redis(version: str, tmp_path: Path) -> None:
-    """The refusal says what to set."""
+    """The error message says what to set."""
     data = make_data(tmp_path / "data", WORKERS)
     problems = find_problems(WITHOUT_REDIS, settings(version, SYNAPSE_DATA_DIR=str(data)))
     assert any(line.startswith("homeserver.yaml: redis is not enabled, and") for line in problems)
@@ -97,25 +98,25 @@ def test_later_nothing_goes_without_redis(version: str, tmp_path: Path) -> None:
 
 
 def test_the_secret_stands_in_the_document_before_1_126(tmp_path: Path) -> None:
-    """A path was not read then; the same secret is derived in every era."""
+    """Older releases do not read a secret path; the same secret is derived in every era."""
     data = str(make_data(tmp_path / "data", WORKERS))
     runtime = str(tmp_path)
-    old = documents(
+    old = rendered_documents(
         HOMESERVER, settings("1.125.0", SYNAPSE_DATA_DIR=data, SYNAPSE_RUNTIME_DIR=runtime)
     )["homeserver.yaml"]
     assert len(old["worker_replication_secret"]) == 64
     assert "worker_replication_secret_path" not in old
-    new = documents(
+    new = rendered_documents(
         HOMESERVER, settings("1.126.0", SYNAPSE_DATA_DIR=data, SYNAPSE_RUNTIME_DIR=runtime)
     )["homeserver.yaml"]
     assert new["worker_replication_secret_path"] == f"{runtime}/replication_secret"
     missing = settings("1.125.0", SYNAPSE_REPLICATION_SECRET_FILE=f"{runtime}/none")
     with pytest.raises(ConfigError, match=r"none: the replication secret is missing; mount it"):
-        documents(HOMESERVER, missing)
+        rendered_documents(HOMESERVER, missing)
 
 
 def test_a_worker_speaks_tls_since_1_72() -> None:
-    """Before, the port of TLS answered in the clear; so nothing claims otherwise."""
+    """In older releases the TLS port would serve plain HTTP, so no TLS listener is rendered."""
     reader = {"SYNAPSE_WORKER": "synapse.app.federation_reader"}
     old = rendered("1.71.0", HOMESERVER, **reader)["worker.yaml"]["worker_listeners"]
     assert [row["port"] for row in old if "federation" in str(row["resources"])] == [8008]

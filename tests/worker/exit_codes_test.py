@@ -1,4 +1,4 @@
-"""Each way to fail has an exit code of its own, so that an engine can tell them apart."""
+"""Each kind of failure has its own exit code, so that an engine can tell them apart."""
 
 import os
 import re
@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cluster.site import WORKERS
+from testbed.site import WORKERS
 from worker.__main__ import main
 
 
 @pytest.fixture
 def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """A worker's whole environment, in which nothing answers."""
-    # A test that runs as root must stay root, or nothing could be cleaned up.
+    """Return a worker's complete environment, in which no service answers."""
+    # A test that runs as root must stay root, so that it can clean up.
     for module in ("__main__", "examination"):
         monkeypatch.setattr(f"worker.{module}.drop_rights", lambda _: [])
     with socket.socket() as closed:
@@ -44,7 +44,7 @@ def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 def test_dependencies_that_do_not_answer_end_with_75(
     verb: list[str], environ: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Another start may succeed, so an engine should restart."""
+    """Another start may succeed, so an engine should restart the container."""
     assert main(verb, environ | {"SYNAPSE_WAIT_SECONDS": "1"}) == 75
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 3, errors
@@ -58,13 +58,13 @@ def test_dependencies_that_do_not_answer_end_with_75(
 def test_wrong_settings_end_with_2(
     verb: str, environ: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Another start would end in the same way, so an engine should not restart."""
+    """Another start would fail the same way, so an engine should not restart the container."""
     assert main([verb], environ | {"SYNAPSE_LOG_LEVEL": "loud"}) == 2
     assert "error: SYNAPSE_LOG_LEVEL='loud' is not a log level" in capsys.readouterr().err
 
 
 def test_unhealthy_ends_with_1(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    """The status that container engines read as unhealthy."""
+    """Container engines interpret exit code 1 as unhealthy."""
     assert main(["healthcheck"], environ | {"SYNAPSE_BIND_ADDRESSES": "127.9.9.9"}) == 1
     assert capsys.readouterr().err.startswith(
         "unhealthy: synapse.app.pusher at 127.9.9.9 port 8080 does not answer: "
@@ -77,7 +77,7 @@ def test_check_without_a_temporary_folder_says_so(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """With a read-only root there is one only where a tmpfs is mounted."""
+    """With a read-only root file system, there is one only where a tmpfs is mounted."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     assert main(["check"], environ) == 2
     assert capsys.readouterr().err.splitlines()[-1] == (
@@ -91,7 +91,7 @@ def test_check_without_a_temporary_folder_says_so(
 )
 @pytest.mark.parametrize("plan", ["pusher", "pusher:400"], ids=["at the end", "before"])
 def test_output_that_cannot_be_written_ends_with_74(output: str, code: int, plan: str) -> None:
-    """A cut-off list of targets must not pass for a whole one."""
+    """A truncated list of targets must not be mistaken for a complete one."""
     paths = ":".join(path for path in sys.path if path)
     with open(output, "w") as file:
         done = subprocess.run(
@@ -106,7 +106,7 @@ def test_output_that_cannot_be_written_ends_with_74(output: str, code: int, plan
 
 
 def test_a_reader_that_goes_away_is_no_traceback() -> None:
-    """`print-config | head -1` is what people type."""
+    """Operators run commands such as `print-config | head -1`."""
     paths = ":".join(path for path in sys.path if path)
     reading, writing = os.pipe()
     os.close(reading)

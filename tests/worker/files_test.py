@@ -1,4 +1,4 @@
-"""Files that the operator names are read with care, and files are written whole or not at all."""
+"""Files that the operator names are read safely; files are written completely or not at all."""
 
 import os
 import stat
@@ -24,7 +24,7 @@ from worker.files import _refuse_irregular, read_bounded, write_new, write_text
     ],
 )
 def test_each_kind_of_file_is_called_by_its_name(kind: int, said: str) -> None:
-    """Whoever mounted it learns what it is."""
+    """The message names the kind of file that was mounted."""
     with pytest.raises(ConfigError) as caught:
         _refuse_irregular(Path("/k"), "the key", kind | 0o600)
     assert caught.value.problems == (f"/k: the key {said}",)
@@ -32,7 +32,7 @@ def test_each_kind_of_file_is_called_by_its_name(kind: int, said: str) -> None:
 
 @pytest.fixture
 def regular_at_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A FIFO that was a regular file when it was looked at."""
+    """Return a FIFO that stat(2) reported as a regular file."""
     plain, path = tmp_path / "plain", tmp_path / "fifo"
     plain.touch()
     before = plain.stat()
@@ -42,7 +42,7 @@ def regular_at_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_file_that_is_exchanged_meanwhile_is_refused(regular_at_first: Path) -> None:
-    """The open FIFO neither waits for a writer nor is read."""
+    """Opening the FIFO does not wait for a writer, and the FIFO is not read."""
     with pytest.raises(ConfigError) as caught:
         read_bounded(regular_at_first, "the key", 10)
     assert caught.value.problems == (f"{regular_at_first}: the key is a FIFO; give a regular file",)
@@ -51,7 +51,7 @@ def test_a_file_that_is_exchanged_meanwhile_is_refused(regular_at_first: Path) -
 def test_a_file_without_content_yet_is_not_waited_for(
     regular_at_first: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Such as /proc/kmsg, which is a regular file to stat(2)."""
+    """One example is /proc/kmsg, which stat(2) reports as a regular file."""
     regular = os.stat(regular_at_first)
     monkeypatch.setattr("worker.files.os.fstat", lambda _: regular)
     writer = os.open(regular_at_first, os.O_RDWR)
@@ -76,7 +76,7 @@ def test_a_file_is_made_beside_its_place_and_moved_there(
     call: str,
     prefix: str,
 ) -> None:
-    """Another file system could not give it up at once; what a power cut leaves is hidden."""
+    """Only a move within one file system is atomic, and a power cut leaves just a hidden file."""
     moved: list[Path] = []
     real = getattr(os, call)
 
@@ -109,7 +109,7 @@ def test_a_file_is_made_beside_its_place_and_moved_there(
 def test_a_folder_that_takes_no_file_is_named(
     tmp_path: Path, write: Callable[[Path, str], object], said: str
 ) -> None:
-    """With the system's reason and a remedy."""
+    """The message includes the system's reason and a remedy."""
     folder = tmp_path / "none"
     with pytest.raises(ConfigError) as caught:
         write(folder / "a", "text")
@@ -117,7 +117,7 @@ def test_a_folder_that_takes_no_file_is_named(
 
 
 def test_a_plan_or_key_may_have_a_mebibyte(tmp_path: Path) -> None:
-    """One byte more is refused before anything is made of it."""
+    """A file with one more byte is refused before it is parsed."""
     plan = tmp_path / "plan"
     plan.write_bytes(b"#" * 2**20)
     assert len(read_plan(str(plan))) == 2**20

@@ -1,4 +1,4 @@
-"""Fuzzing: the environment and homeserver.yaml, structured and as raw bytes."""
+"""Fuzz tests of the environment and of homeserver.yaml, structured and as raw bytes."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.site import WORKERS
+from testbed.site import WORKERS
 from tests.worker.cases import environs, homeservers, wild_environs
 from tests.worker.fuzzing import SECRET, Tally, answer, many, site
 from tests.worker.yaml_cases import yaml_bytes
@@ -17,7 +17,7 @@ _SECRETS = ("registration_shared_secret", "macaroon_secret_key", "form_secret")
 
 
 def test_any_environment(folder: Path, tally: Tally) -> None:
-    """Every variable is the operator's, and any of them may hold a secret by mistake."""
+    """The operator sets every variable, and any of them may contain a secret by mistake."""
     mounted = site(folder)
     (folder / "data/homeserver.yaml").write_text(WORKERS)
 
@@ -26,7 +26,7 @@ def test_any_environment(folder: Path, tally: Tally) -> None:
         environ=wild_environs(), verb=st.sampled_from(["print-config", "start", "wait", "generate"])
     )
     def check(environ: dict[str, str], verb: str) -> None:
-        # Waiting for what is not there is tested elsewhere: here it would take all the time.
+        # Waiting for missing services is tested elsewhere; here it would take up all the time.
         environ = mounted | environ | {"SYNAPSE_WAIT_SECONDS": "0"}
         arguments = [verb, "0"] if verb == "wait" else [verb]
         status, out, _ = answer(arguments, environ, tally)
@@ -38,7 +38,7 @@ def test_any_environment(folder: Path, tally: Tally) -> None:
 
 
 def test_any_settings(folder: Path, tally: Tally) -> None:
-    """Documents that are nearly right, in environments that are nearly right."""
+    """Nearly valid documents are tried in nearly valid environments."""
     mounted = site(folder)
 
     @many()
@@ -57,7 +57,7 @@ def test_any_settings(folder: Path, tally: Tally) -> None:
 
 
 def test_any_yaml(folder: Path, tally: Tally) -> None:
-    """Text that uses all of YAML, alone and behind settings that are right."""
+    """Text with any YAML syntax is tried on its own and after valid settings."""
     mounted = site(folder)
 
     @many()
@@ -72,7 +72,7 @@ def test_any_yaml(folder: Path, tally: Tally) -> None:
 
 
 def test_any_bytes(folder: Path, tally: Tally) -> None:
-    """A file that was cut off, overwritten, or is not what its name says."""
+    """The file may be truncated, overwritten, or something other than its name says."""
     mounted = site(folder)
     valid = WORKERS.encode()
 

@@ -1,4 +1,4 @@
-"""Fuzzing: plans, and the files that the environment names."""
+"""Fuzz tests of plans and of the files that the environment names."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.site import PLANNED, WORKERS
+from testbed.site import PLANNED, WORKERS
 from tests.worker.cases import plans
 from tests.worker.fuzzing import SECRET, Tally, answer, many, site
 
@@ -14,7 +14,7 @@ _PUSHER = {"SYNAPSE_WORKER": "synapse.app.pusher", "SYNAPSE_REPLICATION_HOST": "
 
 
 def test_any_plan(folder: Path, tally: Tally) -> None:
-    """As an argument, in a file, and in the environment of a process."""
+    """The plan is an argument, a file, or a variable in the environment of a process."""
     mounted = site(folder) | {"SYNAPSE_FEDERATION_TLS": "off"}
     (folder / "data/homeserver.yaml").write_text(PLANNED)
     file = folder / "plan"
@@ -38,7 +38,7 @@ def test_any_plan(folder: Path, tally: Tally) -> None:
 
 
 def _make(path: Path, kind: str, data: bytes) -> None:
-    """Put a file of ``kind`` at ``path``."""
+    """Replace ``path`` with a file of ``kind``."""
     if path.is_dir() and not path.is_symlink():
         path.rmdir()
     path.unlink(missing_ok=True)
@@ -69,7 +69,7 @@ _KEYS = st.one_of(
 
 
 def test_any_file(folder: Path, tally: Tally) -> None:
-    """What is mounted may be a pipe, a device, a folder, or not the file that was meant."""
+    """The mounted file may be a pipe, a device, a folder, or not the intended file."""
     mounted = site(folder) | {"SYNAPSE_REPLICATION_SECRET_FILE": str(folder / "data/secret")}
     names = st.sampled_from(["signing.key", "secret", "homeserver.yaml", "tls.crt", "tls.key"])
 

@@ -1,6 +1,7 @@
-"""Fuzzing: what database, Redis, the main process and Synapse itself answer to a probe.
+"""Fuzz tests of what the database, Redis, the main process and Synapse itself answer to a probe.
 
-The services are sockets that send whatever hypothesis thinks of; `asking` is given no secret back.
+The services are sockets that send whatever Hypothesis generates; the lines of `asking` must not
+contain a secret.
 """
 
 import socket
@@ -26,7 +27,7 @@ _SETTINGS = parse({"SYNAPSE_WORKER": "synapse.app.pusher", "SYNAPSE_REPLICATION_
 
 
 class Server:
-    """A service on loopback that answers every connection with the same bytes, then hangs up."""
+    """A service on loopback that answers every connection with the same bytes, then closes it."""
 
     def __init__(self) -> None:
         self.answer = b""
@@ -49,14 +50,14 @@ class Server:
                     continue
 
     def close(self) -> None:
-        """Stop."""
+        """Stop listening."""
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """One service, in the place of all of them."""
+    """Yield one server that stands in for all services."""
     found = Server()
     yield found
     found.close()
@@ -129,7 +130,7 @@ _CHANGES = st.one_of(
 
 
 def test_any_answer(server: Server, tally: Tally) -> None:
-    """A probe gives one line or none, in time, whoever is at the other end."""
+    """A probe returns at most one line, in time, whatever the service answers."""
 
     @many()
     @given(answer=_ANSWERS, changes=_CHANGES)
@@ -143,7 +144,7 @@ def test_any_answer(server: Server, tally: Tally) -> None:
         lines = ask(probes, _SECONDS, without_secrets_of(document))
         seconds = time.monotonic() - start
         tally.add(1 if lines else 0, seconds)
-        assert seconds < DEADLINE  # A busy machine is late; an endless answer would be later.
+        assert seconds < DEADLINE  # Allows for a busy machine; an endless answer would take longer.
         assert all(line and line.isprintable() for line in lines), lines
         assert not any("Traceback" in line for line in lines), lines
         whole = all(name not in changes for name in ("redis.password", "database.args.password"))

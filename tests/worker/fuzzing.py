@@ -1,6 +1,6 @@
-"""What holds for any input: a documented status, single lines, no secret, an end in time.
+"""Invariants for any input: a documented exit code, single lines, no secret, and a timely end.
 
-`answer` runs a verb in this process and asserts it; `many` sets how many examples a test tries.
+`answer` runs a verb in this process and asserts them; `many` sets how many examples a test tries.
 """
 
 import collections
@@ -18,23 +18,23 @@ from hypothesis import HealthCheck, Phase, settings
 from worker import __main__ as entrypoint
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "200"))
-# A run of many examples looks for news, one of a few must not surprise whoever changed a comment.
+# A run of many examples looks for new failures; a short one must be the same every time.
 _RANDOM = bool(os.environ.get("FUZZ_RANDOM"))
-DEADLINE = 10  # Seconds for one call: far above what any takes, also on a busy machine.
+DEADLINE = 10  # Seconds for one call: far more than any takes, even on a busy machine.
 STATUSES = (0, 1, 2, 75)
-SECRET = "Pl4nted-s3cret"  # Wherever it is planted, no output may contain it.
+SECRET = "Pl4nted-s3cret"  # No output may contain it, wherever it is planted.
 
 
 class Late(BaseException):
-    """A call did not end within the deadline; not an `Exception`, so that no code swallows it."""
+    """A call missed the deadline; this is not an `Exception`, so that no code swallows it."""
 
 
 class Started(BaseException):
-    """The entrypoint would have become Synapse."""
+    """Raised where the entrypoint would have become Synapse."""
 
 
 class Tally:
-    """Counts the answers of one fuzz target and prints them at its end."""
+    """Counts the answers of one fuzz test and formats the figures."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -47,19 +47,19 @@ class Tally:
         self._slowest = max(self._slowest, seconds)
 
     def line(self) -> str:
-        """Return the figures: tries, answers by status, the slowest."""
+        """Return the figures: number of tries, answers by exit code, and the slowest call."""
         tries = sum(self.statuses.values())
         by_status = ", ".join(f"{count} x {status}" for status, count in self.statuses.items())
         return f"{self._name}: {tries} tries ({by_status}), slowest {self._slowest:.3f} s"
 
     def must_have_seen(self, *statuses: int) -> None:
-        """Fail when the examples are too strange or too tame to mean anything."""
+        """Fail if an exit code never occurred: the examples were then too odd or too tame."""
         if EXAMPLES >= 100:
             assert set(statuses) <= set(self.statuses), self.line()
 
 
 def many(share: float = 1) -> Callable[[Any], Any]:
-    """Return the settings of a fuzz test: ``share`` of ``FUZZ_EXAMPLES`` examples."""
+    """Return Hypothesis settings with ``share`` of ``FUZZ_EXAMPLES`` as the number of examples."""
     return settings(
         max_examples=max(1, round(EXAMPLES * share)),
         deadline=None,
@@ -88,17 +88,17 @@ def _within(seconds: float) -> Any:
 def answer(
     arguments: Sequence[str], environ: Mapping[str, str], tally: Tally, *, planted: bool = False
 ) -> tuple[int, str, str]:
-    """Run the entrypoint's `main`; return status, standard output and standard error.
+    """Run the entrypoint's `main`; return exit code, standard output and standard error.
 
     Args:
         arguments: the verb and its own arguments.
         environ: the container's environment.
         tally: counts the answer.
-        planted: whether `SECRET` is somewhere in the input, and must not be in the output.
+        planted: whether the input contains `SECRET`, which must then not be in the output.
 
     Raises:
         AssertionError: when the answer breaks the contract.
-        Late: when it does not end.
+        Late: when it does not end within the deadline.
     """
     out, err = io.StringIO(), io.StringIO()
     start = time.monotonic()
@@ -121,7 +121,7 @@ def answer(
 
 
 def site(folder: Path) -> dict[str, str]:
-    """Make a /data and the folders beside it; return the environment that names them."""
+    """Create a /data folder and those beside it; return the environment that names them."""
     for name in ("data", "media", "runtime"):
         (folder / name).mkdir(exist_ok=True)
     (folder / "data/signing.key").write_text(f"ed25519 a_test {'Bc' * 21}A\n")

@@ -1,4 +1,4 @@
-"""The first homeserver.yaml: any accepted path and name survive; failure leaves nothing behind."""
+"""The first homeserver.yaml: accepted paths and names are kept intact; failures leave no files."""
 
 import base64
 import os
@@ -55,7 +55,7 @@ _ODD_FOLDERS = st.sampled_from(
 )
 @given(folder=st.one_of(_ODD_FOLDERS, _FOLDERS), stats=st.sampled_from(["yes", "no"]))
 def test_any_folder_is_named_as_it_is_called(tmp_path: Path, folder: str, stats: str) -> None:
-    """A comment sign in it once cut the path off."""
+    """A comment character in the folder's name once truncated the path."""
     data = Path(tempfile.mkdtemp(dir=tmp_path)) / folder
     data.mkdir()
     environ = NAMED | {"SYNAPSE_REPORT_STATS": stats, "SYNAPSE_DATA_DIR": str(data)}
@@ -81,7 +81,7 @@ def test_any_folder_is_named_as_it_is_called(tmp_path: Path, folder: str, stats:
     st.from_regex(r"(?:[A-Za-z0-9.-]{1,20}|\[[0-9a-f:.]{2,10}\])(?::[0-9]{1,5})?", fullmatch=True)
 )
 def test_a_server_name_that_looks_like_another_type_is_text(name: str) -> None:
-    """Such as 1e5, 1:30 or no."""
+    """Examples are 1e5, 1:30 and no, which YAML would read as other types."""
     assert (
         yaml.safe_load(configuration(name, statistics=True, data=Path("/d")))["server_name"] == name
     )
@@ -104,7 +104,7 @@ def test_a_server_name_that_looks_like_another_type_is_text(name: str) -> None:
     ],
 )
 def test_a_server_name_that_is_none_is_refused(tmp_path: Path, name: str, problem: str) -> None:
-    """It can never be changed again."""
+    """The server name of a homeserver can never be changed."""
     with pytest.raises(ConfigError) as caught:
         generate(NAMED | {"SYNAPSE_SERVER_NAME": name, "SYNAPSE_DATA_DIR": str(tmp_path)})
     (line,) = caught.value.problems
@@ -113,7 +113,7 @@ def test_a_server_name_that_is_none_is_refused(tmp_path: Path, name: str, proble
 
 
 def test_a_failure_on_the_way_leaves_nothing_behind(tmp_path: Path) -> None:
-    """A second try must not find half of the first."""
+    """A second attempt must not find partial results of the first."""
     config = tmp_path / ("a" * 256)
     environ = NAMED | {"SYNAPSE_DATA_DIR": str(tmp_path), "SYNAPSE_CONFIG_PATH": str(config)}
     with pytest.raises(ConfigError, match="cannot be written: File name too long"):
@@ -122,7 +122,7 @@ def test_a_failure_on_the_way_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_what_is_there_is_kept(tmp_path: Path) -> None:
-    """Also a link that leads nowhere."""
+    """Existing files are kept, including a dangling symbolic link."""
     (tmp_path / "signing.key").write_text("mine")
     (tmp_path / "homeserver.yaml").symlink_to("nowhere")
     environ = NAMED | {"SYNAPSE_DATA_DIR": str(tmp_path)}
@@ -135,7 +135,7 @@ def test_what_is_there_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
-    """A volume that was not mounted."""
+    """One cause is a volume that was not mounted."""
     data = tmp_path / "data"
     with pytest.raises(ConfigError) as caught:
         generate(NAMED | {"SYNAPSE_DATA_DIR": str(data)})
@@ -145,7 +145,7 @@ def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
 
 
 def test_a_file_is_never_replaced(tmp_path: Path) -> None:
-    """Whoever was first wins, and nothing else is left."""
+    """The first writer wins, and no temporary file is left."""
     path = tmp_path / "a"
     assert write_new(path, "one") == path
     with pytest.raises(ConfigError, match="exists already; it is not replaced"):
@@ -155,7 +155,7 @@ def test_a_file_is_never_replaced(tmp_path: Path) -> None:
 
 
 def test_the_first_files_word_for_word(tmp_path: Path) -> None:
-    """The comments say what to change before there are workers; the key is as Synapse makes one."""
+    """The comments say what to change before adding workers; the key has Synapse's own format."""
     generate(NAMED | {"SYNAPSE_DATA_DIR": str(tmp_path)})
     texts = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert texts.pop("homeserver.yaml") == FIRST.format(data=tmp_path)
@@ -163,7 +163,7 @@ def test_the_first_files_word_for_word(tmp_path: Path) -> None:
     assert key is not None
     assert len(base64.b64decode(f"{key[1]}=")) == 32
     assert sorted(texts) == ["form_secret", "macaroon_secret_key", "registration_shared_secret"]
-    # 32 random bytes, of which no two are the same.
+    # Each is 32 random bytes, and no two are the same.
     assert all(re.fullmatch("[A-Za-z0-9_-]{43}\n", text) for text in texts.values())
     assert len(set(texts.values())) == 3
 
@@ -196,7 +196,7 @@ suppress_key_server_warning: true
 
 
 def test_the_folder_is_data_when_nothing_else_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in the official image; both variables have to be set all the same."""
+    """The official image has the same default; the two variables are still required."""
     monkeypatch.setattr("worker.generate.os.access", lambda *_: False)
     monkeypatch.setattr("worker.generate.os.path.lexists", lambda _: False)
     with pytest.raises(ConfigError) as caught:
@@ -212,7 +212,7 @@ def test_the_folder_is_data_when_nothing_else_is_said(monkeypatch: pytest.Monkey
 def test_what_another_process_removed_does_not_hide_the_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two that run at once, of which one cleans up."""
+    """Of two concurrent runs, one may remove files of the other when it cleans up."""
     written: list[Path] = []
 
     def write_and_fail(path: Path, text: str) -> Path:

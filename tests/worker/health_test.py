@@ -1,4 +1,4 @@
-"""What a health check says: of this container's Synapse alone, or of all that it needs."""
+"""The health check's output: for this container's Synapse only, or for all that it needs."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,13 +26,13 @@ HEALTHY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"
     ],
 )
 def test_a_failure_has_one_line(error: Exception, reason: str) -> None:
-    """The system's own, or the first of a library's; never nothing."""
+    """It is the system's message, the first line of a library's, or the exception's type."""
     assert reason_of(error) == reason
 
 
 @pytest.fixture
 def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """A pusher's environment; this process keeps its rights."""
+    """Return a pusher's environment, and let this process keep its privileges."""
     monkeypatch.setattr("worker.__main__.drop_rights", lambda _: [])
     return {
         "SYNAPSE_WORKER": "synapse.app.pusher",
@@ -44,7 +44,7 @@ def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 @pytest.fixture
 def health_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Make another port than 8080 that of health checks."""
+    """Return a function that sets a port other than 8080 for health checks."""
     table = load_table()
 
     def at(port: int) -> None:
@@ -55,7 +55,7 @@ def health_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 def rendered(environ: dict[str, str], redis: int, main_process: int) -> None:
-    """Write the document that `start` has rendered, with these ports on loopback."""
+    """Write the document that `start` would have rendered, with these ports on loopback."""
     document = {
         "redis": {"enabled": True, "host": "127.0.0.1", "port": redis},
         "instance_map": {"main": {"host": "127.0.0.1", "port": main_process}},
@@ -69,7 +69,7 @@ def test_healthy_is_synapse_alone(
     health_at: Callable[[int], None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """An engine would restart it for a failure of another otherwise."""
+    """Otherwise an engine would restart the container when another service fails."""
     rendered(environ, closed_port(), closed_port())
     with server(saying(HEALTHY)) as port:
         health_at(port)
@@ -82,7 +82,7 @@ def test_ready_asks_all_that_synapse_needs(
     health_at: Callable[[int], None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """As the rendered document has it; each that fails is named."""
+    """The rendered document determines what to ask, and each failing service is named."""
     redis, main_process = closed_port(), closed_port()
     rendered(environ, redis, main_process)
     with server(saying(HEALTHY)) as port:
@@ -102,7 +102,7 @@ def test_ready_when_everything_answers(
     health_at: Callable[[int], None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """In one word."""
+    """The output is a single word."""
     with (
         server(saying(HEALTHY)) as port,
         server(saying(b"+PONG\r\n")) as redis,
@@ -120,7 +120,7 @@ def test_what_is_not_http_is_no_answer(
     health_at: Callable[[int], None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Nothing has been rendered either, so that Synapse is all there is to ask."""
+    """No document has been rendered here, so only Synapse itself is asked."""
     with server(saying(b"SSH-2.0-OpenSSH\r\n")) as port:
         health_at(port)
         assert main(["healthcheck", "--ready"], environ) == 1

@@ -1,4 +1,4 @@
-"""The home folder of Synapse: its user's own, whatever the engine says."""
+"""Synapse's home folder: private to its user, whatever HOME the engine sets."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from worker.settings import Settings, parse
 
 
 def settings(runtime: Path) -> Settings:
-    """Parse a request for the main process."""
+    """Return the settings of a main process with the runtime folder ``runtime``."""
     return parse({"SYNAPSE_WORKER": "homeserver", "SYNAPSE_RUNTIME_DIR": str(runtime)})
 
 
 def test_it_is_private_and_stays(tmp_path: Path) -> None:
-    """A restarted container finds the one that it made, whatever became of its mode."""
+    """A restarted container reuses the folder that it made, and resets the folder's mode."""
     chosen = settings(tmp_path)
     make_home(chosen)
     (home(chosen) / "kept").touch()
@@ -27,7 +27,7 @@ def test_it_is_private_and_stays(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("engine", ["/root", "/data", "/"])
 def test_synapse_gets_it_in_place_of_the_engines(tmp_path: Path, engine: str) -> None:
-    """Root's cannot be entered, and that of passwd may be mounted."""
+    """Synapse's user cannot enter root's home folder, and the one in passwd may be mounted."""
     assert synapse_environ({"HOME": engine}, settings(tmp_path))["HOME"] == f"{tmp_path}/home"
 
 
@@ -41,7 +41,7 @@ def test_synapse_gets_it_in_place_of_the_engines(tmp_path: Path, engine: str) ->
     ],
 )
 def test_something_else_in_its_place_is_refused(tmp_path: Path, make: object, reason: str) -> None:
-    """Whoever made it could read what is put there."""
+    """Its owner could read what Synapse stores there."""
     assert callable(make)
     make(tmp_path / "home")
     with pytest.raises(ConfigError) as caught:
@@ -53,7 +53,7 @@ def test_something_else_in_its_place_is_refused(tmp_path: Path, make: object, re
 def test_the_folder_of_another_user_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Such as of an earlier start with another UID; the line has the remedy."""
+    """It may come from an earlier start with another UID; the message includes the remedy."""
     make_home(settings(tmp_path))
     monkeypatch.setattr("worker.launch.os.geteuid", lambda: 4711)
     with pytest.raises(ConfigError) as caught:

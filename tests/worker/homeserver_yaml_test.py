@@ -1,4 +1,4 @@
-"""A homeserver.yaml that cannot be read: each kind by its text."""
+"""Error messages for each kind of homeserver.yaml that cannot be read."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import pytest
 from worker.errors import ConfigError
 from worker.files import read_homeserver
 
-# Ten lines that stand for ten thousand million values.
+# Eleven lines that expand to ten billion values.
 LAUGHS = b"a0: &a0 [x]\n" + b"".join(
     b"a%d: &a%d [%s]\n" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 10)) for n in range(1, 11)
 )
@@ -36,7 +36,7 @@ LAUGHS = b"a0: &a0 [x]\n" + b"".join(
 def test_an_unusable_homeserver_yaml_gives_one_line(
     tmp_path: Path, data: bytes, problem: str
 ) -> None:
-    """Synapse itself answers with up to 58 lines of traceback, or starts on half of the file."""
+    """Synapse itself prints up to 58 lines of traceback, or starts with half of the file."""
     path = tmp_path / "homeserver.yaml"
     path.write_bytes(data)
     with pytest.raises(ConfigError) as caught:
@@ -78,7 +78,7 @@ def test_an_unusable_homeserver_yaml_gives_one_line(
 def test_a_value_that_yaml_cannot_make_is_named_by_line_and_setting(
     tmp_path: Path, text: str, problem: str
 ) -> None:
-    """PyYAML answers with the traceback of whatever int() or date() raised."""
+    """PyYAML fails with a traceback of whatever int() or date() raised."""
     path = tmp_path / "homeserver.yaml"
     path.write_text(f"# A comment.\n{text}\n")
     with pytest.raises(ConfigError) as caught:
@@ -104,7 +104,7 @@ def test_a_value_that_yaml_cannot_make_is_named_by_line_and_setting(
 def test_a_document_of_a_wrong_form_is_named_by_its_line(
     tmp_path: Path, text: str, problem: str
 ) -> None:
-    """The parser's own message, without the value that it may quote."""
+    """The message is the parser's own, without the value that it may quote."""
     path = tmp_path / "homeserver.yaml"
     path.write_text(f"{text}\n")
     with pytest.raises(ConfigError) as caught:
@@ -133,7 +133,7 @@ def test_a_document_of_a_wrong_form_is_named_by_its_line(
     ],
 )
 def test_a_password_that_is_not_quoted_is_not_repeated(tmp_path: Path, value: str) -> None:
-    """A password that begins with ! or * is a tag or an alias to YAML; logs are read by many."""
+    """YAML reads a leading ! or * in a password as a tag or an alias, and many people read logs."""
     path = tmp_path / "homeserver.yaml"
     path.write_text(f"database: {{args: {{password: {value}}}}}\n")
     with pytest.raises(ConfigError) as caught:
@@ -142,7 +142,7 @@ def test_a_password_that_is_not_quoted_is_not_repeated(tmp_path: Path, value: st
 
 
 def test_merge_keys_mean_what_they_mean_to_synapse(tmp_path: Path) -> None:
-    """Several providers often share most of their settings."""
+    """Several OIDC providers often share most of their settings."""
     path = tmp_path / "homeserver.yaml"
     path.write_text(
         """
@@ -166,7 +166,7 @@ oidc_providers:
 
 
 def _merges(levels: int, width: int) -> bytes:
-    """Return mappings of which each merges the one before ``width`` times."""
+    """Return ``levels`` mappings, each of which merges the previous one ``width`` times."""
     text = b"a0: &a0 {x: 1}\n"
     for n in range(1, levels):
         text += b"a%d: &a%d {<<: [%s]}\n" % (n, n, b", ".join([b"*a%d" % (n - 1)] * width))
@@ -205,7 +205,7 @@ def _merges(levels: int, width: int) -> bytes:
     ],
 )
 def test_a_bomb_is_refused_within_a_second_and_little_memory(tmp_path: Path, data: bytes) -> None:
-    """Expanding first and counting afterwards would take all memory before it is refused."""
+    """Expanding first and counting afterwards would exhaust memory before the refusal."""
     path = tmp_path / "homeserver.yaml"
     path.write_bytes(data)
     script = f"""
@@ -224,11 +224,11 @@ except ConfigError as error:
     )
     line, seconds = done.stdout.splitlines()
     assert "nested more than 100 levels" in line or "more than 100000 values" in line
-    assert float(seconds) < 4  # Of this process alone, the interpreter's start included.
+    assert float(seconds) < 4  # Of the child process only, including the interpreter's startup.
 
 
 def test_a_homeserver_yaml_that_is_too_large_is_named(tmp_path: Path) -> None:
-    """Nobody has 10 MiB of settings; a log or a dump was mounted."""
+    """No configuration has 10 MiB; a log or a dump was mounted by mistake."""
     path = tmp_path / "homeserver.yaml"
     path.write_bytes(b"#" * (10 * 1024 * 1024 + 1))
     with pytest.raises(ConfigError) as caught:
@@ -239,13 +239,13 @@ def test_a_homeserver_yaml_that_is_too_large_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_homeserver_yaml_is_named(tmp_path: Path) -> None:
-    """The commonest first mistake: a volume that is not mounted."""
+    """The most common first mistake is a volume that is not mounted."""
     path = tmp_path / "homeserver.yaml"
     with pytest.raises(ConfigError, match=r": the configuration is missing; mount it"):
         read_homeserver(path)
 
 
 def test_a_folder_in_place_of_homeserver_yaml_is_named(tmp_path: Path) -> None:
-    """Docker makes a folder when the file to mount does not exist."""
+    """Docker creates a folder when the file to mount does not exist."""
     with pytest.raises(ConfigError, match="is a folder; mount a file there"):
         read_homeserver(tmp_path)

@@ -1,4 +1,4 @@
-"""Which texts name a host, and how hosts are written; the standard library is the oracle."""
+"""Which strings are hosts, and how hosts are written; the standard library is the oracle."""
 
 import ipaddress
 import string
@@ -39,7 +39,7 @@ LONGEST = ".".join(["a" * 63] * 3 + ["b" * 61])  # 253 characters.
     ],
 )
 def test_a_host_is_accepted(host: str) -> None:
-    """Names of container engines and of DNS, and addresses of both families."""
+    """Names from container engines and DNS are accepted, and so are IPv4 and IPv6 addresses."""
     assert host_problem(host) == ""
 
 
@@ -92,7 +92,7 @@ def test_a_host_is_accepted(host: str) -> None:
     ],
 )
 def test_what_is_no_host_is_refused_by_its_kind(host: str, problem: str) -> None:
-    """The operator learns which part to change."""
+    """The message tells the operator which part to change."""
     assert host_problem(host).startswith(problem)
 
 
@@ -100,7 +100,7 @@ def test_what_is_no_host_is_refused_by_its_kind(host: str, problem: str) -> None
 def test_an_address_survives_every_form(
     parsed: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int
 ) -> None:
-    """With or without brackets, and in a URL: the same address."""
+    """The address is the same with brackets, without brackets, and in a URL."""
     text = str(parsed)
     bracketed = f"[{text}]" if parsed.version == 6 else text
     assert unbracketed(bracketed) == unbracketed(text) == text
@@ -116,7 +116,7 @@ _ODD = string.ascii_letters + string.digits + ".-_:[]/%@ \n\x00ä٣"
 
 @given(st.one_of(st.text(_ODD, max_size=80), st.text(max_size=300)))
 def test_whatever_is_accepted_can_be_part_of_a_url(host: str) -> None:
-    """Neither a port, nor a path, nor a second line is ever taken for a host."""
+    """A port, a path or a second line is never accepted as part of a host."""
     if host_problem(host):
         assert host_problem(host).isprintable()
         return
@@ -128,7 +128,7 @@ def test_whatever_is_accepted_can_be_part_of_a_url(host: str) -> None:
 
 @pytest.mark.parametrize("host", [LONGEST + "b", LONGEST + "b."])
 def test_a_name_of_254_characters_is_refused(host: str) -> None:
-    """A dot at the end is not counted among the 253, which is what RFC 1035 allows."""
+    """RFC 1035 allows 253 characters, not counting a trailing dot."""
     assert len(LONGEST) == 253
     assert host_problem(host) == (
         f"is not a host name: it has {len(host)} characters, and at most 253 are allowed"
@@ -137,6 +137,6 @@ def test_a_name_of_254_characters_is_refused(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["[fd00::1", "fd00::1]", "]", "[", "main]"])
 def test_half_a_pair_of_brackets_stays(host: str) -> None:
-    """Only a pair of them is notation."""
+    """Brackets are removed only as a pair."""
     assert unbracketed(host) == host
     assert host_problem(host)

@@ -1,4 +1,4 @@
-"""What becomes of the process: groups, CPUs, and the program that takes its place."""
+"""Tests for launching Synapse: user, CPU affinity, environment and exec."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ except ConfigError as error:
     blocked = sorted(signal.pthread_sigmask(signal.SIG_BLOCK, []))
     sys.exit(f"error: {'; '.join(error.problems)}; blocked: {blocked}")
 """
-# In place of Python: shows as what it was started.
+# Runs in place of Python, and prints how it was started.
 _SHOWN = """\
 #!/bin/sh
 printf '\\n\\n'
@@ -42,7 +42,7 @@ env
 
 
 def run(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Start a pusher as user 991, with a program that shows how it was started."""
+    """Launch a pusher as uid 991, with a program that prints how it was started as Python."""
     program = folder / "python3"
     program.write_text(_SHOWN)
     program.chmod(0o755)
@@ -65,7 +65,7 @@ def run(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 def shown(done: subprocess.CompletedProcess[str]) -> tuple[list[str], list[str], dict[str, str]]:
-    """Return the arguments, groups and CPUs, and environment that the program showed."""
+    """Return the arguments, the groups and CPUs, and the environment that the program printed."""
     assert done.stderr == "nothing lost"
     first, arguments, status, environ = (part.splitlines() for part in done.stdout.split("\n\n"))
     assert first == ["unflushed, "]
@@ -75,12 +75,12 @@ def shown(done: subprocess.CompletedProcess[str]) -> tuple[list[str], list[str],
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A runtime folder."""
+    """Return a runtime folder."""
     return tmp_path
 
 
 def test_synapse_gets_its_files_and_keeps_what_the_operator_set(folder: Path) -> None:
-    """Its output is in order with the entrypoint's, and no PYTHON variable reaches it."""
+    """Synapse's output follows the entrypoint's, and Synapse gets no `PYTHON*` variable."""
     arguments, _, environ = shown(run(folder, TZ="Asia/Tokyo"))
     isolated, unbuffered, boot, *rest = arguments
     assert (isolated, unbuffered, Path(boot).name) == ("-I", "-u", "boot.py")
@@ -96,7 +96,7 @@ def test_synapse_gets_its_files_and_keeps_what_the_operator_set(folder: Path) ->
 
 
 def test_signals_that_end_synapse_wait_for_its_handlers(folder: Path) -> None:
-    """The kernel drops them for process 1 while there is no handler."""
+    """SIGINT and SIGTERM stay blocked: the kernel drops signals that process 1 does not handle."""
     program = folder / "blocked"
     program.write_text(
         f"#!{sys.executable} -I\nimport signal\n"
@@ -108,7 +108,7 @@ def test_signals_that_end_synapse_wait_for_its_handlers(folder: Path) -> None:
 
 
 def test_synapse_runs_on_the_chosen_cpus_alone(folder: Path) -> None:
-    """A mask of one CPU of those that may be used."""
+    """The process runs only on the one CPU in the mask."""
     may = sorted(os.sched_getaffinity(0))
     _, (_, cpus), _ = shown(run(folder, SYNAPSE_CPU_AFFINITY=hex(1 << may[-1])))
     assert cpus == str(may[-1])
@@ -117,7 +117,7 @@ def test_synapse_runs_on_the_chosen_cpus_alone(folder: Path) -> None:
 
 
 def test_cpus_that_the_machine_has_not_are_named(folder: Path) -> None:
-    """The line has those that may be used."""
+    """The error lists the CPUs that may be used."""
     done = run(folder, SYNAPSE_CPU_AFFINITY=hex(1 << 2001 | 1 << 2000))
     may = sorted(os.sched_getaffinity(0))
     assert done.stderr == (
@@ -128,7 +128,7 @@ def test_cpus_that_the_machine_has_not_are_named(folder: Path) -> None:
 
 
 def test_a_program_that_cannot_be_started_is_named(folder: Path) -> None:
-    """A broken base image, or a policy of the system."""
+    """The cause may be a broken base image or a system policy."""
     done = run(folder, PROGRAM="/dev/null")
     assert (
         done.stderr
@@ -137,7 +137,7 @@ def test_a_program_that_cannot_be_started_is_named(folder: Path) -> None:
 
 
 def settings(**variables: str) -> Settings:
-    """Parse a request for the main process."""
+    """Return the settings of the main process, with ``variables`` in its environment."""
     return parse({"SYNAPSE_WORKER": "homeserver"} | variables)
 
 
@@ -157,13 +157,13 @@ def test_jemalloc_is_preloaded_where_it_is_and_nobody_says_otherwise(
     there: bool,
     expected: str | None,
 ) -> None:
-    """A library that is missing would print a line for every process."""
+    """Preloading a missing library would print an error for every process."""
     monkeypatch.setattr("worker.launch._has_jemalloc", lambda: there)
     assert synapse_environ(environ, settings(**variables)).get("LD_PRELOAD") == expected
 
 
 def test_no_variable_of_bazels_launcher_reaches_synapse() -> None:
-    """Its runfiles are not those of Synapse."""
+    """The launcher's runfiles are not for Synapse."""
     given = {"JAVA_RUNFILES": "/a", "RUNFILES_DIR": "/a", "RUNFILES_MANIFEST_FILE": "/b", "TZ": "U"}
     assert synapse_environ(given, settings(SYNAPSE_JEMALLOC="off")).keys() == {"HOME", "TZ"}
 
@@ -179,7 +179,7 @@ def test_no_variable_of_bazels_launcher_reaches_synapse() -> None:
 def test_a_user_that_is_not_the_default_needs_no_warning(
     given: dict[str, str], warnings: list[str]
 ) -> None:
-    """`--user` alone says everything, and UID may say the same."""
+    """`--user` is enough, and UID may repeat it; only a different UID causes a warning."""
     program = _PROGRAM.split("try:")[0] + "print(drop_rights(settings))\n"
     done = subprocess.run(
         ["unshare", "--user", "--map-user=77", sys.executable, "-c", program],
@@ -200,7 +200,7 @@ def test_a_user_that_is_not_the_default_needs_no_warning(
 def test_jemalloc_is_looked_for_where_debian_has_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
 ) -> None:
-    """On every architecture; below another root here."""
+    """The library is found on every architecture; the test searches below a temporary root."""
     folder = tmp_path / "usr/lib/riscv64-linux-gnu"
     folder.mkdir(parents=True)
     if there:
@@ -216,7 +216,7 @@ def test_jemalloc_is_looked_for_where_debian_has_it(
 
 
 def test_cpus_are_named_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A set has none."""
+    """The CPUs are sorted, since a set has no order."""
 
     def refuse(process: int, cpus: frozenset[int]) -> None:
         assert (process, cpus) == (0, frozenset({2001, 2048}))

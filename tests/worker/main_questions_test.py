@@ -1,4 +1,4 @@
-"""What the main process is asked, where, and what each answer means."""
+"""Tests for the probe of the main process: its address, its request and the responses."""
 
 import re
 from pathlib import Path
@@ -32,19 +32,19 @@ MAIN = "homeserver.yaml: instance_map.main"
     ],
 )
 def test_the_main_process_is_called_by_its_address(where: object, name: str) -> None:
-    """That of `instance_map`, or that of our own main process."""
+    """The address comes from `instance_map`, or by default from SYNAPSE_REPLICATION_HOST."""
     (probe,) = main_process({"instance_map": where}, settings())
     assert probe.name == f"the main process at {name}"
 
 
 def test_the_main_process_behind_a_socket_is_called_by_its_path() -> None:
-    """As every process of the plan has it."""
+    """Every process of the plan uses the same path."""
     (probe,) = main_process({}, settings(SYNAPSE_UNIX_SOCKETS="/sockets"))
     assert probe.name == "the main process at /sockets/main.replication.sock"
 
 
 def test_the_main_process_is_not_asked_by_itself() -> None:
-    """It does not listen yet."""
+    """The main process does not listen yet, so it has no probe for itself."""
     assert list(main_process({}, settings(SYNAPSE_WORKER="homeserver"))) == []
 
 
@@ -61,7 +61,7 @@ def test_the_main_process_is_not_asked_by_itself() -> None:
     ],
 )
 def test_an_address_of_the_main_process_that_is_none_is_named(main: object, given: str) -> None:
-    """One line, and no question."""
+    """The probe reports the invalid address in one line and does not connect."""
     (probe,) = main_process({"instance_map": {"main": main}}, settings())
     remedy = "make it a mapping with host and port, or path"
     assert (probe.name, probe.ask()) == (MAIN, f"{MAIN} is {given}; {remedy}")
@@ -84,14 +84,14 @@ def test_an_address_of_the_main_process_that_is_none_is_named(main: object, give
     ],
 )
 def test_what_the_answer_of_the_main_process_means(status: bytes, line: str) -> None:
-    """Another service on that port included."""
+    """The responses include those of other services on that port."""
     with server(saying(status)) as port:
         (found,) = lines_of(main_at(port))
     assert found == (f"the main process at 127.0.0.1 port {port} {line}" if line else "")
 
 
 def test_a_main_process_that_is_not_there_is_one_line() -> None:
-    """With the reason of the kernel."""
+    """The line includes the kernel's error message."""
     port = closed_port()
     assert lines_of(main_at(port)) == [
         f"the main process at 127.0.0.1 port {port} does not answer: Connection refused"
@@ -101,8 +101,8 @@ def test_a_main_process_that_is_not_there_is_one_line() -> None:
 def test_the_main_process_is_asked_at_its_socket(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As Synapse's own workers ask it."""
-    monkeypatch.chdir(tmp_path)  # The path of a socket is short.
+    """The request goes over the Unix socket, as it does from Synapse's own workers."""
+    monkeypatch.chdir(tmp_path)  # The path of a Unix socket must be short.
     with hearing(b"HTTP/1.1 400 x\r\n\r\n", path="here") as (_, heard):
         document = {"instance_map": {"main": {"path": "here"}}}
         assert lines_of(main_process(document, settings())) == [""]
@@ -113,7 +113,7 @@ def test_the_main_process_is_asked_at_its_socket(
 def test_the_main_process_is_asked_for_a_stream_that_is_none(
     tmp_path: Path, secret: str | None
 ) -> None:
-    """With the secret, and with a name of its own, since Synapse keeps answers for a while."""
+    """The request has the secret and a unique name, since Synapse caches responses for a while."""
     path = tmp_path / "secret"
     path.write_text("hunter22\n")
     given: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Exactly what is left of an option when its secret is masked, and which options have none."""
+"""Tests for what remains of a masked option or line, and for options that hold no secret."""
 
 from typing import Any
 
@@ -10,23 +10,23 @@ from worker.redaction import MASK, masked, masked_text, secrets_of
 @pytest.mark.parametrize(
     ("document", "left", "secrets"),
     [
-        # By name, in whatever style.
+        # Secrets recognized by the option's name, in any naming style.
         ({"smtpPass": "pw12"}, {"smtpPass": MASK}, ["pw12"]),
         ({"signing_keyring": "pw12"}, {"signing_keyring": MASK}, ["pw12"]),
         ({"require_token": "pw12"}, {"require_token": MASK}, ["pw12"]),
-        # What is below a secret, and a secret where its file should be.
+        # Values nested below a secret, and a secret in place of the path of its file.
         ({"secret": {"file": "pw12"}}, {"secret": {"file": MASK}}, ["pw12"]),
         ({"secret": {"file": "/run/secrets/a"}}, {"secret": {"file": "/run/secrets/a"}}, []),
-        # Every kind of value.
+        # Values of every type.
         ({"password": ""}, {"password": ""}, []),
         ({"password": ("a", 5)}, {"password": [MASK, MASK]}, ["a", 5]),
         ({"password": {"a"}}, {"password": MASK}, ["a"]),
         ({"x": {"a"}}, {"x": MASK}, ["a"]),
         ({"x": b"a"}, {"x": MASK}, [b"a"]),
-        # Others take any option in theirs.
+        # Third-party configuration, which may have any option.
         ({"modules": ("pw12",)}, {"modules": [MASK]}, ["pw12"]),
         ({"spam_checker": ["pw12"]}, {"spam_checker": [MASK]}, ["pw12"]),
-        # Texts, of which the rest stays.
+        # Secrets inside a text, the rest of which is kept.
         ({"x": "at http://u:p@w@h/x"}, {"x": f"at http://u:{MASK}@h/x"}, ["p@w"]),
         ({"x": "at https://pw12@h/x"}, {"x": f"at https://{MASK}@h/x"}, ["pw12"]),
         ({"x": "a password='it is' b"}, {"x": f"a password={MASK} b"}, ["it is"]),
@@ -37,7 +37,7 @@ from worker.redaction import MASK, masked, masked_text, secrets_of
             {"x": f"a\n{MASK}"},
             ["-----BEGIN PRIVATE KEY-----\nb\nc"],
         ),
-        # A connection string, where that is expected.
+        # A connection string, in an option that expects one.
         ({"dsn": "postgres://u:pw12@h/d"}, {"dsn": f"postgres://u:{MASK}@h/d"}, ["pw12"]),
         ({"dsn": "host=db password=pw12"}, {"dsn": f"host=db password={MASK}"}, ["pw12"]),
         ({"password": "host=db password=pw12"}, {"password": MASK}, ["host=db password=pw12"]),
@@ -47,7 +47,7 @@ from worker.redaction import MASK, masked, masked_text, secrets_of
 def test_what_is_left_of_an_option(
     document: dict[str, Any], left: dict[str, Any], secrets: list[Any]
 ) -> None:
-    """The secret is masked, is known to whoever masks messages, and the rest stays."""
+    """The secret is masked and returned by `secrets_of`, and the rest of the option is kept."""
     assert masked(document) == left
     assert list(secrets_of(document)) == secrets
 
@@ -68,7 +68,7 @@ def test_what_is_left_of_an_option(
     ids=str,
 )
 def test_an_option_without_a_secret_stays(document: dict[Any, Any]) -> None:
-    """Otherwise nobody finds the mistake."""
+    """Options without a secret must stay readable, so that operators can find mistakes in them."""
     assert masked(document) == document
     assert list(secrets_of(document)) == []
 
@@ -85,6 +85,6 @@ def test_an_option_without_a_secret_stays(document: dict[Any, Any]) -> None:
     ],
 )
 def test_what_is_left_of_a_line(text: str, left: str) -> None:
-    """Of a log line or somebody else's error; once more, nothing is lost."""
+    """The text may be a log line or a third party's error; masking it again changes nothing."""
     assert masked_text(text) == left
     assert masked_text(left) == left

@@ -1,9 +1,10 @@
-"""Every line that the entrypoint says of settings, word for word.
+"""Tests for the exact text of every message that the entrypoint prints about settings.
 
-`messages.yaml` is the list: what is given, and what is said of it.  In it, ``/data`` is the data
-folder, ``uid N`` the user of this process, and ``(types)`` the list of worker types.
+`messages.yaml` lists the cases: what is given, and the messages about it.  In it, ``/data`` is the
+data folder, ``uid N`` is the user of this process, and ``(types)`` is the list of worker types.
 
-After a change of a line, run this file as a program, as `docs/testing.md` says, and read the diff.
+After changing a message, run this file as a program, as described in `docs/testing.md`, and review
+the diff.
 """
 
 import os
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.site import PLANNED, WORKERS, make_data
+from testbed.site import PLANNED, WORKERS, make_data
 from worker.check import find_problems, find_warnings
 from worker.documents import dropped
 from worker.errors import ConfigError
@@ -28,20 +29,20 @@ BASES = {"workers": yaml.safe_load(WORKERS), "planned": yaml.safe_load(PLANNED)}
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes what is the same twice, twice."""
+    """A dumper that writes repeated values out instead of using aliases."""
 
     def ignore_aliases(self, data: object) -> bool:
         return True
 
 
 def dumped(cases: list[dict[str, Any]]) -> str:
-    """Return the text of the list."""
+    """Return the text of `messages.yaml` for ``cases``."""
     text = yaml.dump(cases, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=98)
     return f"# What is said of settings; see messages_test.py.\n{text}"
 
 
 def copied(made: Path, folder: Path) -> Path:
-    """Return ``folder``, made with the files of ``made``."""
+    """Create ``folder`` with copies of the files in ``made``, and return it."""
     folder.mkdir()
     for path in made.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
@@ -50,18 +51,18 @@ def copied(made: Path, folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A /data where everything is right, to be copied from."""
+    """Return a valid /data folder to copy from."""
     return make_data(tmp_path_factory.mktemp("made") / "data", WORKERS)
 
 
 @pytest.fixture
 def data(tmp_path: Path, made: Path) -> Path:
-    """A /data where everything is right."""
+    """Return a valid /data folder."""
     return copied(made, tmp_path / "data")
 
 
 def said(data: Path, case: dict[str, Any]) -> list[str]:
-    """Return every line about ``case``, with what differs between machines replaced."""
+    """Return every message for ``case``, with the parts that differ between machines replaced."""
     for name, text in case.get("files", {}).items():
         (data / name).unlink(missing_ok=True)
         if text is not None:
@@ -94,7 +95,7 @@ def said(data: Path, case: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["given"])[:60])
 def test_what_is_said_of_settings(data: Path, case: dict[str, Any]) -> None:
-    """An operator acts on these lines, and others search for them."""
+    """Operators act on these messages, and others search for them."""
     assert said(data, case) == case["said"]
 
 

@@ -1,4 +1,4 @@
-"""SYNAPSE_MODULES_DIR: what is in it can be imported, and replaces nothing."""
+"""Tests for SYNAPSE_MODULES_DIR, whose modules can be imported but replace no others."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from worker.settings import parse
 
 
 def test_a_module_is_found_behind_everything_else(tmp_path: Path) -> None:
-    """An application of that folder runs, and its own json.py is not what it gets."""
+    """An application in the folder runs, and does not import the folder's own json.py."""
     (tmp_path / "application.py").write_text("import json, sys\nprint(json.dumps(sys.argv[1:]))\n")
     (tmp_path / "json.py").write_text("raise SystemExit('the wrong json')\n")
     command = [sys.executable, "-I", boot.__file__, "application", "-c", "x"]
@@ -29,7 +29,7 @@ def test_a_module_is_found_behind_everything_else(tmp_path: Path) -> None:
 
 
 def test_without_a_folder_nothing_is_added() -> None:
-    """The module `site` prints the path of its imports."""
+    """The `site` module prints `sys.path`, which must have no empty or `None` entry."""
     command = [sys.executable, "-I", boot.__file__, "site"]
     done = subprocess.run(command, env={}, text=True, capture_output=True, check=True, timeout=60)
     assert "None" not in done.stdout
@@ -38,6 +38,6 @@ def test_without_a_folder_nothing_is_added() -> None:
 
 @pytest.mark.parametrize("value", ["modules", "./modules"])
 def test_the_folder_has_an_absolute_path(value: str) -> None:
-    """The working folder is mounted, too."""
+    """A relative path is rejected, since the working folder is mounted too."""
     with pytest.raises(Exception, match=r"SYNAPSE_MODULES_DIR='.*' is not an absolute path"):
         parse({"SYNAPSE_WORKER": "homeserver", "SYNAPSE_MODULES_DIR": value})

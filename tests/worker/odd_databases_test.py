@@ -1,4 +1,4 @@
-"""Odd shapes of the database settings, and what the health port answers."""
+"""Tests for malformed database settings, secret files, and responses of the health port."""
 
 import os
 import socketserver
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.site import WORKERS
+from testbed.site import WORKERS
 from worker.databases import database_problems, with_password
 from worker.health import itself
 from worker.replication_secret import derived_secret
@@ -24,7 +24,7 @@ PASSWORD = "SYNAPSE_DATABASE_PASSWORD_FILE"
 
 
 def settings(**variables: str) -> Settings:
-    """Parse a request for the main process."""
+    """Return the settings of the main process, with ``variables`` in its environment."""
     return parse({"SYNAPSE_WORKER": "homeserver"} | variables)
 
 
@@ -36,7 +36,7 @@ def settings(**variables: str) -> Settings:
 def test_no_shape_of_databases_is_changed_into_another(
     tmp_path: Path, database: object, several: object
 ) -> None:
-    """Synapse's parser judges those; the password comes where it can, and nothing is lost."""
+    """Malformed settings are left to Synapse's parser, and the password is added where it fits."""
     path = tmp_path / "password"
     path.write_text("hunter2")
     homeserver = {"database": database, "databases": several}
@@ -53,7 +53,7 @@ def test_no_shape_of_databases_is_changed_into_another(
 
 
 def test_each_of_several_databases_is_named_by_its_option(tmp_path: Path) -> None:
-    """With `databases`, `database` is not looked at."""
+    """`database` is ignored if `databases` is set."""
     path = tmp_path / "password"
     path.write_text("hunter2")
     several = {
@@ -70,7 +70,7 @@ def test_each_of_several_databases_is_named_by_its_option(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("args", [None, [], "x", {}])
 def test_databases_without_usable_arguments_need_no_passfile(args: object) -> None:
-    """And are no traceback."""
+    """Unusable arguments cause neither a problem nor a traceback."""
     database = {"name": "psycopg2", "args": args}
     assert database_problems({"database": database, "databases": []}, settings()) == []
     assert database_problems({"database": None}, settings()) == []
@@ -81,7 +81,7 @@ def test_databases_without_usable_arguments_need_no_passfile(args: object) -> No
     [(0o604, "its mode lets others read it"), (0o660, "its mode lets others read it"), (0o600, "")],
 )
 def test_a_passfile_must_be_private(tmp_path: Path, mode: int, reason: str) -> None:
-    """For libpq, any right of group or others is too much."""
+    """libpq ignores a passfile that the group or others have any permission for."""
     path = tmp_path / "pgpass"
     path.touch()
     path.chmod(mode)
@@ -96,14 +96,14 @@ def test_a_passfile_must_be_private(tmp_path: Path, mode: int, reason: str) -> N
     [("/dev/null", "it is not a regular file"), ("a\0b", "no file has such a name")],
 )
 def test_a_passfile_that_is_no_file_is_named(passfile: str, reason: str) -> None:
-    """One line, whatever the option holds."""
+    """The problem is one line, whatever the value of the option."""
     database = {"name": "psycopg2", "args": {"passfile": passfile}}
     (line,) = database_problems({"database": database}, settings())
     assert f": libpq ignores it: {reason}; give uid " in line
 
 
 def test_a_password_file_that_is_missing_is_named(tmp_path: Path) -> None:
-    """Before Synapse starts."""
+    """A missing password file is reported before Synapse starts."""
     chosen = settings(**{PASSWORD: str(tmp_path / "none")})
     assert database_problems(GOOD, chosen) == [
         f"{PASSWORD}={tmp_path}/none: the database password is missing; mount it"
@@ -113,7 +113,7 @@ def test_a_password_file_that_is_missing_is_named(tmp_path: Path) -> None:
 
 
 def test_a_replication_secret_is_named_by_what_names_its_file(tmp_path: Path) -> None:
-    """A variable, or the option of homeserver.yaml."""
+    """The error names the environment variable or the option in homeserver.yaml."""
     path = tmp_path / "none"
     with pytest.raises(Exception, match=r"^homeserver\.yaml: worker_replication_secret_path=/"):
         replication_secret(path, settings())
@@ -123,7 +123,7 @@ def test_a_replication_secret_is_named_by_what_names_its_file(tmp_path: Path) ->
 
 
 def test_the_first_key_alone_makes_the_secret(tmp_path: Path) -> None:
-    """As computed by `openssl kdf`; whoever changes it parts processes of two versions."""
+    """The secret is what `openssl kdf` computes; a change would separate old and new processes."""
     (tmp_path / "signing.key").write_text("ed25519 a_test " + "B" * 42 + "A\n")
     assert derived_secret(tmp_path / "signing.key") == (
         "8724c2d03c62ed661e8bccef9a8d405f5109d1e21285bc0204bacffbe3dcfc0f"
@@ -132,7 +132,7 @@ def test_the_first_key_alone_makes_the_secret(tmp_path: Path) -> None:
 
 @pytest.fixture(params=[200, 404, 500, 0])
 def answering(request: pytest.FixtureRequest) -> Iterator[tuple[int, int, list[str]]]:
-    """Yield port, status, and what was asked, of a server that gives one answer to all."""
+    """Yield the port, status and requested paths of a server that answers all requests alike."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -154,7 +154,7 @@ def answering(request: pytest.FixtureRequest) -> Iterator[tuple[int, int, list[s
 
 
 def test_health_is_what_its_port_answers(answering: tuple[int, int, list[str]]) -> None:
-    """200 alone is healthy; a status is named, and an answer that is none too."""
+    """Only status 200 is healthy; any other status, or a missing response, is reported."""
     port, status, asked = answering
     table = load_table()
     chosen = parse({"SYNAPSE_WORKER": "homeserver", "SYNAPSE_BIND_ADDRESSES": "127.0.0.1"}, table)

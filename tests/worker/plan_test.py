@@ -1,4 +1,4 @@
-"""Plans: what they mean for every process, what contradicts them, and the doctor who says so."""
+"""Tests for plans: what each process gets, contradictions, and the verbs that take a plan."""
 
 import json
 from pathlib import Path
@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.site import PLANNED
+from testbed.site import PLANNED
 from worker.__main__ import main
 from worker.documents import documents, worker_document
 from worker.errors import ConfigError
 from worker.listeners import kinds
-from worker.plan import contradictions, parse_plan, shared_settings
+from worker.plan import contradictions, parse_plan, planned_settings, replaced_settings, replicates
 from worker.settings import parse
 from worker.worker_types import load_table
 
@@ -27,7 +27,7 @@ appservice, user_dir, media_repository, background_worker, synchrotron+client_re
 
 
 def shared(**variables: str) -> dict[str, Any]:
-    """What one process of the plan gets as its shared document."""
+    """Return the documents of one process of the plan."""
     settings = parse(
         {"SYNAPSE_WORKERS": PLAN, "SYNAPSE_REPLICATION_HOST": "main", "SYNAPSE_HOSTNAME": "h"}
         | variables
@@ -36,7 +36,7 @@ def shared(**variables: str) -> dict[str, Any]:
 
 
 def test_a_plan_gives_every_process_the_same_duties() -> None:
-    """What differs between processes is done twice or by nobody."""
+    """If these settings differed between processes, work would be done twice or not at all."""
     kept = (
         "appservice",
         "federation_sender_instances",
@@ -79,7 +79,7 @@ def test_a_plan_gives_every_process_the_same_duties() -> None:
 
 
 def test_white_space_around_the_parts_of_an_entry_is_no_part_of_them() -> None:
-    """Whoever writes a plan in a Compose file lines it up."""
+    """White space is ignored, so that a plan can be aligned in a Compose file."""
     (worker,) = parse_plan(" one = pusher @ 10.0.0.5 ", TABLE)
     assert (worker.name, worker.type.slug, worker.host) == ("one", "pusher", "10.0.0.5")
     assert [worker.name for worker in parse_plan("pusher : 2", TABLE)] == ["pusher1", "pusher2"]
@@ -90,15 +90,22 @@ def test_white_space_around_the_parts_of_an_entry_is_no_part_of_them() -> None:
 
 
 def test_only_what_a_plan_needs_is_set() -> None:
-    """Nothing is there for a role without a setting, or for workers that nobody calls."""
-    assert shared_settings(parse_plan("synchrotron", TABLE), TABLE) == {}
-    several = shared_settings(parse_plan("sender=federation_sender+pusher", TABLE), TABLE)
-    assert several["instance_map"].keys() == {"sender"}
-    assert "" not in several
+    """Roles without a setting add none, and only workers that others call need to replicate."""
+    (reader,) = parse_plan("synchrotron", TABLE)
+    assert planned_settings([reader], TABLE) == {}
+    assert replaced_settings([reader]) == frozenset()
+    assert not replicates(reader.type, TABLE)
+    (sender,) = parse_plan("sender=federation_sender+pusher", TABLE)
+    assert planned_settings([sender], TABLE) == {
+        "federation_sender_instances": ["sender"],
+        "pusher_instances": ["sender"],
+    }
+    assert replaced_settings([sender]) == {"send_federation", "start_pushers"}
+    assert replicates(sender.type, TABLE)
 
 
 def test_a_planned_application_is_rendered_as_a_generic_worker() -> None:
-    """The old names say who does what, which the plan says already."""
+    """The old application names assign duties, which the plan already does."""
     settings = parse(
         {
             "SYNAPSE_WORKERS": "one=synapse.app.pusher",
@@ -112,7 +119,7 @@ def test_a_planned_application_is_rendered_as_a_generic_worker() -> None:
 
 
 def test_a_planned_writer_listens_before_anyone_has_rendered_its_place() -> None:
-    """What homeserver.yaml says of instances is not what the plan says of them."""
+    """The replication listener follows from the plan, not from homeserver.yaml's `instance_map`."""
     settings = parse(
         {
             "SYNAPSE_WORKERS": "event_persister",
@@ -124,7 +131,7 @@ def test_a_planned_writer_listens_before_anyone_has_rendered_its_place() -> None
 
 
 def test_names_that_are_given_twice_are_listed_in_their_order() -> None:
-    """Whatever the order in the plan."""
+    """The errors are sorted by name, whatever the order in the plan."""
     with pytest.raises(ConfigError) as caught:
         parse_plan("b=pusher, b=pusher, a=pusher, a=pusher", TABLE)
     names = [line.split()[3] for line in caught.value.problems]
@@ -132,7 +139,7 @@ def test_names_that_are_given_twice_are_listed_in_their_order() -> None:
 
 
 def test_every_process_finds_those_that_it_calls() -> None:
-    """Stream writers, and whoever federates for the others."""
+    """`instance_map` has stream writers, federation senders and, for workers, the main process."""
     workers = shared(SYNAPSE_WORKER_NAME="pusher1")["homeserver.yaml"]["instance_map"]
     assert workers == {
         "federation_sender": {"host": "federation_sender", "port": 9093},
@@ -168,7 +175,7 @@ def test_every_process_finds_those_that_it_calls() -> None:
 def test_each_worker_listens_where_its_roles_are_asked(
     name: str, listeners: list[tuple[int, list[str]]]
 ) -> None:
-    """And nowhere else."""
+    """Besides health and metrics, a worker listens only for its own roles."""
     worker = shared(SYNAPSE_WORKER_NAME=name)["worker.yaml"]
     found = [(row["port"], row["resources"][0]["names"]) for row in worker["worker_listeners"]]
     assert found == listeners
@@ -177,7 +184,7 @@ def test_each_worker_listens_where_its_roles_are_asked(
 
 
 def test_without_tls_federation_is_served_beside_clients() -> None:
-    """Behind a proxy that ends TLS, as with the official image."""
+    """This is for use behind a reverse proxy that terminates TLS, as with the official image."""
     settings = parse(
         {
             "SYNAPSE_WORKER": "federation_inbound",
@@ -193,7 +200,7 @@ def test_without_tls_federation_is_served_beside_clients() -> None:
 
 
 def test_unix_sockets_stand_for_the_ports_that_processes_share() -> None:
-    """Processes of one pod need no ports between them."""
+    """Processes in one pod can use Unix sockets instead of ports."""
     rendered = shared(SYNAPSE_WORKER_NAME="writer", SYNAPSE_UNIX_SOCKETS="/sockets")
     paths = [row.get("path") for row in rendered["worker.yaml"]["worker_listeners"]]
     assert paths == ["/sockets/writer.client.sock", None, None, "/sockets/writer.replication.sock"]
@@ -211,7 +218,7 @@ def test_unix_sockets_stand_for_the_ports_that_processes_share() -> None:
     ],
 )
 def test_a_setting_that_the_plan_contradicts_is_named(change: dict[str, Any], line: str) -> None:
-    """One of the two is wrong, and only the operator knows which."""
+    """Either the setting or the plan is wrong, and only the operator knows which."""
     (found,) = contradictions(GOOD | change, parse_plan(PLAN, TABLE), TABLE)
     assert found.startswith(line)
 
@@ -228,19 +235,19 @@ def test_a_setting_that_the_plan_contradicts_is_named(change: dict[str, Any], li
     ],
 )
 def test_a_duty_that_nobody_has_is_named(change: dict[str, Any], line: str) -> None:
-    """Synapse starts healthy, and nothing is ever sent."""
+    """Synapse would start and be healthy, but would never do the work."""
     (found,) = contradictions(GOOD | change, parse_plan("synchrotron", TABLE), TABLE)
     assert found.startswith(line)
 
 
 @pytest.fixture(autouse=True)
 def rights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep those of the test: where the sandbox maps root alone, no other user exists."""
+    """Keep the test's privileges, since a sandbox that maps only root has no other user."""
     monkeypatch.setattr("worker.examination.drop_rights", lambda _: [])
 
 
 def doctor(tmp_path: Path, homeserver: dict[str, Any], plan: str, *, key: bool = True) -> int:
-    """Run `doctor` on ``homeserver``, behind a proxy that ends TLS."""
+    """Run `doctor` on ``homeserver``, with federation TLS off; return the exit code."""
     (tmp_path / "homeserver.yaml").write_text(yaml.safe_dump(homeserver))
     if key:
         (tmp_path / "signing.key").write_text("ed25519 a_test " + "B" * 42 + "A\n")
@@ -253,7 +260,7 @@ def doctor(tmp_path: Path, homeserver: dict[str, Any], plan: str, *, key: bool =
 
 
 def test_the_doctor_says_who_is_who(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is right is worth a line too."""
+    """The doctor prints a line for each process when all is well."""
     plan = tmp_path / "plan"
     plan.write_text("pusher:2\nevents=event_persister@10.0.0.7\n")
     assert doctor(tmp_path, GOOD, str(plan)) == 0
@@ -268,7 +275,7 @@ def test_the_doctor_says_who_is_who(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_the_doctor_says_everything_at_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Before anything starts."""
+    """The doctor reports all problems together, before any process starts."""
     homeserver = GOOD | {"redis": {"enabled": False}, "start_pushers": False}
     homeserver["database"] = {"name": "sqlite3"}
     assert doctor(tmp_path, homeserver, "federation_inbound", key=False) == 2
@@ -283,7 +290,7 @@ def test_the_doctor_says_everything_at_once(
 
 
 def test_prometheus_can_tell_the_processes_apart(capsys: pytest.CaptureFixture[str]) -> None:
-    """Synapse's own metrics do not say which process they are from."""
+    """Synapse's own metrics do not say which process they come from."""
     plan = "pusher:2, a=typing+to_device@10.0.0.7"
     assert main(["prometheus", plan], {"SYNAPSE_REPLICATION_HOST": "synapse"}) == 0
     found = json.loads(capsys.readouterr().out)
@@ -298,22 +305,6 @@ def test_prometheus_can_tell_the_processes_apart(capsys: pytest.CaptureFixture[s
 def test_a_plan_that_cannot_be_read_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A path has a slash; a plan has none."""
+    """An argument with a slash is a path, since a plan has no slashes."""
     assert doctor(tmp_path, GOOD, "/no/such/plan") == 2
     assert capsys.readouterr().err == ("error: /no/such/plan: the plan is missing; mount it\n")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        (["doctor"], "error: 'doctor' is not how to use it: doctor PLAN\n"),
-        (["start", "now"], "error: 'start now' is not how to use it: start\n"),
-        (["healthcheck", "-r"], "error: 'healthcheck -r' is not how to use it: healthcheck [--re"),
-    ],
-)
-def test_a_verb_that_is_used_wrongly_says_how(
-    arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A typing error must not start a server."""
-    assert main(arguments, {}) == 2
-    assert capsys.readouterr().err.startswith(line)

@@ -1,4 +1,4 @@
-"""Probes answer any configuration with one line at most, and never with a secret."""
+"""Tests that probes report at most one line for any configuration, and never a secret."""
 
 import socket
 from typing import Any
@@ -28,14 +28,14 @@ SECRET = "Correct-Horse-Battery-Staple"
     ],
 )
 def test_what_redis_answers(answer: bytes, line: str) -> None:
-    """Each answer has its line, on one line."""
+    """Each response other than PONG is reported in one line."""
     with server(saying(answer)) as port:
         lines = ask(redis_at(port), 5)
     assert lines == ([f"Redis at 127.0.0.1 port {port} {line}"] if line else [])
 
 
 def test_redis_gets_user_and_password() -> None:
-    """As the protocol has them, each with its length in bytes."""
+    """The protocol prefixes each argument with its length in bytes."""
     heard = []
 
     def listen(connection: socket.socket) -> None:
@@ -60,7 +60,7 @@ def test_redis_gets_user_and_password() -> None:
     ],
 )
 def test_what_the_main_process_answers(status: int, line: str) -> None:
-    """Synapse answers an unknown stream with 400 once the secret is right, otherwise with 500."""
+    """Synapse responds to an unknown stream with 400 if the secret is right, otherwise with 500."""
     with server(saying(b"HTTP/1.1 %d x\r\n\r\n" % status)) as port:
         lines = ask(main_at(port, worker_replication_secret=SECRET), 5)
     name = f"the main process at 127.0.0.1 port {port} "
@@ -91,7 +91,7 @@ ODD: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("line", ODD)
 def test_an_odd_configuration_is_one_line_that_names_the_option(line: str) -> None:
-    """A traceback names our code, and may quote a secret."""
+    """A traceback would name the entrypoint's code and might quote a secret."""
     document = {"instance_map": {"main": {"path": "/nowhere"}}} | ODD[line]
     found = ask(around(document, settings()), 5, without_secrets_of(document))
     assert [problem for problem in found if problem.startswith(f"homeserver.yaml: {line}")], found
@@ -100,7 +100,7 @@ def test_an_odd_configuration_is_one_line_that_names_the_option(line: str) -> No
 
 @pytest.mark.parametrize("secret", [SECRET + "\n", SECRET + "\u20ac", f"{SECRET} {SECRET}", "\x00"])
 def test_a_secret_that_no_header_can_carry_is_not_quoted(secret: str) -> None:
-    """Synapse refuses such a secret from everybody, and HTTP libraries quote it."""
+    """Synapse rejects such a secret in any request, and HTTP libraries quote it in their errors."""
     lines = ask(main_at(closed_port(), worker_replication_secret=secret), 5)
     assert len(lines) == 1
     assert "cannot be asked: the replication secret has other characters" in lines[0]
@@ -108,7 +108,7 @@ def test_a_secret_that_no_header_can_carry_is_not_quoted(secret: str) -> None:
 
 
 def test_no_line_has_the_secret_of_a_malformed_dsn() -> None:
-    """libpq quotes what it does not understand."""
+    """libpq quotes the part that it cannot parse in its error."""
     document = {
         "database": {"name": "psycopg2", "args": {"dsn": f"password={SECRET} {SECRET} x"}},
         "instance_map": {"main": {"path": "/nowhere"}},
@@ -158,7 +158,7 @@ _DOCUMENTS = st.fixed_dictionaries(
 @limits(max_examples=300, deadline=None)
 @given(_DOCUMENTS)
 def test_no_shape_of_configuration_is_a_traceback(document: dict[str, Any]) -> None:
-    """Whatever YAML can hold, each probe has a name of one line, and answers with one."""
+    """For anything that YAML can hold, a probe has a one-line name and reports one line at most."""
     for probe in around(document, settings()):
         assert "\n" not in one_line(probe.name)
     for line in ask(around(document, settings()), 0.2, without_secrets_of(document)):

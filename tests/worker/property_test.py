@@ -1,4 +1,4 @@
-"""Whatever is mounted and set: documents, or errors that each are one line; never a traceback."""
+"""Tests that any input results in documents or one-line errors, and never in a traceback."""
 
 import io
 from contextlib import redirect_stderr, redirect_stdout
@@ -15,7 +15,7 @@ from worker.__main__ import main
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A mounted /data and /synapse_media, as far as they are right."""
+    """Return a folder for /data and /synapse_media that has only a valid signing key."""
     found = tmp_path_factory.mktemp("site")
     (found / "signing.key").write_text("ed25519 a_test " + "B" * 42 + "A\n")
     return found
@@ -34,7 +34,7 @@ def test_every_input_gets_an_answer(
     homeserver: dict[Any, Any],
     environ: dict[str, str],
 ) -> None:
-    """The status says which kind, and standard error is made of single lines."""
+    """The exit code says whether there are errors, and standard error has one message per line."""
     monkeypatch.setattr("worker.examination.drop_rights", lambda _: [])
     (folder / "homeserver.yaml").write_text(yaml.safe_dump(homeserver, allow_unicode=True))
     fixed = {"SYNAPSE_DATA_DIR": str(folder), "SYNAPSE_MEDIA_DIR": str(folder)}
@@ -52,5 +52,5 @@ def test_every_input_gets_an_answer(
 
 
 def test_both_answers_were_seen() -> None:
-    """Otherwise the strategies above are too strange, or too tame."""
+    """If not, the strategies generate only valid or only invalid inputs."""
     assert SEEN == {0, 2}

@@ -1,4 +1,4 @@
-"""What PostgreSQL and Redis are asked, and what each answer means."""
+"""Tests for the probes of PostgreSQL and Redis: their requests and the responses."""
 
 import contextlib
 import socket
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cluster.site import WORKERS, make_authority, make_data
+from testbed.site import WORKERS, make_authority, make_data
 from tests.worker.servers import (
     closed_port,
     hearing,
@@ -38,13 +38,13 @@ from worker.probes import databases, redis
     ],
 )
 def test_a_database_is_called_by_its_address(args: object, name: str) -> None:
-    """By its option, when the address is in a connection string or a service file."""
+    """The option is named instead if the address is in a connection string or service file."""
     (probe,) = databases({"database": {"name": "psycopg2", "args": args}})
     assert probe.name == name
 
 
 def test_each_postgresql_database_is_asked() -> None:
-    """SQLite needs no question, and `databases` replaces `database`."""
+    """SQLite databases have no probe, and `databases` replaces `database`."""
     args = {"dsn": "host=db"}
     several = {"a": {"name": "psycopg2", "args": args}, "b": {"name": "sqlite3"}, "c": None}
     document = {"database": {"name": "psycopg2"}, "databases": several}
@@ -55,12 +55,12 @@ def test_each_postgresql_database_is_asked() -> None:
 
 
 class _LibpqError(Exception):
-    """What the stand-in for psycopg2 raises."""
+    """The error that the stand-in for psycopg2 raises."""
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Put a stand-in in place of psycopg2; return the list of what it is asked."""
+    """Replace psycopg2 with a stand-in, and return the list of its calls."""
     calls: list[Any] = []
 
     @contextlib.contextmanager
@@ -90,13 +90,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_libpq_gets_the_parameters_of_synapse(
     asked: list[Any], args: dict[str, Any], passed: dict[str, Any]
 ) -> None:
-    """Without those of Synapse's pool; one dead host of several does not use up the deadline."""
+    """Pool parameters are left out, and one dead host of several does not use up the deadline."""
     assert lines_of(databases({"database": {"name": "psycopg2", "args": args}})) == [""]
     assert asked == [passed, "SELECT 1", "close"]
 
 
 def test_the_first_line_of_libpq_says_why_a_database_does_not_answer(asked: list[Any]) -> None:
-    """The others repeat it."""
+    """The other lines repeat the first."""
     document = {"database": {"name": "psycopg2", "args": {"host": "wrong"}}}
     assert lines_of(databases(document)) == [
         'PostgreSQL at wrong port 5432 does not answer: connection to server at "wrong" failed'
@@ -133,7 +133,7 @@ def test_the_first_line_of_libpq_says_why_a_database_does_not_answer(asked: list
 def test_what_is_said_of_an_option_that_names_no_service(
     document: dict[str, Any], line: str
 ) -> None:
-    """Without its value where that may be a secret."""
+    """The message leaves out a value that may be a secret."""
     (found,) = lines_of([*databases(document), *redis(document)])
     assert found == f"homeserver.yaml: {line}"
 
@@ -150,13 +150,13 @@ def test_what_is_said_of_an_option_that_names_no_service(
     ],
 )
 def test_redis_is_called_by_its_address(config: dict[str, Any], names: list[str]) -> None:
-    """The defaults are those of Synapse."""
+    """The defaults are the same as in Synapse."""
     assert [probe.name for probe in redis({"redis": config})] == names
 
 
 def test_redis_is_asked_at_its_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever host and port say."""
-    monkeypatch.chdir(tmp_path)  # The path of a socket is short.
+    """The socket takes precedence over `host` and `port`."""
+    monkeypatch.chdir(tmp_path)  # The path of a Unix socket must be short.
     config = {"enabled": True, "path": "here", "host": "127.0.0.1", "port": closed_port()}
     with server_at("here", saying(b"+PONG\r\n")):
         assert lines_of(redis({"redis": config})) == [""]
@@ -183,7 +183,7 @@ def test_redis_is_asked_at_its_socket(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_what_redis_is_asked_and_how_its_answer_is_shown(
     config: dict[str, Any], answers: list[bytes], line: str, asked: int
 ) -> None:
-    """AUTH only with a password, PING only when that was taken; no answer repeats the password."""
+    """AUTH is sent only with a password, PING only if AUTH succeeds; the password is masked."""
     with hearing(*answers) as (port, heard):
         (found,) = lines_of(redis_at(port, **config))
     assert found == (f"Redis at 127.0.0.1 port {port} {line}" if line else "")
@@ -192,7 +192,7 @@ def test_what_redis_is_asked_and_how_its_answer_is_shown(
 
 
 def test_the_password_of_redis_may_be_in_a_file(tmp_path: Path) -> None:
-    """Without the line end after it; a missing file is named."""
+    """The trailing line ending is not part of the password, and a missing file is named."""
     path = tmp_path / "password"
     config = {"password": "other", "password_path": str(path)}
     with pytest.raises(
@@ -207,7 +207,10 @@ def test_the_password_of_redis_may_be_in_a_file(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with tls.crt, tls.key, and two folders of CAs: ``right`` has it, ``empty`` none."""
+    """Return a folder with tls.crt, tls.key, other.crt of another CA, and two folders for CAs.
+
+    ``right`` contains tls.crt, and ``empty`` contains no CA.
+    """
     data = make_data(tmp_path_factory.mktemp("pair") / "data", WORKERS)
     command = ["openssl", "x509", "-noout", "-hash", "-in", str(data / "tls.crt")]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -234,7 +237,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_redis_is_asked_over_tls(
     pair: Path, config: dict[str, str], asks: bool, fine: bool
 ) -> None:
-    """Its chain is checked when a CA is given, its name never; and it may ask for a certificate."""
+    """The chain is checked if a CA is set, the name never; Redis may want a client certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair / "tls.crt", pair / "tls.key")
     if asks:
@@ -252,6 +255,6 @@ def test_redis_is_asked_over_tls(
 
 
 def test_redis_is_asked_without_tls_when_that_is_off() -> None:
-    """As Synapse reads `use_tls`."""
+    """`use_tls: false` means the same as in Synapse."""
     with server(saying(b"+PONG\r\n")) as port:
         assert lines_of(redis_at(port, use_tls=False)) == [""]

@@ -1,4 +1,4 @@
-"""Which parts of somebody else's message are taken for a value, and which are left alone."""
+"""Tests for which parts of a third party's message are masked as a value, and which are kept."""
 
 import base64
 import datetime
@@ -10,7 +10,7 @@ import pytest
 
 from worker.quoted import without_values
 
-# Its ends are what each way of quoting writes differently.
+# Each way of quoting writes the characters at its ends differently.
 EDGED = "'\"\\\u00e9 /b correct horse c/ \u00e9\\\"'"
 
 
@@ -38,7 +38,7 @@ def left(text: str, *values: Any) -> str:
     ids=lambda text: text if len(text) < 30 else "",
 )
 def test_a_value_is_masked_up_to_its_edges(how: str, quoted: str) -> None:
-    """However it is quoted, no character of it is left, and none of the message is lost."""
+    """However the value is quoted, all of it is masked, and the rest of the message is kept."""
     value = EDGED.upper() if "lower case" in how else EDGED
     assert left(f"bad value <{quoted}> here", value) == "bad value <*> here"
 
@@ -66,7 +66,7 @@ def test_a_value_is_masked_up_to_its_edges(how: str, quoted: str) -> None:
     ],
 )
 def test_a_short_value_is_masked_up_to_its_edges(value: str, quoted: str) -> None:
-    """Too short for a part of it to be told from other words."""
+    """These values are so short that a part of one cannot be told from other words."""
     assert left(f"<{quoted}>", value) == "<*>"
 
 
@@ -81,7 +81,7 @@ def test_a_short_value_is_masked_up_to_its_edges(value: str, quoted: str) -> Non
     ],
 )
 def test_a_value_of_bytes_is_masked_as_bytes_are_quoted(value: bytes, quoted: str) -> None:
-    """YAML's !!binary; Python writes them as escapes, hashes and keys as hexadecimal digits."""
+    """YAML's !!binary yields bytes; Python quotes them as escapes, and hashes and keys as hex."""
     assert left(f"<{quoted}>", value) == "<*>"
 
 
@@ -99,25 +99,25 @@ def test_a_value_of_bytes_is_masked_as_bytes_are_quoted(value: bytes, quoted: st
 def test_a_value_of_any_type_is_masked_as_python_writes_it(
     value: object, text: str, rest: str
 ) -> None:
-    """YAML makes dates and numbers of passwords; True and False are words of every message."""
+    """YAML can load a password as a date or number; True and False are too common to be masked."""
     assert left(text, value) == rest
 
 
 @pytest.mark.parametrize(
     ("value", "text", "rest"),
     [
-        # Up to three characters: as a word alone.
+        # Up to three characters: only as a whole word.
         ("abc", "abc xabc abcx <abc>", "* xabc abcx <*>"),
-        # Four and more: inside of other words too.
+        # Four or more: inside other words too.
         ("abcd", "abcd xabcdx", "* x*x"),
-        # Words of it, when they are long enough.
+        # Words of the value, if they are long enough.
         ("host=db abcd:abc", "abc abcd xabcd host", "abc * xabcd *"),
-        # Its beginning and its end, from six characters on, when two more are missing.
+        # Its beginning or end, from six characters on, if the value has at least two more.
         ("abcdefgh", "abcdef.. abcde.. xabcdefgx ..cdefgh ..defgh", "*.. abcde.. x*x ..* ..defgh"),
         ("abcdefg", "abcdef.. ..bcdefg", "abcdef.. ..bcdefg"),
         ("abcdefghij", "cdefghij", "*"),
         ("abcdefghij", "abcdefghixj xbcdefghij", "*xj x*"),
-        # What follows once more is masked once more.
+        # A part of the value that is repeated after it is masked too.
         ("abcdefabcdef", "abcdefabcdefabcdef", "*"),
         (" ", "a - - b", "a - - b"),
         ("", "a - b", "a - b"),
@@ -126,7 +126,7 @@ def test_a_value_of_any_type_is_masked_as_python_writes_it(
 def test_parts_of_a_value_are_masked_when_they_are_long_enough(
     value: str, text: str, rest: str
 ) -> None:
-    """A message that nobody can read helps nobody, and a part of a password tells something."""
+    """Messages must stay readable, but a part of a password reveals something about it."""
     assert left(text, value) == rest
 
 
@@ -144,7 +144,7 @@ def test_parts_of_a_value_are_masked_when_they_are_long_enough(
 def test_base64_of_a_value_is_masked_but_for_what_its_neighbours_make(
     lead: str, encoded: str, rest: str
 ) -> None:
-    """Of `user:password` in base64, each place of the password has its own characters."""
+    """In the base64 of `user:password`, the characters depend on where the password begins."""
     value = "???>>>???>"
     decoded = base64.b64decode(encoded, altchars=b"-_" if {"-", "_"} & set(encoded) else None)
     assert decoded.decode() == lead + value
@@ -152,7 +152,7 @@ def test_base64_of_a_value_is_masked_but_for_what_its_neighbours_make(
 
 
 def test_base64_of_a_short_value_is_like_any_word() -> None:
-    """Fewer than eight characters that do not depend on their neighbours."""
+    """Base64 is masked only if at least eight characters do not depend on their neighbors."""
     assert base64.b64encode(b"abcdef") == b"YWJjZGVm"
     assert left("YWJjZGVm", "abcdef") == "*"
     assert base64.b64encode(b"abcde") == b"YWJjZGU="
@@ -162,5 +162,5 @@ def test_base64_of_a_short_value_is_like_any_word() -> None:
 
 
 def test_several_values_are_masked_together() -> None:
-    """Neighbours become one mask."""
+    """Adjacent values share one mask."""
     assert left("abcdefgh is not 12345", "abcd", "efgh", 12345) == "* is not *"

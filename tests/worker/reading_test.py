@@ -1,4 +1,4 @@
-"""Every file that the operator names: read whole, or refused with one line; nothing hangs."""
+"""Tests that a file is read whole or rejected with one line, and that reading never hangs."""
 
 import os
 import socket
@@ -12,7 +12,7 @@ from worker.files import read_bounded
 
 
 def problem_of(path: Path, limit: int = 100) -> str:
-    """Return the one line with which ``path`` is refused."""
+    """Return the one-line error with which ``path`` is rejected."""
     with pytest.raises(ConfigError) as caught:
         read_bounded(path, "the secret", limit)
     (line,) = caught.value.problems
@@ -21,7 +21,7 @@ def problem_of(path: Path, limit: int = 100) -> str:
 
 
 def test_a_regular_file_is_read_whole_up_to_the_limit(tmp_path: Path) -> None:
-    """One byte more is refused."""
+    """A file that is one byte over the limit is rejected."""
     path = tmp_path / "secret"
     for size in (0, 1, 99, 100):
         path.write_bytes(b"x" * size)
@@ -35,7 +35,8 @@ def _fifo(path: Path) -> None:
 
 
 def _socket(path: Path) -> None:
-    # By the folder's descriptor: a test's own folder has a longer path than a socket may have.
+    # Bind through the folder's descriptor, since the path of a test's folder is too long for a
+    # Unix socket.
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         with socket.socket(socket.AF_UNIX) as listening:
@@ -65,14 +66,14 @@ def _loop(path: Path) -> None:
 def test_what_is_no_regular_file_is_refused_at_once(
     tmp_path: Path, make: Callable[[Path], None], problem: str
 ) -> None:
-    """A FIFO would make the reader wait for ever, and /dev/zero never ends."""
+    """Reading a FIFO would wait forever, and /dev/zero never ends."""
     path = tmp_path / "secret"
     make(path)
     assert problem_of(path) == f"{path}: the secret {problem}"
 
 
 def test_a_path_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
-    """Such a path comes from the environment or from an escape in YAML."""
+    """Such a path can come from the environment or from an escape in YAML."""
     under = tmp_path / "file"
     under.touch()
     assert problem_of(under / "secret") == f"{under}/secret: the secret is missing; mount it"

@@ -1,4 +1,4 @@
-"""What is masked of the options that each pinned Synapse documents, and calls secret."""
+"""Tests that the secrets among the options of each pinned Synapse are masked."""
 
 import os
 from pathlib import Path
@@ -10,11 +10,11 @@ from tests.worker.documented_options import Option, documented_options, refused_
 from worker.redaction import masked
 
 SOURCES = [Path(path) for path in os.environ["SOURCES"].split()]
-# A name of a resource, in a list like those of options.
+# The name of a resource, which the manual lists in the same way as options.
 NO_OPTION = ("listeners", "keys")
 MARK = "marked-hunter2"
 
-# Documented, and masked: reviewed by hand against the manual.
+# Documented options that are masked, reviewed by hand against the manual.
 SECRETS = frozenset(
     """
     database.args.password
@@ -38,14 +38,14 @@ SECRETS = frozenset(
     worker_replication_secret
     """.split()
 )
-# Third parties' own, of which Synapse says nothing: any text there is masked.
+# Third-party options, which Synapse does not document: any text in them is masked.
 THIRD_PARTIES = ("modules.", "media_storage_providers.", "saml2_config.", "oidc_providers.user_")
-# In the list of refused options as half of a pair, and sent to every client.
+# Among the rejected options as half of a pair, but sent to every client.
 PUBLIC = ("recaptcha_public_key",)
 
 
 def planted(option: Option, value: object) -> dict[str, Any]:
-    """Return a homeserver.yaml in which ``option`` is ``value``."""
+    """Return the content of a homeserver.yaml in which ``option`` is set to ``value``."""
     for name in reversed(option):
         value = {name: value}
     assert isinstance(value, dict)
@@ -53,7 +53,7 @@ def planted(option: Option, value: object) -> dict[str, Any]:
 
 
 def hidden(option: Option) -> bool:
-    """Whether a text of ``option`` is masked; that of a path, when it is one."""
+    """Return whether ``option`` is masked when it is text, or a path if the option takes a path."""
     ending = option[-1].rpartition("_")[2]
     is_path = ending in ("path", "file", "dir", "directory", "files")
     text = f"/run/secrets/{MARK}" if is_path else MARK
@@ -62,7 +62,7 @@ def hidden(option: Option) -> bool:
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.parent.name)
 def test_what_the_manual_calls_a_secret_is_masked_and_nothing_else(source: Path) -> None:
-    """A new option with a secret's name must be looked at by somebody."""
+    """A new option that is named like a secret fails the test, so that somebody reviews it."""
     options = documented_options(source) - {NO_OPTION}
     assert len(options) > 300
     found = {".".join(option) for option in options if hidden(option)}
@@ -74,21 +74,21 @@ def test_what_the_manual_calls_a_secret_is_masked_and_nothing_else(source: Path)
 
 
 def masked_as_switch(option: Option) -> bool:
-    """Whether ``option`` takes true or false, which are shown."""
+    """Return whether ``option`` is a switch, whose true or false is shown."""
     return bool(masked(planted(option, True)) == planted(option, True))
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.parent.name)
 def test_what_synapse_refuses_in_line_is_masked(source: Path) -> None:
-    """Its own classes say which options hold a secret, since 1.120."""
+    """Since 1.120, Synapse's configuration classes say which options hold a secret."""
     refused = refused_secrets(source)
     for option in refused:
-        # The section is called so in errors, and experimental_features in the file.
+        # The section is called experimental in errors and experimental_features in the file.
         name = tuple("experimental_features" if part == "experimental" else part for part in option)
         assert hidden(name) or name[-1] in PUBLIC, name
 
 
 def test_some_source_refuses_secrets_in_line() -> None:
-    """Otherwise the comparison above would compare nothing."""
+    """Without such a source, the test above would compare nothing."""
     counts = [len(refused_secrets(source)) for source in SOURCES]
     assert max(counts) >= 8

@@ -1,4 +1,4 @@
-"""Secrets are masked wherever they are, and nothing else is."""
+"""Tests that secrets are masked wherever they occur, and that nothing else is."""
 
 import base64
 import datetime
@@ -60,7 +60,7 @@ _SECRETS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("document", _SECRETS, ids=str)
 def test_a_secret_is_masked_by_name_place_or_text(document: dict[str, Any]) -> None:
-    """`print-config` ends up in bug reports."""
+    """The output of `print-config` ends up in bug reports."""
     shown = yaml.safe_dump(masked(document))
     assert "hunter2" not in shown
     assert MASK in shown
@@ -72,13 +72,13 @@ def test_a_secret_is_masked_by_name_place_or_text(document: dict[str, Any]) -> N
     ids=str,
 )
 def test_a_password_of_any_type_is_masked(value: object) -> None:
-    """YAML makes numbers, dates and switches of what looks like one."""
+    """YAML loads a password that looks like a number, date or boolean as that type."""
     shown = yaml.safe_dump(masked({"password": value}))
     assert shown in ("password: (masked)\n", "password:\n- (masked)\n- (masked)\n")
 
 
 def test_what_is_no_secret_stays_readable() -> None:
-    """Otherwise nobody finds the mistake."""
+    """Options without a secret must stay readable, so that operators can find mistakes in them."""
     document: dict[str, Any] = {
         "suppress_key_server_warning": True,
         "macaroon_secret_key_path": "/run/secrets/macaroon",
@@ -153,7 +153,7 @@ _DOCUMENTS = st.dictionaries(
 
 
 def shape(value: Any) -> Any:
-    """Return the structure of ``value`` alone."""
+    """Return only the structure of ``value``."""
     if isinstance(value, dict):
         return {key: shape(part) for key, part in value.items()}
     return [shape(part) for part in value] if isinstance(value, list) else None
@@ -162,14 +162,14 @@ def shape(value: Any) -> Any:
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_DOCUMENTS)
 def test_masking_keeps_the_structure_and_is_final(document: dict[str, Any]) -> None:
-    """Whoever reads it sees which options were set."""
+    """The masked document shows which options were set, and masking it again changes nothing."""
     once = masked(document)
     assert shape(once) == shape(document)
     assert masked(once) == once
 
 
 def forms(secret: str) -> list[str]:
-    """Return how others quote ``secret``."""
+    """Return the forms in which third parties quote ``secret``."""
     quoted = urllib.parse.quote(secret, safe="")
     return [
         secret,
@@ -191,7 +191,7 @@ def forms(secret: str) -> list[str]:
 @example("p@ss/w:rd%20?&=+;")
 @example("zwei\nzeilen und ümläute")
 def test_no_form_of_a_secret_is_left(secret: str) -> None:
-    """Errors of libpq, pydantic, jsonschema and others quote settings each in its own way."""
+    """libpq, pydantic, jsonschema and others each quote settings in their own way."""
     if not secret.strip():
         return
     for form in forms(secret):
@@ -210,7 +210,7 @@ def test_what_is_left_of_a_secret_that_was_cut_off_tells_little(secret: str) -> 
 
 @pytest.mark.parametrize("lead", ["", "u:", "us:", "use:"])
 def test_basic_authentication_is_seen_wherever_the_password_begins(lead: str) -> None:
-    """Base64 of the same bytes has three forms."""
+    """The same bytes have three forms in base64, depending on where they begin."""
     whole = base64.b64encode(f"{lead}correct horse battery".encode()).decode()
     left = without_secrets(f"header {whole} refused", {"password": "correct horse battery"})
     edges = left.split()[1].removeprefix(base64.b64encode(lead.encode()).decode().rstrip("=")[:-1])
@@ -228,12 +228,12 @@ def test_basic_authentication_is_seen_wherever_the_password_begins(lead: str) ->
     ],
 )
 def test_short_secrets_do_not_tear_words_apart(secret: object, text: str, left: str) -> None:
-    """A message that nobody can read helps nobody."""
+    """Messages must stay readable, so a short secret is masked only as a whole word."""
     assert without_secrets(text, {"password": secret}) == left
 
 
 def test_a_malformed_connection_string_is_hidden_as_a_whole() -> None:
-    """libpq quotes the word that it could not read, and that may be half of a password."""
+    """libpq quotes the word that it could not parse, which may be half of a password."""
     document = {"database": {"args": {"dsn": "host=db password=correct horsebattery"}}}
     text = 'missing "=" after "horsebattery" in connection info string'
     left = without_secrets(text, document)
@@ -241,7 +241,7 @@ def test_a_malformed_connection_string_is_hidden_as_a_whole() -> None:
 
 
 def test_secrets_are_those_that_are_masked() -> None:
-    """What print-config hides, an error must hide as well."""
+    """Errors must hide everything that print-config hides."""
     document = {"http_proxy": "http://u:pw1234@h/", "x": {"token": 5}, "key_path": "/a/b"}
     assert list(secrets_of(document)) == ["pw1234", 5]
 
@@ -257,7 +257,7 @@ def test_secrets_are_those_that_are_masked() -> None:
 @example("!!int abcdefghijkl")
 @example("%abcdefghijkl")
 def test_a_password_that_yaml_cannot_read_is_not_quoted(tmp_path: Path, secret: str) -> None:
-    """Passwords without quotes begin with any character."""
+    """A password without quotes may begin with any character."""
     path = tmp_path / "homeserver.yaml"
     path.write_text(f"password: {secret}\n")
     try:

@@ -1,4 +1,4 @@
-"""Secrets by file: what is read, what is refused, and what is never shown."""
+"""Tests for secrets in files: what is read, what is rejected, and what is never shown."""
 
 from pathlib import Path
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.site import WORKERS
+from testbed.site import WORKERS
 from worker.databases import database_problems, with_password
-from worker.documents import shared_document
 from worker.errors import ConfigError
+from worker.rendering import rendered_shared
 from worker.secret_files import read_secret_file
 from worker.settings import Settings, parse
 
@@ -19,13 +19,13 @@ FILES = (PASSWORD, "SYNAPSE_REPLICATION_SECRET_FILE")
 
 
 def settings(**variables: str) -> Settings:
-    """Parse a request for the main process."""
+    """Return the settings of the main process, with ``variables`` in its environment."""
     return parse({"SYNAPSE_WORKER": "homeserver"} | variables)
 
 
 @pytest.fixture
 def password(tmp_path: Path) -> Path:
-    """A file as engines mount secrets: readable for all."""
+    """Return a secret file as container engines mount it, readable by everyone."""
     path = tmp_path / "password"
     path.write_text("hunter2 pw\n")
     path.chmod(0o444)
@@ -34,7 +34,7 @@ def password(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_secret_in_place_of_a_relative_path_is_not_shown(name: str) -> None:
-    """It is the obvious mistake."""
+    """Setting the variable to the secret itself is an obvious mistake."""
     with pytest.raises(ConfigError) as caught:
         settings(**{name: "hunter2secret"})
     assert caught.value.problems == (
@@ -44,7 +44,7 @@ def test_a_secret_in_place_of_a_relative_path_is_not_shown(name: str) -> None:
 
 @pytest.mark.parametrize("secret", ["/hunter2secret", "/hunter2/secret+base64=", "/" + "h" * 5000])
 def test_a_secret_that_looks_like_a_path_is_not_shown(secret: str) -> None:
-    """One in 64 secrets in base64 begins with a slash."""
+    """One in 64 base64-encoded secrets begins with a slash."""
     with pytest.raises(ConfigError) as caught:
         read_secret_file("NAME", Path(secret), "the secret")
     (line,) = caught.value.problems
@@ -63,7 +63,7 @@ def test_a_secret_that_looks_like_a_path_is_not_shown(secret: str) -> None:
     ],
 )
 def test_a_file_without_one_secret_is_refused(tmp_path: Path, data: bytes, reason: str) -> None:
-    """The file is named, and nothing of what is in it."""
+    """The error names the file and shows none of its content."""
     path = tmp_path / "secret"
     path.write_bytes(data)
     with pytest.raises(ConfigError) as caught:
@@ -72,7 +72,7 @@ def test_a_file_without_one_secret_is_refused(tmp_path: Path, data: bytes, reaso
 
 
 def test_the_password_reaches_every_postgres_database(password: Path) -> None:
-    """Beside a database of another kind, and without touching what the operator wrote."""
+    """Databases of other kinds and the mapping in homeserver.yaml are left unchanged."""
     args = {"user": "synapse", "host": "db"}
     several = {
         "main": {"name": "psycopg2", "args": args},
@@ -81,23 +81,23 @@ def test_the_password_reaches_every_postgres_database(password: Path) -> None:
     }
     chosen = settings(**{PASSWORD: str(password)})
     homeserver = {key: value for key, value in GOOD.items() if key != "database"}
-    rendered = shared_document(homeserver | {"databases": several}, chosen)["databases"]
+    rendered = rendered_shared(homeserver | {"databases": several}, chosen)["databases"]
     assert rendered["main"]["args"] == args | {"password": "hunter2 pw"}
     assert rendered["state"]["args"] == {"password": "hunter2 pw"}
     assert rendered["other"] == several["other"]
     assert "password" not in args
-    rendered = shared_document(GOOD, chosen)["database"]
+    rendered = rendered_shared(GOOD, chosen)["database"]
     assert rendered["args"]["password"] == "hunter2 pw"
 
 
 def test_nothing_changes_without_the_variable() -> None:
-    """The operator's own database settings are left alone."""
+    """The operator's own database settings are left unchanged."""
     assert with_password(GOOD, settings()) == {}
-    assert shared_document(GOOD, settings())["database"] is GOOD["database"]
+    assert rendered_shared(GOOD, settings())["database"] is GOOD["database"]
 
 
 def test_a_password_is_given_once(password: Path) -> None:
-    """Whichever won, the other would be a surprise."""
+    """Setting both is an error, since either choice between them would be surprising."""
     database = {"name": "psycopg2", "args": {"password": "x", "host": "db"}}
     chosen = settings(**{PASSWORD: str(password)})
     assert database_problems(GOOD | {"database": database}, chosen) == [
@@ -115,7 +115,7 @@ def test_a_password_is_given_once(password: Path) -> None:
 def test_a_passfile_that_libpq_would_ignore_is_refused(
     tmp_path: Path, mode: int | None, reason: str
 ) -> None:
-    """It warns on stderr at most, and goes on without a password."""
+    """libpq at most prints a warning on standard error, and continues without a password."""
     path = tmp_path / "pgpass"
     if mode is not None:
         path.write_text("*:*:*:*:x")
@@ -129,7 +129,7 @@ def test_a_passfile_that_libpq_would_ignore_is_refused(
 
 
 def test_a_private_passfile_is_fine(tmp_path: Path) -> None:
-    """libpq reads it."""
+    """libpq accepts a passfile with mode 0600."""
     path = tmp_path / "pgpass"
     path.write_text("*:*:*:*:x")
     path.chmod(0o600)

@@ -1,4 +1,4 @@
-"""Small servers that answer badly or never, and the probes of what is on loopback."""
+"""Small servers that respond badly or never, and probes of servers on loopback."""
 
 import contextlib
 import socket
@@ -15,7 +15,7 @@ Behaviour = Callable[[socket.socket], None]
 
 
 def settings(**variables: str) -> Settings:
-    """Parse ``variables`` over a request for a pusher beside a main process on loopback."""
+    """Return the settings of a pusher beside a main process on loopback, plus ``variables``."""
     base = {"SYNAPSE_WORKER": "synapse.app.pusher", "SYNAPSE_REPLICATION_HOST": "127.0.0.1"}
     return parse(base | variables)
 
@@ -30,14 +30,14 @@ def closed_port() -> int:
 
 @contextlib.contextmanager
 def server(behaviour: Behaviour) -> Iterator[int]:
-    """Serve each connection with ``behaviour`` on loopback, until the end; yield the port."""
+    """Serve each connection on loopback with ``behaviour`` inside the context; yield the port."""
     with socket.create_server(("127.0.0.1", 0)) as listener, _serving(listener, behaviour):
         yield listener.getsockname()[1]
 
 
 @contextlib.contextmanager
 def server_at(path: str, behaviour: Behaviour) -> Iterator[None]:
-    """Serve each connection with ``behaviour`` on the unix socket ``path``, until the end."""
+    """Serve each connection on the Unix socket ``path`` with ``behaviour`` inside the context."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
@@ -70,10 +70,10 @@ def _serving(listener: socket.socket, behaviour: Behaviour) -> Iterator[None]:
 
 @contextlib.contextmanager
 def hearing(*answers: bytes, path: str = "") -> Iterator[tuple[int, list[bytes]]]:
-    """Serve with one of ``answers`` for each message, on loopback or the unix socket ``path``.
+    """Send the next of ``answers`` for each message, on loopback or the Unix socket ``path``.
 
     Yields:
-        The port, 0 for a path, and the list of messages.
+        The port, which is 0 for a path, and the list of messages received.
     """
     heard: list[bytes] = []
 
@@ -94,31 +94,31 @@ def hearing(*answers: bytes, path: str = "") -> Iterator[tuple[int, list[bytes]]
 
 
 def silent(connection: socket.socket) -> None:
-    """Read everything and say nothing."""
+    """Read everything and send nothing."""
     while connection.recv(4096):
         pass
 
 
 def deaf(_: socket.socket) -> None:
-    """Accept, and read nothing."""
+    """Accept the connection and read nothing."""
     time.sleep(60)
 
 
 def dripping(connection: socket.socket) -> None:
-    """Send one byte now and then, and never a whole line."""
+    """Send one byte at a time, and never a complete line."""
     while True:
         connection.sendall(b"H")
         time.sleep(0.2)
 
 
 def endless(connection: socket.socket) -> None:
-    """Send without an end, and never a whole line."""
+    """Send data endlessly, and never a complete line."""
     while True:
         connection.sendall(b"x" * 65536)
 
 
 def dripping_headers(connection: socket.socket) -> None:
-    """Begin an HTTP answer that gets one more header now and then."""
+    """Start an HTTP response and keep adding headers to it."""
     connection.sendall(b"HTTP/1.1 200 OK\r\n")
     while True:
         connection.sendall(b"X: y\r\n")
@@ -126,7 +126,7 @@ def dripping_headers(connection: socket.socket) -> None:
 
 
 def saying(answer: bytes) -> Behaviour:
-    """Return what answers anything with ``answer``, and then closes."""
+    """Return a behavior that responds to any message with ``answer`` and then closes."""
 
     def behaviour(connection: socket.socket) -> None:
         connection.recv(4096)
@@ -138,7 +138,7 @@ def saying(answer: bytes) -> Behaviour:
 
 
 def redis_at(port: int, **more: Any) -> list[Probe]:
-    """Return the probe of a Redis on loopback, with ``more`` in its configuration."""
+    """Return the probe of a Redis server on loopback, with ``more`` in its configuration."""
     return list(redis({"redis": {"enabled": True, "host": "127.0.0.1", "port": port} | more}))
 
 
@@ -149,5 +149,5 @@ def main_at(port: int, **more: Any) -> list[Probe]:
 
 
 def lines_of(probes: Iterable[Probe]) -> list[str]:
-    """Return what each of ``probes`` answers."""
+    """Return the line that each of ``probes`` reports."""
     return [probe.ask() for probe in probes]

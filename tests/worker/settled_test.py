@@ -1,4 +1,4 @@
-"""What a process is, and what its rendered files say, where no golden file shows it."""
+"""Tests for parsed settings and rendered files that no golden file covers."""
 
 import socket
 import sys
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.site import PLANNED, WORKERS
+from testbed.site import PLANNED, WORKERS
 from worker.documents import derives_secret, documents, log_document
 from worker.errors import ConfigError
 from worker.settings import Settings, parse
@@ -19,7 +19,7 @@ BARE: dict[str, Any] = yaml.safe_load(PLANNED)
 
 
 def settings(worker: str, **variables: str) -> Settings:
-    """Parse a request for ``worker``."""
+    """Return the settings of ``worker``, with ``variables`` in its environment."""
     return parse(
         {"SYNAPSE_WORKER": worker, "SYNAPSE_REPLICATION_HOST": "main"} | variables, load_table()
     )
@@ -29,7 +29,7 @@ def settings(worker: str, **variables: str) -> Settings:
 def test_the_version_is_that_of_the_synapse_that_would_be_imported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folders: list[str]
 ) -> None:
-    """Other packages beside it, and folders that do not exist, are no matter."""
+    """Other packages, and folders that do not exist, are ignored."""
     for name in [*folders, "matrix_common-1.3.0.dist-info", "synapse"]:
         (tmp_path / name).mkdir()
     monkeypatch.setattr(sys, "path", [str(tmp_path / "none"), str(tmp_path)])
@@ -37,7 +37,7 @@ def test_the_version_is_that_of_the_synapse_that_would_be_imported(
 
 
 def table(version: str) -> Table:
-    """Return a table with a feature of some releases alone."""
+    """Return a table with a feature that only some releases have."""
     return Table(ports={}, roles={}, types={}, features={"odd": (70, 90)}, version=version)
 
 
@@ -46,12 +46,12 @@ def table(version: str) -> Table:
     [("1.69.0", False), ("1.70.0", True), ("1.90.2rc1", True), ("1.91.0", False), ("", False)],
 )
 def test_a_feature_is_there_from_its_first_release_to_its_last(version: str, has: bool) -> None:
-    """No version means the newest."""
+    """An empty version counts as the newest release."""
     assert table(version).has("odd") is has
 
 
 def test_roles_are_joined_by_plus_and_named_in_their_order() -> None:
-    """The worker's name follows, and nothing is a role twice."""
+    """The worker's default name lists its roles; unknown and repeated roles are not accepted."""
     found = load_table().find(" typing + pusher ")
     assert found is not None
     assert (found.slug, found.app) == ("typing-pusher", "synapse.app.generic_worker")
@@ -61,13 +61,13 @@ def test_roles_are_joined_by_plus_and_named_in_their_order() -> None:
 
 
 def test_json_logs_come_from_synapses_own_formatter() -> None:
-    """Nothing else knows its fields."""
+    """Only Synapse's formatter knows the fields of its log lines."""
     formatters = log_document(settings("pusher", SYNAPSE_LOG_FORMAT="json"))["formatters"]
     assert formatters == {"console": {"class": "synapse.logging.TerseJsonFormatter"}}
 
 
 def test_a_log_line_names_application_and_host() -> None:
-    """A percent sign of a host name is not a format."""
+    """A percent sign in the host name is escaped, so it is not part of the format."""
     document = log_document(settings("pusher", SYNAPSE_HOSTNAME="50%", SYNAPSE_LOG_LEVEL="ERROR"))
     assert document["formatters"]["console"]["format"] == (
         "synapse.app.generic_worker [50%%] - %(asctime)s - %(name)s - %(lineno)d - %(levelname)s - "
@@ -79,7 +79,7 @@ def test_a_log_line_names_application_and_host() -> None:
 
 @pytest.mark.parametrize("old", ["start_pushers", "notify_appservices", "send_federation"])
 def test_a_plan_drops_the_older_setting_of_the_same_duty(old: str) -> None:
-    """Synapse refuses both, or believes the older one."""
+    """If both were set, Synapse would either fail or follow the older one."""
     plan = "pusher, appservice, federation_sender"
     homeserver = BARE | {old: False}
     for worker in ("homeserver", "pusher"):
@@ -98,7 +98,7 @@ def test_a_plan_drops_the_older_setting_of_the_same_duty(old: str) -> None:
     ],
 )
 def test_only_who_speaks_tls_gets_the_paths(worker: str, tls: str, has: bool) -> None:
-    """Whoever has them reads the files, and ends without them."""
+    """A process with these options reads the files, and exits if they are missing."""
     homeserver = GOOD | {"tls_certificate_path": "/old", "tls_private_key_path": "/old"}
     chosen = settings(worker, SYNAPSE_FEDERATION_TLS=tls, SYNAPSE_DATA_DIR="/keys")
     shared = documents(homeserver, chosen)["homeserver.yaml"]
@@ -107,7 +107,7 @@ def test_only_who_speaks_tls_gets_the_paths(worker: str, tls: str, has: bool) ->
 
 
 def test_every_process_gets_the_same_paths_and_metrics() -> None:
-    """What homeserver.yaml says of them is replaced."""
+    """The values in homeserver.yaml are replaced."""
     homeserver = GOOD | {"media_store_path": "/x", "signing_key_path": "/y", "log_config": "/z"}
     chosen = settings(
         "homeserver",
@@ -123,7 +123,7 @@ def test_every_process_gets_the_same_paths_and_metrics() -> None:
 
 
 def test_every_variable_reaches_the_settings() -> None:
-    """As values, not as the texts that were given."""
+    """The settings hold parsed values, not the text of the variables."""
     found = settings(
         "federation_reader",
         GID="4321",
@@ -151,7 +151,7 @@ def test_every_variable_reaches_the_settings() -> None:
 
 
 def test_an_empty_environment_means_the_documented_defaults() -> None:
-    """An empty variable is as good as none."""
+    """An empty variable counts as unset."""
     found = settings("homeserver", UID="", SYNAPSE_DATA_DIR="", SYNAPSE_BIND_ADDRESSES="")
     assert (found.uid, found.gid, found.cpus) == (991, 991, frozenset())
     assert (found.data, found.config) == (Path("/data"), Path("/data/homeserver.yaml"))
@@ -162,7 +162,7 @@ def test_an_empty_environment_means_the_documented_defaults() -> None:
 
 
 def test_a_worker_that_its_plan_names_is_called_so() -> None:
-    """By its name alone, or by a type that the plan has once."""
+    """A worker is identified by its name, or by a type that the plan has only once."""
     plan = "pusher:2, a=typing+presence@[fd00::9]"
     by_name = settings("", SYNAPSE_WORKERS=plan, SYNAPSE_WORKER_NAME="pusher2")
     assert (by_name.name, by_name.worker.slug, by_name.named) == ("pusher2", "pusher", True)
@@ -172,7 +172,7 @@ def test_a_worker_that_its_plan_names_is_called_so() -> None:
 
 
 def test_a_plan_full_of_mistakes_is_cut_short() -> None:
-    """Fifty lines, and that there are more."""
+    """The error has fifty problems, and a line that says there are more."""
     with pytest.raises(ConfigError) as refused:
         settings("homeserver", SYNAPSE_WORKERS=",".join(["bogus"] * 51))
     assert len(refused.value.problems) == 51
@@ -185,7 +185,7 @@ def test_a_plan_full_of_mistakes_is_cut_short() -> None:
 
 
 def test_the_most_workers_beside_mistakes_are_not_too_many() -> None:
-    """What is said is what is wrong."""
+    """The limit of 500 workers is not exceeded, so it is not mentioned."""
     with pytest.raises(ConfigError) as refused:
         settings("homeserver", SYNAPSE_WORKERS=",".join(["pusher:500", *["bogus"] * 51]))
     assert refused.value.problems[50:] == (
@@ -194,7 +194,7 @@ def test_the_most_workers_beside_mistakes_are_not_too_many() -> None:
 
 
 def test_the_choices_are_all_types_and_then_all_roles() -> None:
-    """In the order of the table."""
+    """Types and roles are each listed in the order of the table."""
     roles = dict.fromkeys(["pusher", "typing"], load_table().roles["pusher"])
     types = dict.fromkeys(["a.main", "a.worker"], load_table().types["synapse.app.homeserver"])
     found = Table(ports={}, roles=roles, types=types, features={})
@@ -202,27 +202,27 @@ def test_the_choices_are_all_types_and_then_all_roles() -> None:
 
 
 def test_five_hundred_workers_are_the_most() -> None:
-    """Counted over all entries."""
+    """The workers of all entries are counted together."""
     found = settings("homeserver", SYNAPSE_WORKERS="pusher:250, synchrotron:250").plan
     assert found is not None
     assert (len(found), found[0].name, found[-1].name) == (500, "pusher1", "synchrotron250")
 
 
 def test_what_is_called_by_its_application() -> None:
-    """The last part of it, the main process included."""
+    """The default name is the last part of the application, for the main process too."""
     types = load_table().types
     assert types["synapse.app.homeserver"].slug == "homeserver"
     assert types["synapse.app.generic_worker"].slug == "generic_worker"
 
 
 def test_with_sockets_a_worker_needs_no_host() -> None:
-    """It finds the main process in the folder."""
+    """The worker finds the main process's socket in the folder."""
     found = parse({"SYNAPSE_WORKER": "synapse.app.pusher", "SYNAPSE_UNIX_SOCKETS": "/sockets"})
     assert (found.replication_host, found.sockets) == ("", Path("/sockets"))
 
 
 def test_a_secret_of_the_operators_own_is_not_made(tmp_path: Path) -> None:
-    """Neither where a file has it nor where homeserver.yaml does."""
+    """No secret is derived if a file or homeserver.yaml contains one."""
     own = settings("synapse.app.pusher", SYNAPSE_REPLICATION_SECRET_FILE=str(tmp_path / "secret"))
     assert derives_secret(BARE, settings("synapse.app.pusher"))
     assert not derives_secret(BARE, own)

@@ -1,4 +1,4 @@
-"""What becomes of the answers of Synapse's parser; the parser itself is asked in the image."""
+"""Tests for verbs and `ask_synapse`, without the real parser, which is tested in the image."""
 
 import sys
 from dataclasses import replace
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.site import WORKERS, make_data
+from testbed.site import WORKERS, make_data
 from worker.__main__ import main
 from worker.errors import ConfigError
 from worker.settings import Settings, parse
@@ -20,7 +20,7 @@ GOOD: dict[str, Any] = yaml.safe_load(WORKERS)
 
 
 class SynapseError(Exception):
-    """As `synapse.config._base.ConfigError`: a message, and the path of the setting, if known."""
+    """Replaces `synapse.config._base.ConfigError`: a message, and the setting's path if known."""
 
     def __init__(self, msg: str, path: list[str] | None = None) -> None:
         super().__init__(msg)
@@ -28,7 +28,7 @@ class SynapseError(Exception):
 
 
 class Parser:
-    """In place of `HomeServerConfig`: remembers what it was asked, and answers as it is told."""
+    """Replaces `HomeServerConfig`: records its arguments and files, and returns a given answer."""
 
     def __init__(self) -> None:
         self.asked: tuple[str, list[str]] = ("", [])
@@ -37,7 +37,7 @@ class Parser:
         self.answer: object = SimpleNamespace(redis=SimpleNamespace(redis_enabled=True))
 
     def load_config(self, description: str, arguments: list[str]) -> object:
-        """Read the files, as Synapse does."""
+        """Read the files as Synapse does, and return or raise ``answer``."""
         self.asked = description, arguments
         self.documents = [yaml.safe_load(Path(path).read_text()) for path in arguments[1::2]]
         folder = Path(arguments[1]).parent
@@ -49,7 +49,7 @@ class Parser:
 
 @pytest.fixture
 def parser(monkeypatch: pytest.MonkeyPatch) -> Parser:
-    """The parser of an installed Synapse."""
+    """Replace the modules of an installed Synapse, and return the parser."""
     found = Parser()
     modules: dict[str, dict[str, object]] = {
         "pydantic": {"ValidationError": type("ValidationError", (Exception,), {})},
@@ -68,13 +68,13 @@ def parser(monkeypatch: pytest.MonkeyPatch) -> Parser:
 
 
 def settings(worker: str, **variables: str) -> Settings:
-    """Parse a request for ``worker``."""
+    """Return the settings of ``worker``, with ``variables`` in its environment."""
     environ = {"SYNAPSE_WORKER": worker, "SYNAPSE_REPLICATION_HOST": "main"}
     return parse(environ | {"SYNAPSE_DATA_DIR": "/none"} | variables)
 
 
 def test_the_parser_gets_the_documents_that_synapse_would_get(parser: Parser) -> None:
-    """From a folder of its own, which is gone afterwards; the log is not read."""
+    """The documents are in a temporary folder that is removed afterward; log.yaml is not passed."""
     answer = ask_synapse(GOOD, settings("synapse.app.pusher"))
     assert answer == "ok: synapse.app.pusher: accepted by Synapse 1.163.2"
     description, arguments = parser.asked
@@ -117,7 +117,7 @@ def test_the_parser_gets_the_documents_that_synapse_would_get(parser: Parser) ->
     ],
 )
 def test_a_refusal_is_one_line_without_secrets(parser: Parser, answer: object, line: str) -> None:
-    """Whatever the parser raises."""
+    """The error is one line, whatever the parser raises."""
     parser.answer = answer
     homeserver = GOOD | {"registration_shared_secret": "for tests only"}
     with pytest.raises(ConfigError) as refused:
@@ -126,7 +126,7 @@ def test_a_refusal_is_one_line_without_secrets(parser: Parser, answer: object, l
 
 
 def test_the_main_process_needs_no_redis(parser: Parser) -> None:
-    """It may be alone; and no document of a worker is there."""
+    """The main process may run without workers, and has no worker document."""
     parser.answer = SimpleNamespace(redis=SimpleNamespace(redis_enabled=False))
     answer = ask_synapse(GOOD, settings("homeserver"))
     assert answer == "ok: synapse.app.homeserver: accepted by Synapse 1.163.2"
@@ -136,7 +136,7 @@ def test_the_main_process_needs_no_redis(parser: Parser) -> None:
 def test_a_worker_of_an_old_synapse_may_hear_of_events_without_redis(
     parser: Parser, tmp_path: Path
 ) -> None:
-    """From the port of the main process."""
+    """The worker gets events from the main process's TCP replication port."""
     data = make_data(tmp_path / "data", WORKERS)
     parser.answer = SimpleNamespace(redis=SimpleNamespace(redis_enabled=False))
     homeserver = {name: value for name, value in GOOD.items() if name != "redis"}
@@ -147,7 +147,7 @@ def test_a_worker_of_an_old_synapse_may_hear_of_events_without_redis(
 
 
 def test_the_main_process_needs_what_the_parser_makes(parser: Parser) -> None:
-    """Synapse's parser returns nothing when it was asked for something else, such as its help."""
+    """Synapse's parser returns None if it was asked for something else, such as its help."""
     parser.answer = None
     with pytest.raises(ConfigError):
         ask_synapse(GOOD, settings("homeserver"))
@@ -156,7 +156,7 @@ def test_the_main_process_needs_what_the_parser_makes(parser: Parser) -> None:
 def test_modules_of_the_operator_are_found_behind_everything_else(
     parser: Parser, tmp_path: Path
 ) -> None:
-    """The parser imports them."""
+    """The parser imports the modules, so their folder is added to the end of `sys.path`."""
     before = list(sys.path)
     ask_synapse(GOOD, settings("homeserver"))
     assert sys.path == before
@@ -167,7 +167,7 @@ def test_modules_of_the_operator_are_found_behind_everything_else(
 def test_a_container_without_temporary_folder_is_told_what_to_mount(
     parser: Parser, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A read-only root without `--tmpfs /tmp`."""
+    """This happens with a read-only root file system and no `--tmpfs /tmp`."""
 
     def none() -> None:
         raise FileNotFoundError(2, "No usable temporary directory found")
@@ -184,12 +184,12 @@ def test_a_container_without_temporary_folder_is_told_what_to_mount(
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A /data where everything is right."""
+    """Return a valid /data folder."""
     return make_data(tmp_path / "data", WORKERS)
 
 
 def verb(data: Path, *arguments: str, **variables: str) -> int:
-    """Run a verb in this process, which keeps its rights."""
+    """Run a verb in this process, which keeps its privileges; return the exit code."""
     environ = {
         "SYNAPSE_DATA_DIR": str(data),
         "SYNAPSE_FEDERATION_TLS": "off",
@@ -203,7 +203,7 @@ def verb(data: Path, *arguments: str, **variables: str) -> int:
 
 @pytest.fixture(autouse=True)
 def keep_rights(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A test that runs as root stays root; what would have been done is noted."""
+    """Keep the user and CPUs of the test; return a list of the changes that were requested."""
     done: list[str] = []
 
     def drop(_: Settings) -> list[str]:
@@ -219,7 +219,7 @@ def keep_rights(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_check_asks_with_the_rights_and_cpus_of_synapse(
     parser: Parser, data: Path, capsys: pytest.CaptureFixture[str], keep_rights: list[str]
 ) -> None:
-    """What it accepts must start."""
+    """A configuration that `check` accepts must also start."""
     assert verb(data, "check", SYNAPSE_REPLICATION_SECRET="off") == 0
     assert keep_rights == ["rights", "cpus"]
     printed = capsys.readouterr()
@@ -233,7 +233,7 @@ def test_check_asks_with_the_rights_and_cpus_of_synapse(
 def test_check_ends_with_2_when_synapse_refuses(
     parser: Parser, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And prints nothing but the reason."""
+    """`check` prints only the reason."""
     parser.answer = SynapseError("wrong")
     assert verb(data, "--check") == 2
     printed = capsys.readouterr()
@@ -245,7 +245,7 @@ def test_check_ends_with_2_when_synapse_refuses(
 def test_start_renders_what_synapse_reads_and_becomes_it(
     data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The derived secret is a file of its own, with one line."""
+    """The derived secret is in a separate file, on one line."""
     became: list[tuple[list[Path], object]] = []
     monkeypatch.setattr(
         "worker.__main__.exec_synapse",
@@ -268,7 +268,7 @@ def test_start_renders_what_synapse_reads_and_becomes_it(
 def test_a_port_that_is_taken_keeps_synapse_from_starting(
     data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each on a line."""
+    """Each problem is on its own line."""
     monkeypatch.setattr("worker.binding.listening_problems", lambda documents: ["one", "two"])
     monkeypatch.setattr("worker.__main__.exec_synapse", lambda *_: pytest.fail("it started"))
     assert verb(data, "start") == 2
@@ -278,7 +278,7 @@ def test_a_port_that_is_taken_keeps_synapse_from_starting(
 def test_print_config_shows_each_document_under_its_name_in_its_order(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As YAML that can be read back, in the order of homeserver.yaml."""
+    """The output is valid YAML, and options keep the order of homeserver.yaml."""
     assert (
         verb(
             data, "print-config", SYNAPSE_WORKER="synapse.app.pusher", SYNAPSE_WORKER_NAME="pusher"
@@ -300,7 +300,7 @@ def test_print_config_shows_each_document_under_its_name_in_its_order(
 def test_a_wait_that_is_no_time_is_refused(
     data: Path, capsys: pytest.CaptureFixture[str], seconds: str
 ) -> None:
-    """With what would be one."""
+    """The error names the valid range and an example."""
     assert verb(data, "wait", seconds) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: wait '")
@@ -326,7 +326,7 @@ def test_who_waits_and_how_long(
     variables: dict[str, str],
     seconds: int | None,
 ) -> None:
-    """What is missing then is a status of its own, 75."""
+    """The exit code is 75 if something is still missing after that time."""
     asked: list[float] = []
 
     def wait(probes: object, seconds: float, say: object, hide: object) -> list[str]:
@@ -349,7 +349,7 @@ def test_who_waits_and_how_long(
 def test_waiting_ends_with_ready(
     data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And with status 0."""
+    """The exit code is 0 when everything answers."""
     monkeypatch.setattr("worker.asking.wait", lambda *_: [])
     assert verb(data, "wait", "5") == 0
     assert capsys.readouterr().out == "ready\n"
@@ -358,7 +358,7 @@ def test_waiting_ends_with_ready(
 def test_generate_says_what_it_wrote(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], keep_rights: list[str]
 ) -> None:
-    """With the rights of Synapse, and without a type of worker."""
+    """`generate` runs with Synapse's privileges and needs no worker type."""
     environ = {
         "SYNAPSE_DATA_DIR": str(tmp_path),
         "SYNAPSE_REPORT_STATS": "no",

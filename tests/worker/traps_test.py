@@ -1,4 +1,4 @@
-"""The traps that were measured with Synapse itself: each is refused, or cannot be fallen into."""
+"""Tests that pitfalls observed with Synapse itself are reported or avoided."""
 
 import subprocess
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.site import PLANNED, WORKERS, make_data
+from testbed.site import PLANNED, WORKERS, make_data
 from worker.check import find_problems, find_warnings
 from worker.documents import SECRET_FILE, documents
 from worker.redaction import masked, without_secrets
@@ -20,12 +20,12 @@ BARE: dict[str, Any] = yaml.safe_load(PLANNED)
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A /data where everything is right."""
+    """Return a valid /data folder."""
     return make_data(tmp_path / "data", WORKERS)
 
 
 def settings(data: Path, worker: str, **variables: str) -> Settings:
-    """Parse a request for ``worker``."""
+    """Return the settings of ``worker``, with ``variables`` in its environment."""
     environ = {
         "SYNAPSE_WORKER": worker,
         "SYNAPSE_REPLICATION_HOST": "main",
@@ -59,7 +59,7 @@ def settings(data: Path, worker: str, **variables: str) -> Settings:
 def test_a_signing_key_is_there_and_is_one(
     data: Path, worker: str, key: str | None, line: str
 ) -> None:
-    """Without one, the main process would invent a new identity."""
+    """Without a key, the main process would generate one, and with it a new identity."""
     (data / "signing.key").unlink()
     if key is not None:
         (data / "signing.key").write_text(key)
@@ -68,7 +68,7 @@ def test_a_signing_key_is_there_and_is_one(
 
 
 def test_a_certificate_without_its_key_is_named(data: Path, tmp_path: Path) -> None:
-    """Synapse answers with eighty lines."""
+    """Synapse itself would print eighty lines."""
     other = make_data(tmp_path / "other", WORKERS)
     (data / "tls.key").write_bytes((other / "tls.key").read_bytes())
     (found,) = find_problems(GOOD, settings(data, "homeserver"))
@@ -80,14 +80,14 @@ def test_a_certificate_without_its_key_is_named(data: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("text", ["", "garbage", "-----BEGIN CERTIFICATE-----\n"])
 def test_a_certificate_that_is_none_is_named(data: Path, text: str) -> None:
-    """Empty is what a failed download leaves."""
+    """A failed download can leave an empty file."""
     (data / "tls.crt").write_text(text)
     (found,) = find_problems(GOOD, settings(data, "synapse.app.federation_reader"))
     assert found.startswith(f"{data}/tls.crt and {data}/tls.key: they are not a certificate and")
 
 
 def test_a_key_with_a_passphrase_is_named_and_asks_nobody(data: Path) -> None:
-    """OpenSSL would ask on the terminal that a container has not."""
+    """OpenSSL would prompt for the passphrase on a terminal, which a container does not have."""
     key = str(data / "tls.key")
     command = ["openssl", "ec", "-aes128", "-passout", "pass:x", "-in", key, "-out", key]
     subprocess.run(command, check=True, capture_output=True)
@@ -96,7 +96,7 @@ def test_a_key_with_a_passphrase_is_named_and_asks_nobody(data: Path) -> None:
 
 
 def test_tls_files_are_asked_only_of_those_who_serve_tls(data: Path) -> None:
-    """A TLS listener in the shared file would make every worker read them."""
+    """A TLS listener in the shared file would make every worker read the TLS files."""
     (data / "tls.key").unlink()
     (data / "tls.crt").unlink()
     assert find_problems(GOOD, settings(data, "synapse.app.synchrotron")) == []
@@ -117,13 +117,13 @@ def test_tls_files_are_asked_only_of_those_who_serve_tls(data: Path) -> None:
 def test_a_role_that_homeserver_yaml_gives_to_nobody_is_named(
     data: Path, worker: str, line: str
 ) -> None:
-    """Nothing would be sent, and nothing logged."""
+    """Otherwise, nothing would be sent, and nothing would be logged."""
     (found,) = find_problems(BARE, settings(data, worker))
     assert found.startswith(line)
 
 
 def test_an_application_whose_list_names_another_is_named(data: Path) -> None:
-    """Nothing would be sent, and nothing logged."""
+    """Otherwise, nothing would be sent, and nothing would be logged."""
     homeserver = GOOD | {"pusher_instances": ["other"]}
     (found,) = find_problems(homeserver, settings(data, "synapse.app.pusher"))
     assert found == (
@@ -133,7 +133,7 @@ def test_an_application_whose_list_names_another_is_named(data: Path) -> None:
 
 
 def test_a_stream_writer_must_be_named_and_found(data: Path) -> None:
-    """Otherwise its requests are errors, or take a minute to fail."""
+    """Otherwise, requests to the stream writer fail, at once or after a minute."""
     found = find_problems(BARE, settings(data, "typing"))
     assert [line.split(" and ")[0].split(",")[0] for line in found] == [
         "homeserver.yaml: stream_writers.typing is None",
@@ -162,13 +162,13 @@ def test_a_stream_writer_must_be_named_and_found(data: Path) -> None:
 def test_a_setting_that_synapse_misreads_is_named(
     data: Path, change: dict[str, Any], line: str
 ) -> None:
-    """Each for itself."""
+    """Each such setting is reported by its own message."""
     (found,) = find_problems(GOOD | change, settings(data, "synapse.app.synchrotron"))
     assert found.startswith(line)
 
 
 def test_a_name_in_the_shared_file_reaches_nobody(data: Path) -> None:
-    """It would give every worker, and main, the same name."""
+    """A name there would give every worker and the main process the same name."""
     homeserver = GOOD | {"worker_name": "x", "worker_app": "synapse.app.pusher"}
     for worker in ("homeserver", "synapse.app.synchrotron"):
         shared = documents(homeserver, settings(data, worker))["homeserver.yaml"]
@@ -176,7 +176,7 @@ def test_a_name_in_the_shared_file_reaches_nobody(data: Path) -> None:
 
 
 def test_duties_stand_in_the_shared_file_alone(data: Path) -> None:
-    """In a worker's own file they do things twice."""
+    """In a worker's own file, these settings would cause work to be done twice."""
     worker = documents(GOOD, settings(data, "synapse.app.media_repository"))["worker.yaml"]
     assert sorted(worker) == [
         "enable_media_repo",
@@ -188,7 +188,7 @@ def test_duties_stand_in_the_shared_file_alone(data: Path) -> None:
 
 
 def test_each_listener_has_one_group_of_resources(data: Path) -> None:
-    """A second group replaces the first: every client path is 404."""
+    """A second group would replace the first, and every client path would return 404."""
     for worker in ("homeserver", "synapse.app.media_repository"):
         for name, document in documents(GOOD, settings(data, worker)).items():
             rows = document.get("listeners", []) + document.get("worker_listeners", [])
@@ -196,13 +196,13 @@ def test_each_listener_has_one_group_of_resources(data: Path) -> None:
 
 
 def test_log_levels_are_taken_in_any_case(data: Path) -> None:
-    """Synapse answers to `info` with sixty lines."""
+    """Synapse itself prints sixty lines of errors for `info`."""
     assert settings(data, "homeserver", SYNAPSE_LOG_LEVEL="info").log_level == "INFO"
     assert settings(data, "homeserver", SYNAPSE_LOG_LEVEL="warn").log_level == "WARNING"
 
 
 def test_the_secret_follows_from_the_signing_key(data: Path, tmp_path: Path) -> None:
-    """All processes mount it, so all have the same secret without configuration."""
+    """All processes mount the key, so they have the same secret without configuration."""
     chosen = settings(data, "synapse.app.synchrotron")
     shared = documents(GOOD, chosen)["homeserver.yaml"]
     assert shared["worker_replication_secret_path"] == f"/synapse_runtime/{SECRET_FILE}"
@@ -227,7 +227,7 @@ def test_the_secret_follows_from_the_signing_key(data: Path, tmp_path: Path) -> 
 def test_a_secret_that_is_given_is_used(
     data: Path, change: dict[str, Any], variables: dict[str, str], expected: dict[str, str]
 ) -> None:
-    """By file, by homeserver.yaml, or not at all by name."""
+    """The secret may be set by a file or by homeserver.yaml, or turned off explicitly."""
     shared = documents(GOOD | change, settings(data, "homeserver", **variables))["homeserver.yaml"]
     found = {name: shared[name] for name in shared if name.startswith("worker_replication")}
     assert found == expected
@@ -235,7 +235,7 @@ def test_a_secret_that_is_given_is_used(
 
 @pytest.mark.parametrize("text", [None, "", "\n"])
 def test_a_secret_file_must_hold_one(data: Path, text: str | None) -> None:
-    """An empty one means no secret to Synapse."""
+    """Synapse treats an empty file as no secret."""
     if text is not None:
         (data / "secret").write_text(text)
     path = f"{data}/secret"
@@ -246,7 +246,7 @@ def test_a_secret_file_must_hold_one(data: Path, text: str | None) -> None:
 
 
 def test_what_has_a_better_form_is_said(data: Path) -> None:
-    """An environment of the predecessor goes on working."""
+    """An environment written for the predecessor keeps working, with warnings."""
     (data / "tls.dh").touch()
     found = find_warnings(
         GOOD, settings(data, "synapse.app.synchrotron", SYNAPSE_REPLICATION_SECRET="off")
@@ -262,7 +262,7 @@ def test_what_has_a_better_form_is_said(data: Path) -> None:
 
 
 def test_secrets_are_found_wherever_they_stand() -> None:
-    """In print-config, and in the errors of others."""
+    """Secrets are masked in print-config and in third-party errors."""
     document = {
         "redis": {"password": "hunter2", "password_path": "/run/redis"},
         "oidc_providers": [{"client_secret": "correct horse", "client_id": "synapse"}],

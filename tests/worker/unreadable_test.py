@@ -1,4 +1,4 @@
-"""Folders and files that cannot be read, by whole processes: one line each, soon, never a hang."""
+"""Tests that whole processes report unreadable folders and files in one line, and never hang."""
 
 import os
 import shutil
@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from cluster.site import PLANNED, make_data
+from testbed.site import PLANNED, make_data
 
-SECONDS = 20  # Loading Synapse's parser is the longest part of any verb, and not reached here.
+SECONDS = 20  # Loading Synapse's parser takes the longest in any verb, and is not reached here.
 
 
 def run(data: Path, *verb: str, **variables: str) -> list[str]:
-    """Run a verb as uid 991 without capabilities; return its lines, all of them errors."""
+    """Run a verb as uid 991 without capabilities, expecting failure; return its error lines."""
     unshare = shutil.which("unshare")
     assert unshare, "unshare is not on PATH; install util-linux"
     environ = {
@@ -51,13 +51,13 @@ def run(data: Path, *verb: str, **variables: str) -> list[str]:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A /data where everything is right."""
+    """Return a valid /data folder."""
     return make_data(tmp_path / "data", PLANNED)
 
 
 @pytest.mark.parametrize("verb", ["start", "check", "print-config", "wait", "doctor", "generate"])
 def test_an_unreadable_data_folder_is_named(data: Path, verb: str) -> None:
-    """Docker makes the folder of a bind mount as root, with the umask of its daemon."""
+    """Docker creates the folder of a bind mount as root, with the umask of its daemon."""
     data.chmod(0o000)
     try:
         lines = run(data, verb, *(["pusher"] if verb == "doctor" else []))
@@ -70,7 +70,7 @@ def test_an_unreadable_data_folder_is_named(data: Path, verb: str) -> None:
 
 @pytest.mark.parametrize("mode", [0o000, 0o600])
 def test_a_folder_beside_homeserver_yaml_may_be_unreadable(data: Path, mode: int) -> None:
-    """The keys are often mounted apart; without x, nothing below can even be looked for."""
+    """Keys are often mounted separately; without execute permission, they cannot be looked up."""
     config = data.parent / "homeserver.yaml"
     (data / "homeserver.yaml").rename(config)
     data.chmod(mode)
@@ -106,7 +106,7 @@ def _zero(path: Path) -> None:
 def test_a_file_without_an_end_is_refused_at_once(
     data: Path, name: str, what: str, make: Callable[[Path], None]
 ) -> None:
-    """A FIFO waits for a writer, and /dev/zero fills the memory."""
+    """Reading a FIFO would wait for a writer, and reading /dev/zero would fill the memory."""
     (data / name).unlink(missing_ok=True)
     make(data / name)
     secret = {"SYNAPSE_REPLICATION_SECRET_FILE": f"{data}/secret"} if name == "secret" else {}
@@ -127,7 +127,7 @@ def test_a_plan_without_an_end_is_refused_at_once(data: Path) -> None:
 
 
 def test_wait_takes_no_400_digits(data: Path) -> None:
-    """The clock counts in 64 bits."""
+    """The number is rejected, since the clock counts in 64 bits."""
     (line,) = run(data, "wait", "9" * 400)
     assert "is not a number of seconds from 1 to 86400; give one, for example 60" in line
 
@@ -145,7 +145,7 @@ def test_wait_takes_no_400_digits(data: Path) -> None:
 )
 @pytest.mark.parametrize("verb", ["start", "generate", "healthcheck", "doctor"])
 def test_a_path_that_is_too_long_is_named(data: Path, name: str, verb: str) -> None:
-    """With each verb that reads the environment."""
+    """Each verb that reads the environment names the variable."""
     arguments = ["pusher"] if verb == "doctor" else []
     lines = run(data, verb, *arguments, **{name: "/" + "a" * 5000})
     assert len(lines) >= 1
@@ -155,7 +155,7 @@ def test_a_path_that_is_too_long_is_named(data: Path, name: str, verb: str) -> N
 
 @pytest.mark.parametrize("mode", [0o100, 0o500, 0o600])
 def test_a_folder_needs_each_of_its_rights(data: Path, mode: int) -> None:
-    """To list, to write and to enter it; each is missing once."""
+    """The permissions to list, write and enter the folder are each required where they are used."""
     folder = data.parent / "folder"
     folder.mkdir(mode=mode)
     lines = run(
@@ -181,7 +181,7 @@ def test_a_folder_needs_each_of_its_rights(data: Path, mode: int) -> None:
 def test_generate_needs_a_folder_that_it_can_write_and_enter(
     data: Path, mode: int, written: bool
 ) -> None:
-    """Otherwise nothing is begun."""
+    """Otherwise, `generate` stops before it writes anything."""
     folder = data.parent / "folder"
     folder.mkdir(mode=mode)
     (data / "homeserver.yaml").unlink()
@@ -194,7 +194,7 @@ def test_generate_needs_a_folder_that_it_can_write_and_enter(
 
 
 def test_a_program_is_no_folder_of_modules(data: Path) -> None:
-    """It may be read and run, and Python would find nothing in it."""
+    """A program can be read and executed, but Python would find no modules in it."""
     program = data.parent / "program"
     program.touch(mode=0o700)
     assert run(data, "print-config", SYNAPSE_MODULES_DIR=str(program)) == [
@@ -204,7 +204,7 @@ def test_a_program_is_no_folder_of_modules(data: Path) -> None:
 
 
 def test_a_password_file_that_its_owner_cannot_read_is_named(data: Path) -> None:
-    """libpq goes on without a password, and PostgreSQL refuses that."""
+    """libpq would continue without a password, and PostgreSQL would refuse the connection."""
     passfile = data / "passfile"
     passfile.touch(mode=0o000)
     args = f"{{host: postgres, user: synapse, dbname: synapse, passfile: {passfile}}}"

@@ -1,4 +1,4 @@
-"""What the verbs print: on standard output what was asked for, on standard error the rest."""
+"""Tests for what the verbs print: results on standard output, the rest on standard error."""
 
 import os
 from dataclasses import replace
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.site import PLANNED, make_data
+from testbed.site import PLANNED, make_data
 from worker.__main__ import main
 from worker.check import Answers
 from worker.errors import ConfigError, one_line
@@ -19,39 +19,16 @@ from worker.worker_types import load_table
 
 @pytest.fixture
 def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """A folder where everything is right; this process keeps its rights."""
+    """Return an environment with a valid data folder, and keep the privileges of this process."""
     monkeypatch.setattr("worker.examination.drop_rights", lambda _: [])
     data = make_data(tmp_path / "data", PLANNED)
     return {"SYNAPSE_DATA_DIR": str(data), "SYNAPSE_MEDIA_DIR": str(data)}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        (
-            ["bogus", "x"],
-            "'bogus x' is not a verb; use one of start, check, print-config, healthcheck, wait, "
-            "doctor, prometheus, generate",
-        ),
-        (["wait", "1", "2"], "'wait 1 2' is not how to use it: wait [SECONDS]"),
-        (["doctor"], "'doctor' is not how to use it: doctor PLAN"),
-        (["doctor", "a", "b"], "'doctor a b' is not how to use it: doctor PLAN"),
-        (["check", "x"], "'check x' is not how to use it: check"),
-        (["healthcheck", "x"], "'healthcheck x' is not how to use it: healthcheck [--ready]"),
-    ],
-)
-def test_a_wrong_use_is_answered_with_the_right_one(
-    arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """On one line, as everything else."""
-    assert main(arguments, {}) == 2
-    assert capsys.readouterr() == ("", f"error: {line}\n")
-
-
 def test_prometheus_is_given_a_file_that_people_can_read(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """In the form of file_sd_configs."""
+    """The output is indented JSON in the format of `file_sd_configs`."""
     assert main(["prometheus", ""], {}) == 0
     assert capsys.readouterr().out == (
         '[\n {\n  "targets": [\n   "main:9000"\n  ],\n  "labels": {\n   "instance": "main",\n'
@@ -61,7 +38,7 @@ def test_prometheus_is_given_a_file_that_people_can_read(
 
 @pytest.mark.parametrize("verb", ["doctor", "prometheus"])
 def test_a_plan_is_text(tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The byte is named, since an editor does not show it."""
+    """The error names the position of the invalid byte, since an editor does not show it."""
     plan = tmp_path / "plan"
     plan.write_bytes(b"pusher\xff")
     assert main([verb, str(plan)], {}) == 2
@@ -73,7 +50,7 @@ def test_a_plan_is_text(tmp_path: Path, verb: str, capsys: pytest.CaptureFixture
 def test_a_configuration_that_is_missing_is_all_that_is_said(
     environ: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Everything else would follow from it."""
+    """Every other problem would follow from the missing file."""
     path = Path(environ["SYNAPSE_DATA_DIR"], "homeserver.yaml")
     path.unlink()
     assert main(["print-config"], environ | {"SYNAPSE_WORKER": "homeserver"}) == 2
@@ -83,7 +60,7 @@ def test_a_configuration_that_is_missing_is_all_that_is_said(
 def test_warnings_do_not_keep_a_process_from_starting(
     environ: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of settings that are not used, and of files."""
+    """Unused settings and files cause only warnings."""
     data = Path(environ["SYNAPSE_DATA_DIR"])
     (data / "tls.dh").touch()
     with (data / "homeserver.yaml").open("a") as file:
@@ -105,14 +82,14 @@ def test_warnings_do_not_keep_a_process_from_starting(
 
 
 class Synapse:
-    """In place of the parser of an installed Synapse: refuses what it is told to refuse."""
+    """Replaces the parser of an installed Synapse, and rejects the worker named by ``refused``."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.refused = "nobody"
 
     def __call__(self, homeserver: dict[str, Any], settings: Settings) -> str:
-        """Answer as `ask_synapse` does."""
+        """Return or raise as `ask_synapse` does."""
         assert homeserver["server_name"]
         self.asked.append(settings.name or "main")
         if settings.name == self.refused:
@@ -122,7 +99,7 @@ class Synapse:
 
 @pytest.fixture
 def synapse(monkeypatch: pytest.MonkeyPatch) -> Synapse:
-    """A Synapse that is installed."""
+    """Return a stand-in for an installed Synapse."""
     found = Synapse()
     table = replace(load_table(), version="1.163.2")
     monkeypatch.setattr("worker.worker_types.load_table", lambda: table)
@@ -133,7 +110,7 @@ def synapse(monkeypatch: pytest.MonkeyPatch) -> Synapse:
 def test_the_doctor_asks_synapse_once_for_each_kind(
     environ: dict[str, str], synapse: Synapse, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What differs in names alone is judged alike, and refused alike."""
+    """Processes that differ only in their names are accepted or rejected together."""
     plan = "a=pusher, b=pusher, c=typing"
     assert main(["doctor", plan], environ) == 0
     assert synapse.asked == ["main", "a", "c"]
@@ -146,7 +123,7 @@ def test_the_doctor_asks_synapse_once_for_each_kind(
 def test_the_doctor_asks_for_workers_that_homeserver_yaml_lets_others_call(
     environ: dict[str, str], synapse: Synapse
 ) -> None:
-    """Such a one has a listener more."""
+    """Such a worker has an additional listener."""
     path = Path(environ["SYNAPSE_DATA_DIR"], "homeserver.yaml")
     instances = {"instance_map": {"b": {"host": "b", "port": 9093}}}
     path.write_text(path.read_text() + yaml.safe_dump(instances))
@@ -157,7 +134,7 @@ def test_the_doctor_asks_for_workers_that_homeserver_yaml_lets_others_call(
 def test_the_doctor_asks_no_synapse_that_is_not_there_or_about_what_is_wrong(
     environ: dict[str, str], synapse: Synapse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its answers would say the same in other words."""
+    """Synapse's answer would only repeat problems that were already found."""
     assert main(["doctor", "pusher"], environ | {"SYNAPSE_LOG_LEVEL": "loud"}) == 2
     monkeypatch.setattr("worker.worker_types.load_table", load_table)
     assert main(["doctor", "pusher"], environ) == 0
@@ -167,7 +144,7 @@ def test_the_doctor_asks_no_synapse_that_is_not_there_or_about_what_is_wrong(
 def test_the_doctor_looks_for_the_cpus_of_this_machine(
     environ: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As the main process would."""
+    """The doctor checks the CPUs as the main process would."""
     may = sorted(os.sched_getaffinity(0))
     assert main(["doctor", "pusher"], environ | {"SYNAPSE_CPU_AFFINITY": hex(1 << 3000)}) == 2
     assert capsys.readouterr().err == (
@@ -186,14 +163,14 @@ def test_the_doctor_looks_for_the_cpus_of_this_machine(
     ],
 )
 def test_a_line_names_eight_processes_at_most(count: int, behind: str) -> None:
-    """And then how many more."""
+    """After eight names, the line has the number of further processes."""
     found = Findings()
     found.add(["line"], [f"w{number}" for number in range(count)])
     assert found.attributed(20) == [f"line ({behind})"]
 
 
 def test_what_is_the_same_for_all_processes_is_found_out_once() -> None:
-    """A plan may have 500 workers, and a key file is on a slow disk."""
+    """A plan may have 500 workers, and a key file may be on a slow disk."""
     asked: list[str] = []
 
     def ask(what: str) -> list[str]:
@@ -206,6 +183,6 @@ def test_what_is_the_same_for_all_processes_is_found_out_once() -> None:
 
 
 def test_a_line_has_its_letters_and_no_line_end() -> None:
-    """Names are often not ASCII; control characters would move the cursor."""
+    """Names are often not ASCII, so letters are kept; control characters would move the cursor."""
     assert one_line("Grüße\n\x1b[31m🙂") == "Grüße\\n\\x1b[31m🙂"
     assert str(ConfigError(["a\nb", "c"])) == "a\\nb\nc"

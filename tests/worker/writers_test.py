@@ -1,6 +1,6 @@
-"""Who writes each stream: workers, and beside them the main process where its updates write too.
+"""Tests for the writers of each stream: workers, and the main process if its updates write too.
 
-Rules: "Stream writers" of docs/workers.md, and docs/streams.md of this repository.
+Rules: "Stream writers" in Synapse's docs/workers.md, and docs/streams.md in this repository.
 """
 
 from dataclasses import replace
@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.site import PLANNED, WORKERS
+from testbed.site import PLANNED, WORKERS
 from worker.check import find_problems, find_warnings
 from worker.documents import documents
 from worker.plan import MAIN_WRITER, contradictions, parse_plan
@@ -26,18 +26,18 @@ BARE: dict[str, Any] = yaml.safe_load(WORKERS)
 
 
 def table(version: str) -> Table:
-    """Return the table as another version of Synapse reads it."""
+    """Return the table for another version of Synapse."""
     return replace(TABLE, version=version)
 
 
 def settings(version: str = "", **variables: str) -> Settings:
-    """Parse the request of a worker, or of the main process."""
+    """Return the settings of a worker or of the main process."""
     base = {"SYNAPSE_REPLICATION_HOST": "main", "SYNAPSE_REPLICATION_SECRET": "off"}
     return parse(base | variables, table(version))
 
 
 def rendered(plan: str, version: str = "", **variables: str) -> dict[str, Any]:
-    """Return the shared document of a process of ``plan``; of the main process by default."""
+    """Return the shared document of a process in ``plan``, by default the main process."""
     chosen = variables or {"SYNAPSE_WORKER": "homeserver"}
     document = documents(GOOD, settings(version, SYNAPSE_WORKERS=plan, **chosen))
     found: dict[str, Any] = document["homeserver.yaml"]
@@ -58,7 +58,7 @@ def rendered(plan: str, version: str = "", **variables: str) -> dict[str, Any]:
     ],
 )
 def test_main_writes_quarantined_media_beside_workers(plan: str, writers: list[str]) -> None:
-    """Otherwise its update of the database fails five times, and no later one runs."""
+    """Otherwise, the main process's database update fails five times, and no later update runs."""
     for variables in ({}, {"SYNAPSE_WORKER_NAME": parse_plan(plan, TABLE)[0].name}):
         shared = rendered(plan, **variables)
         assert shared["stream_writers"] == {STREAM: [*writers, MAIN_WRITER]}
@@ -67,14 +67,14 @@ def test_main_writes_quarantined_media_beside_workers(plan: str, writers: list[s
 
 
 def test_without_a_worker_for_media_main_is_the_writer_by_default() -> None:
-    """The plan sets `stream_writers` for other streams alone."""
+    """The plan sets `stream_writers` only for other streams."""
     assert "stream_writers" not in rendered("pusher")
     assert rendered("typing")["stream_writers"] == {"typing": ["typing"]}
 
 
 @pytest.mark.parametrize("version", ["1.66.0", "1.144.0", "1.151.0", "1.152.0", "1.158.2"])
 def test_older_synapse_has_no_further_writer(version: str) -> None:
-    """Before 1.152 there is no such stream; until 1.159 other processes do not hear of it."""
+    """The stream does not exist before 1.152, and other processes do not get it before 1.159."""
     shared = rendered("keeper=media_repository", version)
     assert "stream_writers" not in shared
     assert "instance_map" not in shared
@@ -82,7 +82,7 @@ def test_older_synapse_has_no_further_writer(version: str) -> None:
 
 @pytest.mark.parametrize("version", ["1.152.0", "1.158.0", "1.159.0rc1", "1.163.2"])
 def test_the_role_that_was_asked_for_is_rendered_since_1_152(version: str) -> None:
-    """Together with the main process."""
+    """The main process is a writer too."""
     shared = rendered(STREAM, version)
     assert shared["stream_writers"] == {STREAM: [STREAM, MAIN_WRITER]}
 
@@ -100,7 +100,7 @@ def test_the_role_that_was_asked_for_is_rendered_since_1_152(version: str) -> No
     st.sampled_from(["", "1.66.0", "1.98.0", "1.144.0", "1.155.0", "1.159.0"]),
 )
 def test_every_writer_can_be_called(plan: list[list[str]], version: str) -> None:
-    """Each is main or in instance_map, and no stream has one twice."""
+    """Each writer is main or in `instance_map`, and no stream has a writer twice."""
     chosen = table(version)
     kinds = [[role for role in roles if chosen.roles[role].since <= 66] for roles in plan]
     text = ", ".join(f"w{number}={'+'.join(roles)}" for number, roles in enumerate(kinds) if roles)
@@ -115,7 +115,7 @@ def test_every_writer_can_be_called(plan: list[list[str]], version: str) -> None
 
 
 def test_homeserver_yaml_may_say_the_same_as_the_plan() -> None:
-    """Anything else contradicts it."""
+    """Any other value contradicts the plan."""
     plan = parse_plan("keeper=media_repository", TABLE)
     same = {"stream_writers": {STREAM: ["keeper", MAIN_WRITER]}}
     assert contradictions(GOOD | same, plan, TABLE) == []
@@ -125,13 +125,13 @@ def test_homeserver_yaml_may_say_the_same_as_the_plan() -> None:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A folder with what every process needs."""
+    """Return a folder with the signing key that every process needs."""
     (tmp_path / "signing.key").write_text("ed25519 a_test " + "B" * 42 + "A\n")
     return tmp_path
 
 
 def own(data: Path, worker: str, version: str = "") -> Settings:
-    """Parse the request of a process without a plan."""
+    """Return the settings of a process without a plan."""
     return settings(
         version,
         SYNAPSE_WORKER=worker,
@@ -151,7 +151,7 @@ PROBLEM = (
 
 @pytest.mark.parametrize("worker", ["homeserver", "media_repository", "synapse.app.pusher"])
 def test_homeserver_yaml_must_not_take_the_stream_from_main(data: Path, worker: str) -> None:
-    """Each process refuses it: all of them read the same file."""
+    """Every process rejects it, since all of them read the same file."""
     instances = {"instance_map": {"w": {"host": "w", "port": 9093}}}
     homeserver = BARE | instances | {"stream_writers": {STREAM: "w"}}
     assert find_problems(homeserver, own(data, worker)) == [PROBLEM]
@@ -164,7 +164,7 @@ def test_homeserver_yaml_must_not_take_the_stream_from_main(data: Path, worker: 
 
 
 def test_the_remedy_for_the_role_names_main_too(data: Path) -> None:
-    """Without main in it, the next start would be refused for that."""
+    """Without main in the remedy, the next start would be rejected."""
     found = find_problems(BARE, own(data, STREAM))
     assert found[0].endswith(
         "set stream_writers: {quarantined_media_changes: [w, master]} there for every process"
@@ -172,13 +172,13 @@ def test_the_remedy_for_the_role_names_main_too(data: Path) -> None:
 
 
 def quarantine(found: list[str]) -> list[str]:
-    """Return the warnings that are about quarantine."""
+    """Return the warnings about quarantine."""
     return [line for line in found if "quarantine" in line]
 
 
 @pytest.mark.parametrize("worker", ["media_repository", "synapse.app.media_repository"])
 def test_a_worker_that_cannot_quarantine_says_so(data: Path, worker: str) -> None:
-    """A proxy routes such requests to it, and Synapse answers them with an error 500."""
+    """A reverse proxy routes such requests to it, and Synapse responds to them with error 500."""
     chosen = own(data, worker)
     assert quarantine(find_warnings(BARE, chosen)) == [
         "homeserver.yaml: stream_writers.quarantined_media_changes is None and does not name w, so "
@@ -192,7 +192,7 @@ def test_a_worker_that_cannot_quarantine_says_so(data: Path, worker: str) -> Non
 
 
 def test_synapse_that_quarantines_badly_says_so() -> None:
-    """From 1.152 to 1.158 a worker did not replicate the stream."""
+    """From 1.152 to 1.158, a worker did not replicate the stream."""
     plan = "a=media_repository, b=quarantined_media_changes"
 
     def warnings(name: str, version: str) -> list[str]:

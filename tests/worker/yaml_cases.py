@@ -1,4 +1,4 @@
-"""YAML as nobody should write it: odd scalars, wrong tags, aliases, merge keys, and raw bytes."""
+"""Hypothesis strategies for odd YAML: scalars, wrong tags, aliases, merge keys and raw bytes."""
 
 from hypothesis import strategies as st
 
@@ -88,7 +88,7 @@ _TAGS = st.sampled_from(
     + [f"!!{name} " for name in _NAMES.split()]
     + ["!secret ", "!!python/tuple ", "!<tag:yaml.org,2002:int> ", "!e!x "]
 )
-# What every document begins with, so that most aliases mean something.
+# Most documents begin with this, so that most aliases are defined.
 _START = "a: &a {x: 1, y: 2}\nb: &b {<<: *a, y: 3}\nc: &c [*a, *b]\n"
 _ALIASES = st.sampled_from(["*a", "*b", "*c"] * 8 + ["*d"])
 _KEYS = st.one_of(
@@ -122,7 +122,7 @@ _VALUES = st.recursive(
 
 
 def yaml_texts() -> st.SearchStrategy[str]:
-    """Documents with block mappings at the top, and what flow style can express below."""
+    """Return a strategy for documents with block mappings at the top, and flow style below."""
     numbered = st.lists(_VALUES, min_size=1, max_size=4).map(
         lambda values: "".join(f"k{n}: {value}\n" for n, value in enumerate(values))
     )
@@ -139,7 +139,7 @@ def yaml_texts() -> st.SearchStrategy[str]:
 
 
 def yaml_bytes() -> st.SearchStrategy[bytes]:
-    """Such documents in several encodings and with other line ends, and any bytes at all."""
+    """Return a strategy for such documents in various encodings, and for arbitrary bytes."""
     encodings = st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp037"])
     ends = st.sampled_from(["\n", "\r", "\r\n", "\u0085"])
 

@@ -1,4 +1,4 @@
-"""How large and how deep a document may be, to the last value and level, and what is said of it."""
+"""Tests for the exact limits on the size and depth of a document, and for its error messages."""
 
 import pytest
 
@@ -11,13 +11,13 @@ LARGE = "more than 100 values, aliases and merge keys expanded; use fewer"
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Limits that a text of one line reaches."""
+    """Lower the limits so that a one-line text reaches them."""
     monkeypatch.setattr(strict_yaml, "DEEPEST", 10)
     monkeypatch.setattr(strict_yaml, "MOST_VALUES", 100)
 
 
 def refused(text: str) -> str:
-    """Return why ``text`` is refused; "" when it is not."""
+    """Return the reason why ``text`` is rejected, or "" if it is accepted."""
     try:
         load(text)
     except DocumentError as error:
@@ -26,7 +26,7 @@ def refused(text: str) -> str:
 
 
 def chain(first: str, wrap: str, count: int) -> str:
-    """Return a mapping of ``first``, and of ``count`` more that each wrap the one before."""
+    """Return a mapping of ``first`` and ``count`` more values that each wrap the previous one."""
     lines = [f"a0: &a0 {first}\n"]
     lines += [f"a{n}: &a{n} {wrap.format(f'*a{n - 1}')}\n" for n in range(1, count + 1)]
     return "".join(lines)
@@ -48,7 +48,7 @@ def chain(first: str, wrap: str, count: int) -> str:
     ],
 )
 def test_the_deepest_document_is_read_and_one_level_more_is_refused(text: str) -> None:
-    """By its text, by aliases and by merge keys, which add no level of their own."""
+    """Levels come from the text, aliases and merge keys; merge keys add no level of their own."""
     assert refused(text) == ""
     deeper = text if text[0] == "[" else "\n".join(f" {line}" for line in text.splitlines())
     assert refused(f"[{text}]" if text[0] == "[" else f"k:\n{deeper}\n") == DEEP
@@ -58,9 +58,9 @@ def test_the_deepest_document_is_read_and_one_level_more_is_refused(text: str) -
 @pytest.mark.parametrize(
     "text",
     [
-        # The document, the list and its elements: 1 + 1 + 97, and then the value of a next line.
+        # The document, the list and its elements: 1 + 1 + 97, plus the value on the next line.
         f"a: [{'x, ' * 97}]\n",
-        # 1, 1 + 13, and in the last list five times those and 13 more: 1 + 5 * 14 + 13.
+        # The document: 1; the first list: 1 + 13; the second, with five aliases: 1 + 5 * 14 + 13.
         f"a: &a [{'x, ' * 13}]\nb: [{'*a, ' * 5}{'x, ' * 13}]\n",
         # A merged mapping counts as a value of its own: 1 + 3 + 1 + 30 * 3 + 4.
         f"a: &a {{x: 1, y: 2}}\nb: {{<<: [{'*a, ' * 30}], z: [1, 2, 3]}}\n",
@@ -68,7 +68,7 @@ def test_the_deepest_document_is_read_and_one_level_more_is_refused(text: str) -
     ],
 )
 def test_the_largest_document_is_read_and_one_value_more_is_refused(text: str) -> None:
-    """By its text, by aliases and by merge keys."""
+    """Values come from the text, aliases and merge keys."""
     assert refused(text) == ""
     assert refused(f"{text}c: 1\n") == ""
     assert refused(f"{text}c: 1\nd: 2\n") == LARGE
@@ -90,7 +90,7 @@ def test_the_largest_document_is_read_and_one_value_more_is_refused(text: str) -
 def test_a_text_that_is_too_large_is_refused_before_its_end_is_read(
     text: str, problem: str
 ) -> None:
-    """Its end is not YAML, which is said of what is small enough."""
+    """The end of the text is not YAML, which is reported only if the text is within the limits."""
     found = refused(text)
     assert found == problem if problem else found.startswith("not YAML: ")
 
@@ -138,17 +138,17 @@ def test_a_text_that_is_too_large_is_refused_before_its_end_is_read(
     ],
 )
 def test_what_is_said_of_a_document(text: str, problem: str) -> None:
-    """An operator looks for the line and the name in it."""
+    """Operators look for the line number and the option's name in the message."""
     assert refused(text) == problem
 
 
 def test_what_libyaml_refuses_for_its_depth_is_said_alike() -> None:
-    """libyaml 0.2.6 looks at the depth earlier than 0.2.5."""
+    """libyaml 0.2.6 checks the depth earlier than 0.2.5."""
     assert refused("[" * 70_000).endswith("nested more than 100 levels deep; flatten it")
 
 
 def test_what_libyaml_alone_refuses_is_read_up_to_64_kib() -> None:
-    """Synapse's parser takes an unknown directive, but is ten times as slow."""
+    """Synapse's parser accepts an unknown directive, but takes ten times as long."""
     text = "%UNKNOWN\n---\na: "
     assert load(text + "x" * (64 * 1024 - len(text))) == {"a": "x" * (64 * 1024 - len(text))}
     assert refused(text + "x" * (64 * 1024 - len(text) + 1)).startswith("not YAML: line 1: ")

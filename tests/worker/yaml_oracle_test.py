@@ -1,4 +1,4 @@
-"""A document means to the entrypoint what it means to Synapse's loader, PyYAML's safe_load."""
+"""Tests that the entrypoint loads documents as Synapse's loader, PyYAML's safe_load, does."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from worker.errors import ConfigError
 from worker.files import read_homeserver
 from worker.strict_yaml import DocumentError, dump, load
 
-# What is refused on purpose although Synapse reads it.
+# Problems for which a document is rejected on purpose, although Synapse would read it.
 _ON_PURPOSE = (
     "listed twice",
     "contains itself",
@@ -22,7 +22,7 @@ _ON_PURPOSE = (
 
 
 def plain(value: Any) -> Any:
-    """Return ``value`` so that equal means: of equal types, in equal order, NaN equal to NaN."""
+    """Return ``value`` in a form that compares types and order too, and in which NaN equals NaN."""
     if isinstance(value, dict):
         return "dict", [(plain(key), plain(part)) for key, part in value.items()]
     if isinstance(value, list | tuple):
@@ -33,7 +33,7 @@ def plain(value: Any) -> Any:
 
 
 def listed(value: Any) -> Any:
-    """Return what `plain` returned, with the tuples of ``!!omap`` as the lists of a file."""
+    """Return what `plain` returned, with the tuples of ``!!omap`` as lists, as a file has them."""
     if isinstance(value, tuple) and len(value) == 2 and value[0] == "tuple":
         return "list", listed(value[1])
     if isinstance(value, tuple | list):
@@ -42,7 +42,7 @@ def listed(value: Any) -> Any:
 
 
 def safe_load(text: str) -> tuple[bool, Any]:
-    """Return whether PyYAML loads ``text``, and what."""
+    """Return whether PyYAML loads ``text``, and the value as `plain` returns it."""
     try:
         return True, plain(yaml.safe_load(text))
     except Exception:
@@ -52,7 +52,7 @@ def safe_load(text: str) -> tuple[bool, Any]:
 @settings(max_examples=600, deadline=None)
 @given(yaml_texts())
 def test_a_document_loads_to_what_synapse_would_load(text: str) -> None:
-    """Merge keys, aliases, dates and odd numbers included."""
+    """The documents include merge keys, aliases, dates and odd numbers."""
     loads, expected = safe_load(text)
     try:
         found = plain(load(text))
@@ -71,7 +71,7 @@ def test_a_document_loads_to_what_synapse_would_load(text: str) -> None:
 @settings(max_examples=400, deadline=None)
 @given(yaml_texts())
 def test_what_is_rendered_means_what_was_read(text: str) -> None:
-    """Synapse reads the rendered file, never the mounted one."""
+    """Synapse reads only the rendered file, never the mounted one."""
     try:
         document = load(text)
     except DocumentError:
@@ -85,7 +85,7 @@ def test_what_is_rendered_means_what_was_read(text: str) -> None:
 )
 @given(data=yaml_bytes())
 def test_any_file_is_read_or_refused_with_one_line(tmp_path: Path, data: bytes) -> None:
-    """Raw bytes, other encodings and other line ends included."""
+    """The files include raw bytes, other encodings and other line endings."""
     path = tmp_path / "homeserver.yaml"
     path.write_bytes(data)
     try:

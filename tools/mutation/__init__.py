@@ -1,1 +1,1 @@
-"""Mutation testing: changes code, one place at a time, and counts the changes that tests see."""
+"""Mutation testing: changes code in one place at a time and counts the changes that tests see."""

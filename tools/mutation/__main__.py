@@ -1,4 +1,4 @@
-"""Changes a package, one place at a time, and prints how many of the changes its tests see."""
+"""Changes a package in one place at a time and prints how many of the changes its tests see."""
 
 import argparse
 import os
@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _confine() -> None:
-    """Run in namespaces of our own: a changed program may signal any process that it can see."""
+    """Run in new namespaces, because a mutant may signal any process that it can see."""
     unshare = shutil.which("unshare")
     if os.environ.get(_INSIDE) or unshare is None:
         return
@@ -54,7 +54,7 @@ def _confine() -> None:
 
 
 def _mount_temporary_files(root: Path) -> None:
-    """As root, use a private folder for temporary files: a mutant may change its mode."""
+    """If run as root, mount a private folder for temporary files: a mutant may change its mode."""
     folder = Path(tempfile.gettempdir()).resolve()
     if os.environ.get(_INSIDE) and os.geteuid() == 0 and not root.is_relative_to(folder):
         mount_tmpfs(folder)
@@ -96,7 +96,7 @@ def _table(verdicts: Sequence[Verdict], explained: set[Mutant]) -> None:
 
 
 def _entries(survivors: Sequence[Mutant]) -> str:
-    """Return survivors in the form of the list of reasons."""
+    """Return survivors as YAML entries for the list of reasons."""
     by_place: dict[str, list[str]] = {}
     for mutant in survivors:
         by_place.setdefault(mutant.where, []).append(mutant.change)
@@ -135,7 +135,7 @@ def _report(options: argparse.Namespace, verdicts: Sequence[Verdict], seconds: f
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Return 0 when enough is seen and every survivor has its reason, else 1."""
+    """Return 0 if enough mutants are seen and every survivor has a reason, otherwise 1."""
     options = _parser().parse_args(arguments)
     options.root = options.root.resolve()
     _mount_temporary_files(options.root)

@@ -1,4 +1,4 @@
-"""Tries changes: each in a forked process and a tree of its own, with the tests that run it."""
+"""Tries each mutant in a forked process with a separate tree, using the tests that run it."""
 
 import importlib
 import json
@@ -16,23 +16,23 @@ from tools.mutation.session import enter, judge, limit, observe
 from tools.mutation.source import Mutant
 
 _LEFT_OUT = ("bazel-", ".", "external", "__pycache__")
-_FIRST = 6  # Tests that are asked before the files of all others are imported.
-_LONGEST = 3600.0  # Seconds of all tests once.
+_FIRST = 6  # Tests that run before the files of all others are imported.
+_LONGEST = 3600.0  # Seconds allowed for one run of all tests.
 
 
 class CampaignError(Exception):
-    """The tests cannot judge anything: they fail on the unchanged program."""
+    """The tests cannot judge mutants, for example because they fail on the unchanged program."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one mutant.
+    """The result for one mutant.
 
     Attributes:
-        mutant: the change.
-        seen_by: the first test that failed; "" when all passed or none runs the line.
-        tests: how many were to be asked.
-        seconds: the time it took.
+        mutant: The mutant.
+        seen_by: The first test that failed, or "" if all passed or none runs the line.
+        tests: The number of tests that were chosen.
+        seconds: The time it took, in seconds.
     """
 
     mutant: Mutant
@@ -51,20 +51,21 @@ class _Running:
 
 
 class Campaign:
-    """The tests of one package, ready to judge changes of it.
+    """The tests of one package, prepared to judge mutants of it.
 
     Args:
-        root: the workspace.
-        package: a folder of it.
-        files: test modules, relative to it.
-        folder: scratch space.
-        jobs: how many changes are tried at a time.
-        slowest: seconds of a test that is asked; those above look for what nobody thought of.
-        keep_going: whether tests that fail on the unchanged program are left out, not refused.
-        say: gets lines about the progress.
+        root: The workspace.
+        package: The package's folder, relative to the workspace.
+        files: The test modules, relative to the workspace.
+        folder: A folder for scratch files.
+        jobs: The number of mutants that are tried at the same time.
+        slowest: The longest time in seconds of a test that is used; slower tests are exploratory.
+        keep_going: Whether tests that fail on the unchanged program are left out instead of
+            refused.
+        say: Is called with lines about the progress.
 
     Raises:
-        CampaignError: when a test fails on the unchanged program.
+        CampaignError: If a test fails on the unchanged program.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Campaign:
         say: Callable[[str], None],
     ) -> None:
         self._root, self._folder, self._say = root, folder, say
-        folder.chmod(0o755)  # A test that gives up its rights still reads the program.
+        folder.chmod(0o755)  # A test that drops its privileges must still read the program.
         adopt_orphans()
         os.environ["PYTHONPYCACHEPREFIX"] = str(folder / "pyc")
         self._trees = [
@@ -126,11 +127,11 @@ class Campaign:
         return coverage
 
     def _leave_out_dependent(self) -> None:
-        """Leave out tests that fail when others do not run, or run in another order.
+        """Leave out tests that fail if others do not run or run in another order.
 
         Raises:
-            CampaignError: when a module cannot be collected twice in one process, as it is for
-                changes that need a new import: it would fail whatever was changed.
+            CampaignError: If a module cannot be collected twice in one process, as is done for
+                mutants that need a new import: it would fail for every one of them.
         """
         seconds = self.coverage.seconds
         bare = [test for test in self._bare if test in seconds]
@@ -162,7 +163,7 @@ class Campaign:
         return work
 
     def verdicts(self, mutants: Sequence[Mutant]) -> Iterator[Verdict]:
-        """Yield what became of each of ``mutants``, in the order in which they end."""
+        """Yield the verdict on each of ``mutants``, in the order in which they finish."""
         left = []
         for mutant in mutants:
             if self.coverage.choose(mutant):
@@ -178,7 +179,7 @@ class Campaign:
         yield from self._imported(imported)
 
     def _prepared(self, mutants: Sequence[Mutant]) -> Iterator[tuple[int, str | None, int, float]]:
-        """Yield a line of `judge_all` for each mutant."""
+        """Yield a row as written by `judge_all` for each mutant."""
         queue = Queue(range(len(mutants)))
         running: dict[int, Path] = {}
         for slot, tree in enumerate(self._trees):
@@ -206,11 +207,11 @@ class Campaign:
             for child in [child for child in running if finished(child)]:
                 del running[child]
             time.sleep(0.1)
-        # What a session took with it when it died.
+        # Mutants without a verdict because their session died.
         yield from ((number, None, 0, 0.0) for number in range(len(mutants)) if number not in done)
 
     def _imported(self, mutants: Sequence[Mutant]) -> Iterator[Verdict]:
-        """Yield what became of mutants for which the tests are imported anew."""
+        """Yield the verdicts on mutants for which the tests must be imported again."""
         waiting = list(reversed(mutants))
         free = list(range(len(self._trees)))
         running: dict[int, _Running] = {}
@@ -232,7 +233,7 @@ class Campaign:
             time.sleep(PAUSE)
 
     def _ordered(self, mutant: Mutant) -> list[str]:
-        """Return the tests for ``mutant``, first those that saw the changes before it."""
+        """Return the tests for ``mutant``, starting with those that saw its predecessors."""
         tests = self.coverage.choose(mutant)
         recent = [test for test in self._killers.get(mutant.path, []) if test in set(tests)]
         return list(dict.fromkeys(recent + tests))
@@ -245,7 +246,7 @@ class Campaign:
     def _start(self, mutant: Mutant, slot: int) -> tuple[int, _Running]:
         tests = self._ordered(mutant)
         importing = self.coverage.importing(mutant)
-        if importing:  # The prepared session has seen that the others do not see it.
+        if importing:  # The prepared session has already run the others, which do not see it.
             tests = [test for test in tests if test.partition("::")[0] in importing]
         self._trees[slot].put(mutant.path, mutant.text)
         result, log = self._folder / f"result{slot}.json", self._folder / f"log{slot}"
@@ -276,7 +277,7 @@ class Campaign:
 
 
 def _copied(root: Path, tree: Path) -> Path:
-    """Copy the workspace, links followed, without what Bazel and git keep in it."""
+    """Copy the workspace with links resolved and without the files of Bazel and git."""
 
     def left_out(folder: str, names: list[str]) -> set[str]:
         return {name for name in names if name.startswith(_LEFT_OUT)}
@@ -285,13 +286,13 @@ def _copied(root: Path, tree: Path) -> Path:
 
 
 def _end_of(log: Path) -> str:
-    """Return the last lines of a session's output, below what is said of it."""
+    """Return the last lines of a session's output, to be appended to a message."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     return "\n" + "\n".join(lines[-30:])
 
 
 def _warm(name: str) -> None:
-    """Import a library here, so that no forked process has to."""
+    """Import a library in this process, so that forked processes need not do so."""
     try:
         importlib.import_module(name)
     except Exception:

@@ -1,4 +1,4 @@
-"""Which tests run which lines, in their own process and in those that they start."""
+"""Records which tests run which lines, in their own process and in those that they start."""
 
 import ast
 import json
@@ -27,7 +27,7 @@ def hit(place):
         finally:
             os.close(file)
 """
-# A file that is run by its path may not find its package.
+# A file that is run by its path may not be able to import its package.
 _IMPORT = """\
 try:
     from {module} import hit as _hit_
@@ -39,18 +39,18 @@ _BODIES = ("body", "orelse", "finalbody")
 
 
 class Recorder:
-    """Instruments a package; what runs from then on is written to one file, in every process.
+    """Instruments a package, so that every process writes the places it runs to one file.
 
     Args:
-        tree: holds the package, and is changed.
-        package: its name.
-        path: the file, which is made.
+        tree: The folder that contains the package, which is modified.
+        package: The name of the package.
+        path: The file to write to, which is created.
     """
 
     def __init__(self, tree: Path, package: str, path: Path) -> None:
         self._path = path
         path.touch()
-        path.chmod(0o666)  # A test may have given up its rights.
+        path.chmod(0o666)  # A test may have dropped its privileges.
         self.module = f"{package}._hits"
         recorder = tree / package / "_hits.py"
         start = _IMPORT.format(module=self.module, path=str(recorder))
@@ -60,10 +60,10 @@ class Recorder:
         recorder.write_text(_RECORDER.format(path=str(path)))
 
     def take(self, seen: set[str] | None) -> list[str]:
-        """Return what ran since the last call, and forget it.
+        """Return the places that ran since the last call, and reset the record.
 
         Args:
-            seen: that of the instrumented package in this process, if it is imported.
+            seen: The set ``seen`` of the instrumented package in this process, if it is imported.
         """
         places = self._path.read_text().splitlines()
         os.truncate(self._path, 0)
@@ -93,13 +93,13 @@ def _with_hit(node: ast.stmt, name: str) -> list[ast.stmt]:
 
 @dataclass
 class Coverage:
-    """What the tests ran on the unchanged program.
+    """The places that each test ran in the unchanged program.
 
     Attributes:
-        tests: place, such as ``worker/plan.py:12``, to the tests that ran it.
-        seconds: of each test that may be asked.
-        collected: place to the files of tests that ran it while they were imported.
-        references: name to the places of functions in which it stands.
+        tests: For each place, such as ``worker/plan.py:12``, the tests that ran it.
+        seconds: The duration of each test that may be used.
+        collected: For each place, the test files that ran it while they were imported.
+        references: For each name, the places in functions that refer to it.
     """
 
     tests: dict[str, set[str]]
@@ -109,12 +109,12 @@ class Coverage:
 
     @classmethod
     def load(cls, path: Path, tree: Path, package: str) -> "Coverage":
-        """Read what a session of `tools.mutation.session` wrote.
+        """Read the result of `tools.mutation.session.observe`.
 
         Args:
-            path: the document.
-            tree: holds the package as it was before it was instrumented.
-            package: its name.
+            path: The JSON file.
+            tree: The folder that contains the package without instrumentation.
+            package: The name of the package.
         """
         document = json.loads(path.read_text())
         tests: dict[str, set[str]] = defaultdict(set)
@@ -129,7 +129,7 @@ class Coverage:
         return cls(dict(tests), document["seconds"], dict(collected), references)
 
     def choose(self, mutant: Mutant) -> list[str]:
-        """Return the tests that may see ``mutant``, the quickest first."""
+        """Return the tests that may see ``mutant``, fastest first."""
         places = {f"{mutant.path}:{line}" for line in mutant.lines}
         for name in mutant.names:
             places |= self.references.get(name, set())
@@ -139,7 +139,7 @@ class Coverage:
         return sorted(tests & self.seconds.keys(), key=lambda test: (self.seconds[test], test))
 
     def importing(self, mutant: Mutant) -> set[str]:
-        """Return the files of tests that run ``mutant`` while they are imported."""
+        """Return the test files that run the code of ``mutant`` while they are imported."""
         places = [f"{mutant.path}:{line}" for line in mutant.lines]
         return {file for place in places for file in self.collected.get(place, ())}
 

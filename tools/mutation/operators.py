@@ -1,8 +1,8 @@
-"""What may be changed in a program: one generator for each kind of syntax.
+"""The changes that may be made to a program, with one generator for each kind of syntax.
 
-Each yields replacements of one node that a reader would call another program.  Changes that are
-always seen by whoever sees a second one of the same place are not made, such as `!=` for `==`
-where the whole condition becomes True and False.
+Each yields replacements for one node that change the program's meaning. A change is omitted if
+every test that sees another change of the same place also sees it, such as `!=` for `==` where the
+whole condition is replaced by True and by False.
 """
 
 import ast
@@ -38,9 +38,9 @@ _ARITHMETIC: dict[type, type] = {
 _FUNCTIONS = {"any": "all", "all": "any", "min": "max", "max": "min", "sorted": "list"}
 _COMMUTATIVE = frozenset({"max", "min"})  # The order of their arguments does not matter.
 _STRIPPERS = frozenset("strip lstrip rstrip lower upper casefold removeprefix removesuffix".split())
-# The same wherever the locale is UTF-8, and it is in every place where tests run.
+# These make no difference where the locale is UTF-8, as it is wherever the tests run.
 _KEPT_KEYWORDS = frozenset({"encoding"})
-_LONG = 4  # Words of a text whose halves are tested apart.
+_LONG = 4  # Minimum number of words in a text whose halves are dropped separately.
 
 
 def _is_condition(place: Place) -> bool:
@@ -58,7 +58,7 @@ def _conditions(node: ast.AST, place: Place) -> Replacements:
     if not _is_condition(place):
         return
     joined = node.op if isinstance(node, ast.BoolOp) else None
-    # Whoever sees that a part of `and` is lost sees True; whoever sees it of `or` sees False.
+    # A test that sees the loss of a part of `and` also sees True; for `or`, it also sees False.
     if not isinstance(joined, ast.Or):
         yield _constant(False)
     if not isinstance(joined, ast.And) and not isinstance(place[1], ast.While):
@@ -91,7 +91,7 @@ def _bin_op(node: ast.BinOp, place: Place) -> Replacements:
     numbers = any(isinstance(getattr(side, "value", None), int) for side in sides)
     if type(node.op) in _ARITHMETIC and (numbers or not isinstance(node.op, ast.Add)):
         yield ast.BinOp(node.left, _ARITHMETIC[type(node.op)](), node.right)
-    else:  # Texts, lists, paths, sets, mappings and flags: one side is lost.
+    else:  # Texts, lists, paths, sets, mappings and flags: drop one side.
         yield from sides
 
 
@@ -134,7 +134,7 @@ def _formatted_value(node: ast.FormattedValue, place: Place) -> Replacements:
 
 
 def _has_droppable_elements(node: ast.AST, place: Place) -> bool:
-    """Whether ``node`` is a literal that means something else without one of its elements."""
+    """Return whether ``node`` is a literal from which an element can be dropped."""
     elements = getattr(node, "elts", [])
     if not isinstance(getattr(node, "ctx", ast.Load()), ast.Load) or len(elements) < 2:
         return False
@@ -146,7 +146,7 @@ def _has_droppable_elements(node: ast.AST, place: Place) -> bool:
 
 
 def _is_dropped(place: Place) -> bool:
-    """Whether the node is an element that `_elements` drops, or the key of an entry."""
+    """Return whether the node is an element that `_elements` drops, or the key of a dict entry."""
     parent = place[1]
     if isinstance(parent, ast.Dict):
         return place[0] in parent.keys
@@ -219,13 +219,13 @@ def _raise(node: ast.Raise, place: Place) -> Replacements:
 
 
 def _return(node: ast.Return, place: Place) -> Replacements:
-    # Anything longer has a change of its own inside.
+    # Any longer expression contains other changes.
     if isinstance(node.value, ast.Name | ast.Attribute | ast.Call):
         yield ast.Return(_constant(None))
 
 
 def _positions(node: ast.AST, place: Place) -> Replacements:
-    """Yield what the place asks for, whatever stands in it: no such handler, no such decorator."""
+    """Yield replacements that depend on the node's position: no handler, or no decorator."""
     parent = place[1]
     if isinstance(parent, ast.ExceptHandler) and not _has_droppable_elements(node, place):
         yield ast.Tuple([], ast.Load())
@@ -257,10 +257,10 @@ _OPERATORS: dict[type, Callable[..., Replacements]] = {
 
 
 def replacements(place: Place) -> Replacements:
-    """Yield what may stand in place of ``place[0]``.
+    """Yield the replacements for ``place[0]``.
 
     Args:
-        place: the node, its parent, and so on up to the module.
+        place: The node, its parent, and so on up to the module.
     """
     node = place[0]
     if isinstance(node, ast.expr):

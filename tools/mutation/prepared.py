@@ -1,7 +1,7 @@
-"""A session of pytest that has imported all tests once, and forks for each changed function.
+"""A pytest session that imports all tests once and forks for each changed function.
 
-Importing the tests costs more than running those that see a change.  So the code of the one
-function that changed is exchanged in a forked process, where everything else is there already.
+Importing the tests takes longer than running those that see a change. Therefore, a forked process,
+in which everything is already imported, only replaces the code of the function that changed.
 """
 
 import gc
@@ -23,17 +23,17 @@ from tools.mutation.processes import adopt_orphans, end, end_orphans, finished, 
 from tools.mutation.session import OPTIONS, Outcome, limit
 from tools.mutation.source import Mutant
 
-PATIENCE = 30.0  # Seconds that a run may take beyond ten times that of the unchanged program.
-PAUSE = 0.005  # Seconds between looks at a process.
-_NUMBER = 4  # Bytes of a number in the queue.
+PATIENCE = 30.0  # Seconds that a run may take beyond ten times the unchanged program's time.
+PAUSE = 0.005  # Seconds between checks of a process.
+_NUMBER = 4  # Bytes per number in the queue.
 
 
 class Tree:
     """A copy of the workspace in which one module at a time is changed.
 
     Args:
-        folder: the copy.
-        root: the workspace.
+        folder: The copy.
+        root: The workspace.
     """
 
     def __init__(self, folder: Path, root: Path) -> None:
@@ -41,18 +41,18 @@ class Tree:
         self._second = int(time.time())
 
     def put(self, path: str, text: str | None = None) -> None:
-        """Write the module ``path``; None: as it is in the workspace."""
+        """Write ``text`` to the module ``path``, or restore the workspace's text if it is None."""
         target = self.folder / path
         if text is None:
             text = (self._root / path).read_text(encoding="utf-8")
         target.write_text(text, encoding="utf-8")
-        # Bytecode is told apart by whole seconds and sizes alone.
+        # Python compares only whole seconds and sizes to detect stale bytecode.
         self._second += 1
         os.utime(target, (self._second, self._second))
 
 
 def wait(child: int, seconds: float, kept: set[int] | None = None) -> bool:
-    """Wait for ``child`` and whatever it started; return whether it ended by itself in time."""
+    """Wait for ``child``, end the processes that it left, and return whether it ended in time."""
     deadline = time.monotonic() + seconds
     while not finished(child):
         if time.monotonic() > deadline:
@@ -65,10 +65,10 @@ def wait(child: int, seconds: float, kept: set[int] | None = None) -> bool:
 
 
 class Queue:
-    """Numbers that several processes take in turn.
+    """A queue of numbers from which several processes take.
 
     Args:
-        numbers: at most 16,000.
+        numbers: The numbers, at most 16,000.
     """
 
     def __init__(self, numbers: Sequence[int]) -> None:
@@ -82,7 +82,7 @@ class Queue:
 
 
 def _function_code(code: CodeType, scope: Sequence[str]) -> CodeType | None:
-    """Return the code of the first function on the way along ``scope``; None when in doubt."""
+    """Return the code of the outermost function in ``scope``, or None if that is not unique."""
     for name in scope:
         found = [part for part in code.co_consts if inspect.iscode(part) and part.co_name == name]
         if len(found) != 1:
@@ -94,7 +94,7 @@ def _function_code(code: CodeType, scope: Sequence[str]) -> CodeType | None:
 
 
 class _Bench(Outcome):
-    """Judges the mutants of a queue instead of running what was collected."""
+    """Judges the mutants of a queue instead of running the collected tests."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class _Bench(Outcome):
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Take number after number; what cannot be judged here gets the verdict None."""
+        """Judge each mutant of the queue; one that needs a new import gets the verdict None."""
         adopt_orphans()
         self._items = {item.nodeid: item for item in session.items}
         for thing in gc.get_objects():
@@ -153,7 +153,7 @@ class _Bench(Outcome):
         return seen_by, len(tests)
 
     def _exchange(self, mutant: Mutant) -> Callable[[], None] | None:
-        """Return what puts the changed function in place; None when that takes a new import."""
+        """Return a function that installs the changed code, or None if it needs a new import."""
         if not (mutant.in_body and mutant.lines):
             return None
         module = mutant.path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
@@ -174,7 +174,7 @@ class _Bench(Outcome):
         return put
 
     def _run(self, exchange: Callable[[], None], tests: Sequence[str]) -> None:
-        """Run ``tests`` until one fails; write which."""
+        """Run ``tests`` until one fails, and write its name."""
         os.setsid()
         limit()
         exchange()
@@ -197,17 +197,17 @@ def judge_all(
     coverage: Coverage,
     results: Path,
 ) -> None:
-    """Judge what the queue names, in this process and its children.
+    """Judge the mutants that the queue names, in this process and its children.
 
     Args:
-        tree: the process is in it already.
-        mutants: all of them.
-        queue: the numbers of those to judge.
-        order: gives the tests to ask.
-        remember: is told which test saw a mutant, so that the next asks it first.
-        coverage: of the tests.
-        results: gets a line of JSON for each: number, the test that saw it ("" for none, null for
-            what must be judged with a new import), tests, seconds.
+        tree: The tree that the process has already entered.
+        mutants: All mutants.
+        queue: The indexes of the mutants to judge.
+        order: Returns the tests to run for a mutant.
+        remember: Is called with the test that saw a mutant, so that it is run first for the next.
+        coverage: The coverage of the tests.
+        results: The file to which a line of JSON is written for each mutant: index, the test that
+            saw it ("" for none, null if it needs a new import), number of tests, seconds.
     """
     bench = _Bench(tree, mutants, queue, order, remember, coverage, results)
     files = sorted({test.partition("::")[0] for test in coverage.seconds})

@@ -1,4 +1,4 @@
-"""Forked processes with a deadline, after which nothing of them is left."""
+"""Starts forked processes and ends them with all processes that they started."""
 
 import ctypes
 import os
@@ -12,7 +12,7 @@ _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of linux/prctl.h.
 
 
 def adopt_orphans() -> None:
-    """Become the parent of whatever a test started and left behind, so that it can be ended."""
+    """Become the parent of processes that a test leaves behind, so that they can be ended."""
     ctypes.CDLL(None, use_errno=True).prctl(_SUBREAPER, 1, 0, 0, 0)
 
 
@@ -20,7 +20,7 @@ def mount_tmpfs(folder: Path) -> None:
     """Mount an empty tmpfs on ``folder``, writable by everyone.
 
     Raises:
-        OSError: when that is not allowed.
+        OSError: If that is not allowed.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", 0, b"mode=1777"):
@@ -28,7 +28,7 @@ def mount_tmpfs(folder: Path) -> None:
 
 
 def fork(work: Callable[[], None]) -> int:
-    """Do ``work`` in a child; return its process id."""
+    """Do ``work`` in a child process; return its process ID."""
     sys.stdout.flush()
     child = os.fork()
     if child:
@@ -45,12 +45,12 @@ def fork(work: Callable[[], None]) -> int:
 
 
 def finished(child: int) -> bool:
-    """Whether ``child`` has ended; it is reaped."""
+    """Return whether ``child`` has ended, and reap it if so."""
     return os.waitpid(child, os.WNOHANG)[0] == child
 
 
 def end(child: int) -> None:
-    """Kill and reap ``child``, which leads a session of its own."""
+    """Kill and reap ``child`` and its process group, as it is a session leader."""
     try:
         os.killpg(child, signal.SIGKILL)
     except ProcessLookupError:
@@ -59,7 +59,7 @@ def end(child: int) -> None:
 
 
 def end_orphans(kept: set[int]) -> None:
-    """Kill and reap every child that is not in ``kept``: processes that a test left behind."""
+    """Kill and reap every child that is not in ``kept``, such as processes that a test left."""
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
     while strays := set(map(int, children.read_text().split())) - kept:
         for stray in strays:

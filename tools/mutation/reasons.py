@@ -1,4 +1,4 @@
-"""The list of changes that no test can or should see, each with its reason."""
+"""The list of changes that no test can or should see, with the reasons."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from tools.mutation.source import Mutant
 
 @dataclass(frozen=True)
 class Reason:
-    """Why some changes are not seen.
+    """The reason why some changes are not seen.
 
     Attributes:
-        where: module and function, as `Mutant.where` has it; ``*`` stands for anything.
-        changes: as `Mutant.change` has them; ``*`` stands for anything.
-        text: the reason.
+        where: The module and function, as in `Mutant.where`; ``*`` matches anything.
+        changes: The changes, as in `Mutant.change`; ``*`` matches anything.
+        text: The reason.
     """
 
     where: str
@@ -25,7 +25,7 @@ class Reason:
     text: str
 
     def explains(self, mutant: Mutant, change: str) -> bool:
-        """Whether it is about ``mutant``, by its pattern ``change``."""
+        """Return whether it applies to ``mutant`` by its pattern ``change``."""
         return _fits(mutant.where, self.where) and _fits(mutant.change, change)
 
 
@@ -34,10 +34,10 @@ def _fits(text: str, pattern: str) -> bool:
 
 
 def read_reasons(path: Path) -> list[Reason]:
-    """Return the reasons of a YAML file: a list of ``where``, ``changes`` and ``reason``.
+    """Return the reasons in a YAML file: a list of ``where``, ``changes`` and ``reason``.
 
     Raises:
-        ValueError: when an entry lacks one of them.
+        ValueError: If an entry does not have exactly these keys.
     """
     found = []
     for number, entry in enumerate(yaml.safe_load(path.read_text(encoding="utf-8")) or [], 1):
@@ -50,12 +50,12 @@ def read_reasons(path: Path) -> list[Reason]:
 def match(
     survivors: Iterable[Mutant], reasons: Sequence[Reason], paths: set[str]
 ) -> tuple[list[tuple[Mutant, str]], list[Mutant], list[str]]:
-    """Return survivors with their reasons, survivors without, and reasons that fit nothing.
+    """Return survivors with their reasons, survivors without, and reasons that match nothing.
 
     Args:
-        survivors: what no test saw.
-        reasons: the list.
-        paths: the modules that were changed; reasons for others are not looked at.
+        survivors: The mutants that no test saw.
+        reasons: The list of reasons.
+        paths: The modules that were changed; reasons for other modules are ignored.
     """
     used: set[tuple[Reason, str]] = set()
     explained, bare = [], []

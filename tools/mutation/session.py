@@ -1,4 +1,4 @@
-"""One run of pytest in a forked process: to see what runs, or to look at one changed program."""
+"""One run of pytest in a forked process, either to record what runs or to judge a mutant."""
 
 import json
 import os
@@ -16,19 +16,19 @@ from hypothesis import settings
 from tools.mutation.hits import Recorder
 
 OPTIONS = ["-q", "-p", "no:cacheprovider", "-p", "no:junitxml", "--import-mode=importlib"]
-_EXAMPLES = 20  # Of a property test: each change is tried by all tests that run it.
+_EXAMPLES = 20  # Limit for each property test, as every mutant is tried by all tests that run it.
 _SETTINGS = "_hypothesis_internal_use_settings"
-_MEMORY = 4 << 30  # Bytes that a changed program may take: some never end.
-_FILE = 64 << 20  # Bytes of one file that it writes.
+_MEMORY = 4 << 30  # Bytes of memory that a mutant may use, as some would never stop.
+_FILE = 64 << 20  # Maximum size in bytes of a file that it writes.
 
 
 def enter(tree: Path, root: Path, log: Path) -> None:
-    """Make ``tree`` the place of all imports, here and in whatever is started.
+    """Make this process and its children import from ``tree``.
 
     Args:
-        tree: a copy of ``root``.
-        root: the workspace.
-        log: where output goes.
+        tree: A copy of ``root``.
+        root: The workspace.
+        log: The file for standard output and standard error.
     """
     os.setsid()
     os.chdir(tree)
@@ -47,13 +47,13 @@ def enter(tree: Path, root: Path, log: Path) -> None:
 
 
 def limit() -> None:
-    """Bound what a changed program takes."""
+    """Limit the memory and the file sizes of a mutant."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE, _FILE))
 
 
 class Outcome:
-    """Remembers which tests failed, and how long each took; keeps property tests short."""
+    """Records failed and skipped tests and how long each test took; shortens property tests."""
 
     def __init__(self) -> None:
         self.failed: list[str] = []
@@ -64,7 +64,7 @@ class Outcome:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for item in items:
             function: Any = getattr(item, "obj", None)
-            # The only way to bound what a decorator of the test has set.
+            # This is the only way to limit what a decorator of the test has set.
             given: settings | None = getattr(function, _SETTINGS, None)
             if given is not None and given.max_examples > _EXAMPLES:
                 bounded = settings(given, max_examples=_EXAMPLES)
@@ -85,13 +85,13 @@ class Outcome:
 def _plain(test: str) -> str:
     """Return the name of a test with a slash in place of each run of backslashes.
 
-    pytest escapes the backslashes in `ids` again whenever a process collects them again.
+    pytest escapes the backslashes in `ids` again each time a process collects the tests.
     """
     return re.sub(r"\\+", "/", test)
 
 
 class _Chosen(Outcome):
-    """Runs the chosen tests in their order."""
+    """Runs the chosen tests in the given order."""
 
     def __init__(self, tests: Sequence[str]) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class _Chosen(Outcome):
 
 
 class _Observer(Outcome):
-    """Attributes what runs to tests; what runs for several of a file, to all of them."""
+    """Attributes the places that run to tests; shared setup counts for all tests of a file."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
@@ -149,7 +149,7 @@ def _main(files: Sequence[str], scratch: Path, plugin: object, *options: str) ->
 
 
 def observe(files: Sequence[str], scratch: Path, recorder: Recorder, result: Path) -> None:
-    """Run everything on the instrumented package; write what ran, and for how long."""
+    """Run all tests on the instrumented package; write which places each ran, and for how long."""
     observer = _Observer(recorder)
     _main(files, scratch, observer)
     places = {
@@ -176,7 +176,7 @@ def judge(
     *options: str,
     complete: bool = False,
 ) -> None:
-    """Run the tests of each stage, until one fails; write which failed.
+    """Run the tests of each stage until a stage fails; write which tests failed.
 
     With ``complete``, a module from which a test is not collected counts as failed.
     """

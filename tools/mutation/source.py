@@ -1,4 +1,4 @@
-"""Finds every place of a module that can be changed, and writes the changed module."""
+"""Finds every place in a module that can be changed and makes the text of the changed module."""
 
 import ast
 from collections.abc import Iterator
@@ -10,27 +10,28 @@ from typing import Any
 from tools.mutation.operators import Place, replacements
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-# What an expression may lie in and still be one with it: the outermost is written anew.
+# Nodes that may contain an expression and are part of the same outermost expression, which is
+# written anew.
 _INNER = (ast.expr, ast.keyword, ast.comprehension)
-_LONGEST = 120  # Characters of a change that is shown whole.
-_CONTEXT = 24  # Characters that are kept of what is alike.
+_LONGEST = 120  # Maximum number of characters of a change that is shown in full.
+_CONTEXT = 24  # Characters that are kept of the common parts.
 _ANNOTATIONS = {"annotation", "returns"}
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of one module.
+    """One change to one module.
 
     Attributes:
-        path: the module, relative to the tree, such as ``worker/launch.py``.
-        scope: the function or class around it, such as ``Settings.name``; "" for the module.
-        line: of the statement, from 1.
-        lines: those of which one must have run in a test that can see the change; empty for code
-            that runs on import alone.
-        in_body: whether it is inside of a function, whose code alone changes.
-        change: the code in question and what it becomes, on one line, shortened.
-        names: what the statement assigns, for code that runs on import alone; empty otherwise.
-        text: the changed module.
+        path: The module, relative to the tree, such as ``worker/launch.py``.
+        scope: The enclosing function or class, such as ``Settings.name``; "" for the module.
+        line: The line number of the statement, from 1.
+        lines: The lines of which a test must have run at least one to see the change; empty for
+            code that only runs on import.
+        in_body: Whether it is inside a function, so that only the function's code changes.
+        change: The code before and after the change, on one line and shortened.
+        names: The names that the statement assigns if it only runs on import; otherwise empty.
+        text: The text of the changed module.
     """
 
     path: str
@@ -44,12 +45,12 @@ class Mutant:
 
     @property
     def where(self) -> str:
-        """The place, as the list of reasons names it; without line, which other changes move."""
+        """The place as in the list of reasons; without the line number, which edits change."""
         return f"{self.path} {self.scope}".strip()
 
 
 def _places(node: ast.AST, above: Place) -> Iterator[Place]:
-    """Yield every node that is run, each with all that it lies in."""
+    """Yield every node that is executed, together with the nodes that contain it."""
     place = [node, *above]
     yield place
     for field, value in ast.iter_fields(node):
@@ -71,7 +72,7 @@ def _replaced(parent: ast.AST, old: ast.AST, new: ast.AST) -> None:
 
 
 def _anchor(place: Place) -> ast.stmt | ast.expr:
-    """Return the statement, or the outermost expression, whose text is written anew."""
+    """Return the statement or the outermost expression whose text is written anew."""
     anchor: Any = place[0]
     if isinstance(anchor, ast.stmt):
         return anchor
@@ -95,7 +96,7 @@ def _scope(place: Place) -> str:
 
 
 def _names(place: Place) -> tuple[str, ...]:
-    """Return what a statement that runs on import assigns."""
+    """Return the names that a statement assigns if it runs on import, otherwise nothing."""
     if any(isinstance(node, _FUNCTIONS) for node in place):
         return ()
     for node in place:
@@ -107,18 +108,18 @@ def _names(place: Place) -> tuple[str, ...]:
 
 
 def _lines(place: Place) -> tuple[int, ...]:
-    """Return the lines of which one runs whenever the changed code does."""
+    """Return the lines of which at least one runs whenever the changed code does."""
     statement = next(number for number, node in enumerate(place) if isinstance(node, ast.stmt))
     around = [node for node in place[statement + 1 :] if isinstance(node, _FUNCTIONS)]
     node: Any = place[statement]
     if isinstance(node, _FUNCTIONS):
-        # Decorators and defaults: whatever runs in the function.
+        # Decorators and defaults: any line in the function.
         around = [node]
         inside = [part for child in node.body for part in ast.walk(child)]
         lines = {part.lineno for part in inside if isinstance(part, ast.stmt)}
     else:
         lines = {node.lineno}
-    # What a cache keeps runs in the first test alone, and counts for all.
+    # Cached code runs only in the first test but affects all of them.
     cached = any("cache" in ast.unparse(name) for one in around for name in one.decorator_list)
     return tuple(sorted(lines)) if around and not cached else ()
 
@@ -134,7 +135,7 @@ def _in_body(place: Place) -> bool:
 
 
 def _shortened(was: str, becomes: str) -> str:
-    """Return both, without what is alike at their ends if they are long."""
+    """Return both texts; if they are long, most of their common start and end is cut off."""
     if len(was) + len(becomes) > _LONGEST:
         alike = _alike(was, becomes)
         start = max(0, alike - _CONTEXT)
@@ -144,7 +145,7 @@ def _shortened(was: str, becomes: str) -> str:
 
 
 def _alike(one: str, other: str) -> int:
-    """Return how many first characters are the same."""
+    """Return the length of the common prefix."""
     pairs = zip(one, other, strict=False)
     return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
@@ -163,7 +164,7 @@ def _one_line(node: ast.AST) -> str:
 
 
 def mutants(root: Path, path: str) -> list[Mutant]:
-    """Return every change of the module ``path`` below ``root``, in the order of its lines."""
+    """Return every mutant of the module ``path`` below ``root``, ordered by line."""
     data = (root / path).read_bytes()
     tree = ast.parse(data)
     starts = list(
@@ -183,7 +184,7 @@ def mutants(root: Path, path: str) -> list[Mutant]:
                 becomes = _one_line(new)
                 text = _written(place, anchor, new)
             except ValueError:
-                continue  # Python 3.11 has no text for a backslash inside of an f-string.
+                continue  # Python 3.11 cannot express a backslash inside an f-string.
             changed = (data[:start] + text.encode() + data[end:]).decode()
             mutant = Mutant(
                 path=path,
@@ -205,7 +206,7 @@ def _statement_line(place: Place) -> int:
 
 
 def _written(place: Place, anchor: ast.AST, new: ast.AST) -> str:
-    """Return the text of ``anchor`` with ``new`` in place of the node; the tree stays as it is."""
+    """Return the text of ``anchor`` with ``new`` in place of the node; the tree is restored."""
     if anchor is place[0]:
         text = ast.unparse(ast.fix_missing_locations(new))
         return text if isinstance(new, ast.stmt) else f"({text})"

@@ -1,4 +1,4 @@
-"""Writes the table of worker types where Python reads it."""
+"""A rule that writes the table of worker types as JSON for the Python code."""
 
 load("//config:worker_types.bzl", "FEATURES", "PORTS", "ROLES", "WORKER_TYPES")
 
@@ -10,5 +10,5 @@ def _worker_types_json_impl(ctx):
 
 worker_types_json = rule(
     implementation = _worker_types_json_impl,
-    doc = "worker_types.json: the features, ports, roles and types of //config:worker_types.bzl.",
+    doc = "Writes the features, ports, roles and types of worker_types.bzl to worker_types.json.",
 )

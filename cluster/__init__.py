@@ -1,1 +1,0 @@
-"""A whole homeserver on loopback from the built image: what the demo, tests and benchmark share."""

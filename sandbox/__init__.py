@@ -1,0 +1,1 @@
+"""Runs programs in isolation from the machine, with bwrap."""

@@ -1,0 +1,1 @@
+"""Runs a whole homeserver on loopback from the built image, for the demo, tests and benchmark."""

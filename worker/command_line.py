@@ -1,0 +1,82 @@
+"""The command line of the entrypoint: one verb and its arguments."""
+
+import argparse
+from collections.abc import Sequence
+from typing import NoReturn
+
+from worker.errors import ConfigError, shown
+
+# Maps each verb to its description, in the order of the help.
+VERBS = {
+    "start": "wait for what Synapse needs, and become Synapse (the default)",
+    "check": "check the configuration as start does, and ask Synapse's own parser",
+    "print-config": "print the configuration that Synapse would get, secrets masked",
+    "healthcheck": "ask the health port of this container",
+    "wait": "wait until the database, Redis and the main process answer",
+    "doctor": "check the main process and every worker of a plan",
+    "prometheus": "print scrape targets of a plan's processes (file_sd_configs)",
+    "generate": "write a first homeserver.yaml and keys into an empty data folder",
+}
+
+
+class _UsageError(Exception):
+    """The command line is invalid; the message comes from argparse."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Raise ``_UsageError``, where argparse would print the usage and exit."""
+        raise _UsageError(message)
+
+
+def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
+    """Return the parser of the whole command line, and the parser of each verb by name."""
+    program = _Parser(
+        prog="synapse-worker",
+        description="Runs one process of a Synapse homeserver, configured by SYNAPSE_* variables.",
+        epilog="Exit codes: 0 done, 1 unhealthy, 2 wrong settings, 75 something did not answer in "
+        "time.",
+        allow_abbrev=False,
+    )
+    kinds = program.add_subparsers(title="verbs", metavar="VERB", dest="verb")
+    verbs = {
+        name: kinds.add_parser(name, prog=name, help=what, description=what, allow_abbrev=False)
+        for name, what in VERBS.items()
+    }
+    verbs["healthcheck"].add_argument(
+        "--ready", action="store_true", help="ask the database, Redis and the main process too"
+    )
+    verbs["wait"].add_argument(
+        "seconds", metavar="SECONDS", nargs="?", help="SYNAPSE_WAIT_SECONDS or 60 by default"
+    )
+    for name in ("doctor", "prometheus"):
+        verbs[name].add_argument(
+            "plan", metavar="PLAN", help="a plan as in SYNAPSE_WORKERS, or the path of a file"
+        )
+    return program, verbs
+
+
+def parse_command_line(arguments: Sequence[str]) -> argparse.Namespace | None:
+    """Return the verb as ``verb``, and its arguments as ``ready``, ``seconds`` or ``plan``.
+
+    For ``--help``, print the help and return None.
+
+    Args:
+        arguments: the words after the program's name; if there are none, the verb is ``start``.
+
+    Raises:
+        ConfigError: if the arguments are invalid; the message has the usage or the list of verbs.
+    """
+    verb, *rest = arguments or ["start"]
+    if verb.removeprefix("--") in VERBS:
+        verb = verb.removeprefix("--")
+    program, verbs = _parsers()
+    if verb not in (*VERBS, "-h", "--help"):
+        raise ConfigError([f"{shown(verb)!r} is not a verb; use one of {', '.join(VERBS)}"])
+    try:
+        return program.parse_args([verb, *rest])
+    except SystemExit:
+        return None
+    except _UsageError as error:
+        usage = " ".join(verbs[verb].format_usage().split()).replace(" [-h]", "")
+        raise ConfigError([f"{verb}: {shown(str(error))}; {usage}"]) from None
