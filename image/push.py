@@ -42,6 +42,23 @@ def reason(output: str) -> str:
     return re.sub(r"^\S+ \S+ (?=error)", "", telling[-1]).removeprefix("Error: ")
 
 
+def run_and_show(command: Sequence[str]) -> tuple[int, str]:
+    """Run ``command``, and copy each line of its output to standard error as it comes.
+
+    Returns:
+        The exit code and the whole output.
+    """
+    lines = []
+    with subprocess.Popen(
+        command, text=True, errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", file=sys.stderr, flush=True)
+            lines.append(line)
+    return process.returncode, "".join(lines)
+
+
 def main(argv: Sequence[str], launcher: Path, digest: Path) -> int:
     """Push the image and print its references.
 
@@ -60,11 +77,9 @@ def main(argv: Sequence[str], launcher: Path, digest: Path) -> int:
     command = [str(launcher), "--repository", options.repository]
     for tag in options.tag:
         command += ["--tag", tag]
-    done = subprocess.run(
-        command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-    )
-    if done.returncode:
-        why = reason(done.stdout)
+    returncode, output = run_and_show(command)
+    if returncode:
+        why = reason(output)
         print(f"error: {options.repository} refused the push: {why}", file=sys.stderr)
         return 1
     print(f"{options.repository}@{digest.read_text().strip()}")

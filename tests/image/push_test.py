@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from push import main, problems
+from push import main, problems, run_and_show
 
 LAUNCHER, DIGEST = Path(os.environ["PUSH_LAUNCHER"]), Path(os.environ["PUSH_DIGEST"])
 needs_registry = pytest.mark.skipif(
@@ -96,28 +96,34 @@ def test_credentials_come_from_the_docker_config(
 
 
 @needs_registry
-def test_a_registry_that_wants_credentials_refuses_in_one_line(
+def test_a_registry_that_wants_credentials_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error is a single line with the HTTP status, without retries or a stack trace."""
+    """The last line has the HTTP status; the launcher's own output is above it."""
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     with registry(tmp_path, htpasswd=ALICE) as address:
         assert main(["--repository", f"{address}/one", "--tag", "t"], LAUNCHER, DIGEST) == 1
-    errors = capsys.readouterr().err
-    assert errors.startswith(f"error: {address}/one refused the push: ")
-    assert "401" in errors or "UNAUTHORIZED" in errors
-    assert errors.count("\n") == 1
+    *shown, last = capsys.readouterr().err.splitlines()
+    assert last.startswith(f"error: {address}/one refused the push: ")
+    assert "401" in last or "UNAUTHORIZED" in last
+    assert any("401" in line or "UNAUTHORIZED" in line for line in shown)
 
 
 @needs_registry
-def test_a_registry_that_does_not_answer_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """The single line of the error contains the registry's address."""
+def test_a_registry_that_does_not_answer_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """The last line contains the registry's address and the reason."""
     repository = f"127.0.0.1:{free_port()}/one"
     assert main(["--repository", repository], LAUNCHER, DIGEST) == 1
-    errors = capsys.readouterr().err
-    assert errors.startswith(f"error: {repository} refused the push: ")
-    assert "connection refused" in errors
-    assert errors.count("\n") == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"error: {repository} refused the push: ")
+    assert "connection refused" in last
+
+
+def test_progress_is_shown_while_it_happens(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each line is copied as soon as the launcher prints it, even if it is not valid UTF-8."""
+    script = r"printf 'pushed one\npushed \377\n'; exit 3"
+    assert run_and_show(["sh", "-c", script]) == (3, "pushed one\npushed \ufffd\n")
+    assert capsys.readouterr() == ("", "pushed one\npushed \ufffd\n")
 
 
 @pytest.mark.parametrize(
