@@ -1,6 +1,7 @@
 """Declares the repositories with the inputs: Debian packages, build roots, Synapse pins, tools."""
 
 load("//config:synapse_pins.bzl", "SYNAPSE_PINS")
+load(":buildifier.bzl", "buildifier")
 load(":debian_packages.bzl", "debian_packages", "debian_root")
 load(":python_files.bzl", "python_site")
 load(":synapse_pin.bzl", "synapse_pin")
@@ -41,3 +42,4 @@ def inputs():
         name = "python_tools",
         lock = "//:requirements.lock.json",
     )
+    buildifier(name = "buildifier")
