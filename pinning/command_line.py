@@ -44,20 +44,22 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--extras", help="Synapse's extras, between commas (default: all)")
     parser.add_argument("--constraints", type=Path, help="becomes the pin's constraints.in")
     parser.add_argument("--modules", type=Path, help="becomes the pin's modules.in")
-    parser.add_argument("--patches", type=Path, help="a folder of *.patch, applied in this order")
-    parser.add_argument("--base", default=BASE, help="where OWNER/NAME lies ($SYNAPSE_GIT_BASE)")
+    parser.add_argument(
+        "--patches", type=Path, help="a folder of *.patch, applied in order of names"
+    )
+    parser.add_argument("--base", default=BASE, help="address of OWNER/NAME ($SYNAPSE_GIT_BASE)")
     parser.add_argument("--no-build", action="store_true", help="neither build nor check it")
     parser.add_argument("--update", nargs="*", metavar="PIN", help="move pins (default: all)")
     parser.add_argument("--list", action="store_true", help="show the pins")
-    parser.add_argument("--remove", metavar="PIN", help="forget a pin")
-    parser.add_argument("--check", nargs="*", metavar="PIN", help="fetch every file that pins name")
+    parser.add_argument("--remove", metavar="PIN", help="delete a pin")
+    parser.add_argument("--check", nargs="*", metavar="PIN", help="fetch and check all files")
     return parser
 
 
 def debian_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="./bazelw run pin -- debian", description="Locks the Debian packages.")
     parser.add_argument("--update", action="store_true", help="move every lock")
-    parser.add_argument("--check", action="store_true", help="fetch every package that locks name")
+    parser.add_argument("--check", action="store_true", help="fetch and check all packages")
     parser.add_argument("--suite", choices=SUITES, action="append", help="one suite (default: all)")
     return parser
 

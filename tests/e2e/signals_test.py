@@ -20,7 +20,7 @@ from testbed.image import Image, container, entrypoint, read_image, unpack
 from testbed.processes import Process, StartError
 from testbed.site import SQLITE, make_data
 
-POSTGRES, REDIS, SILENT = "127.0.0.2", "127.0.0.3", "127.0.0.4"
+POSTGRES, SILENT = "127.0.0.2", "127.0.0.4"
 MOST = 1.0  # The most seconds that may pass from the signal to the exit.
 # Seconds after the first signal handler is set, until somewhat after the reactor has started.
 MOMENTS = [0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0]

@@ -191,6 +191,7 @@ def test_generate_needs_a_folder_that_it_can_write_and_enter(
         assert lines[1] == (
             f"error: {folder}: it cannot be written by uid 991; mount a folder that it owns"
         )
+    assert list(folder.iterdir()) == []
 
 
 def test_a_program_is_no_folder_of_modules(data: Path) -> None:
