@@ -217,7 +217,7 @@ def test_a_call_through_a_symlink_from_elsewhere_finds_its_workspace(
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/bazelw").symlink_to("other")
     (tmp_path / "bin/other").symlink_to(program)
-    for cwd, where in ((tmp_path, ""), (tmp_path / "my work/tools", "/tools")):
+    for cwd, where in ((tmp_path, ""), (tmp_path / "my work/debian_mode", "/debian_mode")):
         done = bazelw(env, program=tmp_path / "bin/bazelw", cwd=cwd)
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1] == f"in {tmp_path}/my work{where}"
