@@ -74,6 +74,11 @@ def test_help_names_every_verb(word: str, capsys: pytest.CaptureFixture[str]) ->
     out, err = capsys.readouterr()
     assert err == ""
     assert out.startswith("usage: synapse-worker [-h] VERB ...\n")
+    assert (
+        "\n\nRuns one process of a Synapse homeserver, configured by SYNAPSE_* variables.\n\n"
+        in out
+    )
+    assert "\nverbs:\n" in out
     assert "Exit codes: 0 done, 1 unhealthy, 2 wrong settings, 75 " in out
     for name in VERBS:
         assert f"\n    {name}" in out
@@ -83,8 +88,17 @@ def test_help_names_every_verb(word: str, capsys: pytest.CaptureFixture[str]) ->
     ("verb", "usage", "words"),
     [
         ("start", "[-h]", "wait for what Synapse needs, and become Synapse (the default)"),
-        ("check", "[-h]", "Synapse's own parser"),
-        ("print-config", "[-h]", "secrets masked"),
+        (
+            "check",
+            "[-h]",
+            "check the configuration as start does, and ask Synapse's own parser",
+        ),
+        (
+            "print-config",
+            "[-h]",
+            "print the configuration that Synapse would get, secrets masked",
+        ),
+        ("healthcheck", "[-h] [--ready]", "ask the health port of this container"),
         ("healthcheck", "[-h] [--ready]", "ask the database, Redis and the main process too"),
         ("wait", "[-h] [SECONDS]", "SYNAPSE_WAIT_SECONDS or 60 by default"),
         ("doctor", "[-h] PLAN", "a plan as in SYNAPSE_WORKERS, or the path of a file"),
