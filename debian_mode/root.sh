@@ -135,6 +135,16 @@ record() {
   } >"$1/manifest" || die "$cache: no space, or it cannot be written"
 }
 
+# Compiles the Python modules of root $1. Nothing can write bytecode there later, so that every start
+# of Python would compile the standard library again.
+compile_python() {
+  [[ -e $1/usr/bin/python3 ]] || return 0
+  say "compiling Python modules"
+  bind_root=--bind inside "$1" python3 -I -m compileall -q -j 0 --invalidation-mode unchecked-hash \
+    /usr/lib/python3* >"$1/compile.log" 2>&1 || die "compiling Python modules: $(head -n 1 "$1/compile.log")"
+  rm -f "$1/compile.log"
+}
+
 # Does what the maintainer scripts of the few relevant packages would have done.
 finish_root() {
   local root=$1 link
@@ -224,6 +234,7 @@ make_root() {
     download
     unpack "$work/root"
     finish_root "$work/root"
+    compile_python "$work/root"
     record "$work/root"
     rm -rf "$root"
     mv -T "$work/root" "$root"

@@ -100,6 +100,8 @@ def download_files(rctx, files, folder, remedy):
     for download in waiting:
         download.wait()
 
+# One folder, not a file for each of its thousands: Bazel links every input of an action into its
+# sandbox, which takes longer than many a test.  It never changes after it was fetched.
 _BUILD = """\
 load("@rules_python//python:defs.bzl", "py_library")
 
@@ -107,15 +109,8 @@ package(default_visibility = ["//visibility:public"])
 
 py_library(
     name = "site",
-    srcs = glob(["site/**/*.py"]),
-    data = glob(
-        ["site/**"],
-        exclude = [
-            "site/**/*.py",
-            "site/**/* *",
-        ],
-    ),
-    imports = ["site"],
+    data = ["packages"],
+    imports = ["packages"],
 )
 """
 
@@ -125,13 +120,18 @@ def _python_site_impl(rctx):
     for file in files:
         # A wheel is a zip file, but rctx.extract decides by the file name extension.
         rctx.symlink("wheels/" + file["filename"], "wheels/%s.zip" % file["name"])
-        rctx.extract("wheels/%s.zip" % file["name"], output = "site")
-    for script in rctx.path("site").readdir():
+        rctx.extract("wheels/%s.zip" % file["name"], output = "packages")
+    for script in rctx.path("packages").readdir():
         if script.basename.endswith(".data"):
             done = rctx.execute(["chmod", "-R", "u+x", str(script)])
             if done.return_code:
                 fail(done.stderr)
     rctx.delete("wheels")
+
+    # Without bytecode, each test would compile pytest again, because it cannot write here.  Where
+    # the machine's Python is of another version than the tests', this is of no use, and no harm.
+    compiling = [rctx.which("python3"), "-I", "-m", "compileall", "-q", "-j", "0"]
+    rctx.execute(compiling + ["--invalidation-mode", "unchecked-hash", "packages"])
     rctx.file("BUILD.bazel", _BUILD)
 
 # No `environ`, as in synapse_pin.bzl: the variables only say where the files are, and the files are
