@@ -46,6 +46,32 @@ def test_an_empty_home_gets_a_root_and_the_next_run_uses_it(tmp_path: Path, mirr
     assert " info --config=debian " in bazelw(env, "info", "bazel-testlogs").stdout
 
 
+@pytest.mark.parametrize(
+    ("options", "free", "limit", "used"),
+    [
+        ("rw,nosuid,nodev", 12, "max", True),
+        ("rw,nosuid,nodev", 12, str(12 << 30), True),
+        ("rw,nosuid,nodev,noexec", 12, "max", False),
+        ("rw,noexec,relatime", 12, "max", False),
+        ("rw", 11, "max", False),
+        ("rw", 12, str(8 << 30), False),
+        ("", 12, "max", False),
+    ],
+)
+def test_sandboxes_are_in_memory_where_it_has_room(
+    tmp_path: Path, mirror: Mirror, options: str, free: int, limit: str, used: bool
+) -> None:
+    """Sandboxes need 12 GiB of free memory, and files there that can be executed."""
+    env = environ(tmp_path, mirror.address)
+    assert bazelw(env).returncode == 0
+    mounts = f"tmpfs /dev/shm tmpfs {options} 0 0\n" if options else "proc /proc proc rw 0 0\n"
+    (tmp_path / "mounts").write_text(mounts)
+    (tmp_path / "meminfo").write_text(f"MemFree: 5 kB\nMemAvailable: {(free << 20) + 5} kB\n")
+    (tmp_path / "memory.max").write_text(f"{limit}\n")
+    env |= {"BAZELW_PROC": str(tmp_path), "BAZELW_CGROUP": str(tmp_path)}
+    assert ("--sandbox_base=/dev/shm" in bazelw(env, "build", "image").stdout) == used
+
+
 def test_clean_root_removes_what_bazelw_made_and_nothing_else(
     tmp_path: Path, mirror: Mirror
 ) -> None:
