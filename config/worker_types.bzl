@@ -1,4 +1,4 @@
-"""The only table of roles: what each does, which application runs it, its resources and routes."""
+"""The only table of worker types: what each does, its resources, streams and routes, and its app."""
 
 # The ports in every container: the predecessor's fixed ports, and the one for health checks.
 PORTS = {
@@ -23,7 +23,7 @@ FEATURES = {
     "worker_tls": (72, 0),  # Before, a worker's TLS listener served plain HTTP.
 }
 
-def _role(
+def _worker_type(
         doc,
         resources = [],
         routes = [],
@@ -35,18 +35,18 @@ def _role(
         also_writes = "",
         also_needs = "",
         main_writes = False):
-    """Returns the row of a role that a worker can take over from the main process.
+    """Returns the row of a worker type, which takes a duty over from the main process.
 
     Args:
         doc: a short description.
         resources: the resources of its listeners (`listeners` in the configuration manual).
         routes: the path patterns to route to it (docs/workers.md of the pinned Synapse).
         stream: the stream that it writes (`stream_writers`).
-        duty: the shared setting that names the worker or workers with this role.
+        duty: the shared setting that names the worker or workers of this type.
         legacy: the older shared setting that moves the duty to the old application if `false`.
-        many: whether several workers may have the role.
+        many: whether several workers may have the type.
         since: the first minor release 1.x with its stream; 0 for all supported releases.
-        also_writes: the stream of another role that it must write too, because it serves requests
+        also_writes: the stream of another worker type that it must write too, because it serves requests
             that write to this stream.
         also_needs: the feature without which it must not write that other stream.
         main_writes: whether the main process must write its stream too. The main process always
@@ -75,27 +75,27 @@ _ALL = _CLIENT + "(api/v1|r0|v3|unstable)/"
 _NEW = _CLIENT + "(r0|v3|unstable)/"
 _FEDERATION = "^/_matrix/federation/"
 
-# Role -> its row. The names are the same as in the official image.
-ROLES = {
-    "account_data": _role(
+# WorkerType -> its row. The names are the same as in the official image.
+WORKER_TYPES = {
+    "account_data": _worker_type(
         "writes account data",
         ["client"],
         [_NEW + ".*/tags", _NEW + ".*/account_data"],
         stream = "account_data",
         many = False,
     ),
-    "appservice": _role(
+    "appservice": _worker_type(
         "sends events to application services",
         duty = "notify_appservices_from_worker",
         legacy = "notify_appservices",
         many = False,
     ),
-    "background_worker": _role(
+    "background_worker": _worker_type(
         "runs background tasks",
         duty = "run_background_tasks_on",
         many = False,
     ),
-    "client_reader": _role(
+    "client_reader": _worker_type(
         "answers reading client requests",
         ["client"],
         [
@@ -135,7 +135,7 @@ ROLES = {
             _NEW + "password_policy$",
         ],
     ),
-    "device_lists": _role(
+    "device_lists": _worker_type(
         "writes device lists",
         ["client"],
         [
@@ -148,7 +148,7 @@ ROLES = {
         stream = "device_lists",
         since = 135,
     ),
-    "event_creator": _role(
+    "event_creator": _worker_type(
         "takes sends, joins and invites",
         ["client"],
         [
@@ -163,13 +163,13 @@ ROLES = {
             _CLIENT + "unstable/org.matrix.msc4140/delayed_events(/[^/]+(/restart)?)?$",
         ],
     ),
-    "event_persister": _role("writes events", stream = "events"),
-    "federation_inbound": _role(
+    "event_persister": _worker_type("writes events", stream = "events"),
+    "federation_inbound": _worker_type(
         "takes the transactions of other servers",
         ["federation"],
         [_FEDERATION + "v1/send/"],
     ),
-    "federation_reader": _role(
+    "federation_reader": _worker_type(
         "answers other servers",
         ["federation"],
         [
@@ -197,14 +197,14 @@ ROLES = {
             "^/_matrix/key/v2/query",
         ],
     ),
-    "federation_sender": _role(
+    "federation_sender": _worker_type(
         "sends events to other servers",
         duty = "federation_sender_instances",
         legacy = "send_federation",
     ),
-    "frontend_proxy": _role("takes key uploads", ["client"], [_NEW + "keys/upload"]),
-    "generic_worker": _role("whatever the proxy routes to it", ["client", "federation"]),
-    "media_repository": _role(
+    "frontend_proxy": _worker_type("takes key uploads", ["client"], [_NEW + "keys/upload"]),
+    "generic_worker": _worker_type("whatever the proxy routes to it", ["client", "federation"]),
+    "media_repository": _worker_type(
         "keeps and serves media",
         ["client", "media"],
         [
@@ -222,14 +222,14 @@ ROLES = {
         also_writes = "quarantined_media_changes",
         also_needs = "quarantined_media_replicated",
     ),
-    "presence": _role(
+    "presence": _worker_type(
         "keeps presence",
         ["client"],
         [_ALL + "presence/"],
         stream = "presence",
         many = False,
     ),
-    "push_rules": _role(
+    "push_rules": _worker_type(
         "writes push rules",
         ["client"],
         [_ALL + "pushrules/"],
@@ -237,12 +237,12 @@ ROLES = {
         many = False,
         since = 105,
     ),
-    "pusher": _role(
+    "pusher": _worker_type(
         "sends push notifications",
         duty = "pusher_instances",
         legacy = "start_pushers",
     ),
-    "quarantined_media_changes": _role(
+    "quarantined_media_changes": _worker_type(
         "takes media into quarantine",
         ["client", "media"],
         [
@@ -256,13 +256,13 @@ ROLES = {
         since = 152,
         main_writes = True,
     ),
-    "receipts": _role(
+    "receipts": _worker_type(
         "writes receipts",
         ["client"],
         [_NEW + "rooms/.*/receipt", _NEW + "rooms/.*/read_markers"],
         stream = "receipts",
     ),
-    "synchrotron": _role(
+    "synchrotron": _worker_type(
         "answers /sync and /events",
         ["client"],
         [
@@ -272,28 +272,28 @@ ROLES = {
             _CLIENT + "(api/v1|r0|v3)/rooms/[^/]+/initialSync$",
         ],
     ),
-    "thread_subscriptions": _role(
+    "thread_subscriptions": _worker_type(
         "writes thread subscriptions",
         ["client"],
         [_CLIENT + "unstable/io.element.msc4306/rooms/.*/thread/.*/subscription$"],
         stream = "thread_subscriptions",
         since = 135,
     ),
-    "to_device": _role(
+    "to_device": _worker_type(
         "writes to-device messages",
         ["client"],
         [_NEW + "sendToDevice/"],
         stream = "to_device",
         many = False,
     ),
-    "typing": _role(
+    "typing": _worker_type(
         "keeps who is typing",
         ["client"],
         [_ALL + "rooms/.*/typing"],
         stream = "typing",
         many = False,
     ),
-    "user_dir": _role(
+    "user_dir": _worker_type(
         "keeps and searches the user directory",
         ["client"],
         [_NEW + "user_directory/search$"],
@@ -303,7 +303,7 @@ ROLES = {
     ),
 }
 
-# Roles for which current Synapse still has an application called `synapse.app.ROLE`.
+# Worker types for which current Synapse still has an application called `synapse.app.TYPE`.
 _APPLICATIONS = [
     "pusher",
     "synchrotron",
@@ -318,25 +318,25 @@ _APPLICATIONS = [
     "generic_worker",
 ]
 
-# Application -> its role. The main process has every duty that no worker has.
-WORKER_TYPES = {
+# worker_app -> its worker type. The main process has every duty that no worker has.
+WORKER_APPS = {
     "synapse.app.homeserver": {
         "doc": "the main process: everything that is routed nowhere else",
-        "role": "",
+        "type": "",
     },
 } | {
-    "synapse.app." + role: {
-        "doc": ROLES[role]["doc"],
-        "role": role,
+    "synapse.app." + worker_type: {
+        "doc": WORKER_TYPES[worker_type]["doc"],
+        "type": worker_type,
     }
-    for role in _APPLICATIONS
+    for worker_type in _APPLICATIONS
 }
 
 def slug(application):
     """Returns the short name of an application, such as `pusher` for `synapse.app.pusher`.
 
     Args:
-        application: a key of WORKER_TYPES.
+        application: a key of WORKER_APPS.
 
     Returns:
         The last part of the dotted name.

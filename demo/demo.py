@@ -78,8 +78,8 @@ def run(folder: Path, image_folder: Path, services: Path, seconds: float) -> Non
     image = read_image(image_folder)
     unpack(image, folder / "root")
     parts = Parts(image, folder / "root", services, make_authority(folder / "authority"))
-    types = load_table().types
-    workers = {kind.slug: app for app, kind in types.items() if not kind.main}
+    types = load_table().apps
+    workers = {process.slug: app for app, process in types.items() if not process.main}
     homeserver = Homeserver(1, folder / "homeserver", parts, workers, planned=False, settings={})
     try:
         begin = time.monotonic()

@@ -9,7 +9,7 @@ def worker_image(name, application, base, visibility):
     Args:
         name: the name of the image. `<name>_load` loads it into a local container engine,
             `<name>.tar` is the archive that is loaded, and `<name>_push` pushes it.
-        application: a key of WORKER_TYPES.
+        application: a key of WORKER_APPS.
         base: the image that all worker types share.
         visibility: the visibility of the targets.
     """

@@ -97,9 +97,9 @@ class Homeserver:
         table = load_table()
         self.workers = []
         for place, (name, text) in enumerate(workers.items()):
-            kind = table.find(text)
-            assert kind is not None, text
-            self.workers.append(PlannedWorker(name, kind, self.address(_FIRST_WORKER + place)))
+            process = table.find(text)
+            assert process is not None, text
+            self.workers.append(PlannedWorker(name, process, self.address(_FIRST_WORKER + place)))
         self._plan = ""
         if planned:
             self._plan = ",".join(
@@ -151,14 +151,14 @@ class Homeserver:
             del document["redis"]
         if not self._plan:
             for worker in self.workers:
-                for role in worker.type.roles:
-                    if role.legacy:
-                        document[role.legacy] = False
-                    if role.takes_list:
-                        document.setdefault(role.duty, []).append(worker.name)
-                    if "media" in role.resources:
+                for worker_type in worker.process.types:
+                    if worker_type.legacy:
+                        document[worker_type.legacy] = False
+                    if worker_type.takes_list:
+                        document.setdefault(worker_type.duty, []).append(worker.name)
+                    if "media" in worker_type.resources:
                         document["enable_media_repo"] = False
-                        document[role.duty] = worker.name
+                        document[worker_type.duty] = worker.name
         return document
 
     def environ(self, name: str) -> dict[str, str]:
@@ -193,7 +193,7 @@ class Homeserver:
         runtime.mkdir(exist_ok=True)
         mounts = {"/synapse_runtime": runtime}
         if name == "main" or any(
-            "media" in w.type.resources for w in self.workers if w.name == name
+            "media" in w.process.resources for w in self.workers if w.name == name
         ):
             mounts["/synapse_media"] = self._folder / "media"
         if self.sockets is not None:

@@ -41,15 +41,15 @@ http {{
 def locations(workers: Iterable[PlannedWorker]) -> list[tuple[str, list[PlannedWorker]]]:
     """Return (pattern, workers that serve it), patterns of stream writers first.
 
-    Several workers of one role share its paths.
+    Several workers of one type share its paths.
     """
     found: dict[str, list[PlannedWorker]] = {}
-    roles = [(worker, role) for worker in workers for role in worker.type.roles]
-    for worker, role in sorted(roles, key=lambda pair: not pair[1].stream):
-        for pattern in role.routes:
+    pairs = [(worker, worker_type) for worker in workers for worker_type in worker.process.types]
+    for worker, worker_type in sorted(pairs, key=lambda pair: not pair[1].stream):
+        for pattern in worker_type.routes:
             holders = found.setdefault(pattern, [])
             # Only a stream's own writers serve the stream's paths.
-            if not holders or role in holders[0].type.roles:
+            if not holders or worker_type in holders[0].process.types:
                 holders.append(worker)
     return list(found.items())
 
@@ -71,7 +71,7 @@ def configuration(
 
     lines, upstreams = [], []
     for number, (pattern, holders) in enumerate(locations(workers)):
-        tls = all("client" not in holder.type.resources for holder in holders)
+        tls = all("client" not in holder.process.resources for holder in holders)
         port, scheme = (8448, "https") if tls else (8008, "http")
         places = [server(holder.name, holder.host, port) for holder in holders]
         servers = " ".join(f"server {place};" for place in places)

@@ -13,7 +13,7 @@ from worker.worker_types import load_table
 # One release per era: direct TCP replication, no secret's path setting, no quarantine stream.
 ERAS = ("1.66.0", "1.98.0", "1.144.0")
 
-# Each kind of writer: of one stream, of several, beside main, and implied by another role.
+# Each kind of writer: of one stream, of several, beside main, and implied by another worker type.
 PLAN = (
     "pusher:2, sender=federation_sender, persister=event_persister@10.0.0.7, "
     "writer=typing+receipts, keeper=media_repository, warden=quarantined_media_changes"
@@ -22,7 +22,7 @@ PLAN = (
 
 def _render(app: str, version: str, homeserver: str) -> str:
     table = replace(load_table(), version=version)
-    host = {} if table.types[app].main else {"SYNAPSE_REPLICATION_HOST": "main"}
+    host = {} if table.apps[app].main else {"SYNAPSE_REPLICATION_HOST": "main"}
     settings = parse({"SYNAPSE_WORKER": app, "SYNAPSE_HOSTNAME": "host-1"} | host, table)
     rendered = documents(yaml.safe_load(homeserver), settings)
     return yaml.safe_dump_all(rendered.values(), sort_keys=False)
@@ -49,7 +49,7 @@ def golden_files() -> Iterator[tuple[str, str]]:
 
     There is one per worker type for the newest Synapse, one per older era, and one for a plan.
     """
-    types = load_table().types
+    types = load_table().apps
     for app, worker in types.items():
         yield f"{worker.slug}.yaml", _render(app, "", WORKERS)
     for version in ERAS:

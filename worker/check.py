@@ -151,7 +151,7 @@ def _keeps_media(homeserver: Mapping[str, Any], settings: Settings) -> bool:
     """Return whether this process writes media; the main process may leave that to workers."""
     if not settings.worker.main:
         return settings.worker.media
-    planned = any(worker.type.media for worker in settings.plan or ())
+    planned = any(worker.process.media for worker in settings.plan or ())
     return not planned and homeserver.get("enable_media_repo") is not False
 
 
@@ -188,7 +188,7 @@ def _sockets(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
     paths = [row["path"] for row in rows if "path" in row]
     # The other workers whose sockets this process connects to.
     others = [
-        worker.name for worker in settings.plan or () if replicates(worker.type, settings.table)
+        worker.name for worker in settings.plan or () if replicates(worker.process, settings.table)
     ]
     paths += [socket_path(settings, name, "replication") for name in ["", *others]]
     problem = socket_problem(max(paths, key=len), where)

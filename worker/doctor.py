@@ -95,15 +95,15 @@ def ask_synapse_for_each(found: Examination) -> None:
 
 
 def describe(plan: tuple[PlannedWorker, ...]) -> list[str]:
-    """Return one line for each process: its name, its roles, and its replication address if any."""
+    """Return one line for each process: name, worker types, and the replication address if any."""
     table = load_table()
     port = table.ports["replication"]
     lines = [f"ok: {MAIN}: the main process"]
     for worker in plan:
-        roles = "+".join(role.name for role in worker.type.roles)
         reached = f", replication at {address(worker.host, port)}"
         lines.append(
-            f"ok: {worker.name}: {roles}{reached if replicates(worker.type, table) else ''}"
+            f"ok: {worker.name}: {worker.process.joined}"
+            f"{reached if replicates(worker.process, table) else ''}"
         )
     return lines
 
@@ -118,8 +118,7 @@ def scrape_targets(plan: tuple[PlannedWorker, ...], main_host: str) -> list[dict
     rows = [(MAIN, MAIN, "", main_host)]
     for worker in plan:
         number = re.search("[0-9]+$", worker.name)
-        roles = "+".join(role.name for role in worker.type.roles)
-        rows.append((worker.name, roles, number[0] if number else "", worker.host))
+        rows.append((worker.name, worker.process.joined, number[0] if number else "", worker.host))
     return [
         {
             "targets": [address(host, port)],

@@ -59,7 +59,7 @@ def instance_map(homeserver: Mapping[str, Any], settings: Settings) -> dict[str,
     """
     entries = dict(homeserver.get("instance_map") or {})
     for worker in settings.plan or ():
-        if replicates(worker.type, settings.table):
+        if replicates(worker.process, settings.table):
             entries[worker.name] = location(settings, worker.name, worker.host)
     if not settings.worker.main and settings.table.has("instance_map_main"):
         entries["main"] = location(settings, "", settings.replication_host)

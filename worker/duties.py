@@ -5,7 +5,7 @@ from typing import Any
 
 from worker.plan import MAIN_WRITER
 from worker.settings import Settings
-from worker.worker_types import Role
+from worker.worker_types import WorkerType
 
 
 def _names(value: object) -> list[str]:
@@ -47,7 +47,7 @@ def quarantine_warnings(homeserver: Mapping[str, Any], settings: Settings) -> li
     table, worker = settings.table, settings.worker
     if worker.main or not worker.media or not table.shared_with_main():
         return []
-    stream = table.roles["quarantined_media_changes"].stream
+    stream = table.types["quarantined_media_changes"].stream
     named = _writers(homeserver, stream)
     writes = stream in table.streams(worker)
     if settings.plan is None:
@@ -76,64 +76,71 @@ def quarantine_warnings(homeserver: Mapping[str, Any], settings: Settings) -> li
 def duty_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
     """Return a line for each duty that this worker could not do, or that would be done twice."""
     problems = []
-    for role in settings.worker.roles:
-        if role.legacy and not settings.worker.named_by_role:
-            problems += _old_application(homeserver, settings, role)
-        elif role.duty:
-            problems += _named_duty(homeserver, settings, role)
-        if role.stream:
-            problems += _stream(homeserver, settings, role)
+    for worker_type in settings.worker.types:
+        if worker_type.legacy and not settings.worker.named_by_type:
+            problems += _old_application(homeserver, settings, worker_type)
+        elif worker_type.duty:
+            problems += _named_duty(homeserver, settings, worker_type)
+        if worker_type.stream:
+            problems += _stream(homeserver, settings, worker_type)
     return problems
 
 
-def _old_application(homeserver: Mapping[str, Any], settings: Settings, role: Role) -> list[str]:
+def _old_application(
+    homeserver: Mapping[str, Any], settings: Settings, worker_type: WorkerType
+) -> list[str]:
     """Return a line if the duty of an old application is not moved from main to this worker.
 
     Synapse's old application names require that the main process has given up the duty.
     """
-    named = homeserver.get(role.duty)
+    named = homeserver.get(worker_type.duty)
     listed = settings.name in _names(named)
-    if homeserver.get(role.legacy) is False:
+    if homeserver.get(worker_type.legacy) is False:
         if named is None or listed:
             return []
         other = _names(named)[0] if _names(named) else "NAME"
         return [
-            f"homeserver.yaml: {role.duty} names {named!r} and not {settings.name}, so this worker "
-            f"would do nothing; name it there, or start it with SYNAPSE_WORKER_NAME={other}"
+            f"homeserver.yaml: {worker_type.duty} names {named!r} and not {settings.name}, so this "
+            f"worker would do nothing; name it there, or start it with SYNAPSE_WORKER_NAME={other}"
         ]
-    if role.takes_list and listed:
+    if worker_type.takes_list and listed:
         return []
-    remedy = f"set {role.legacy}: false there for every process"
-    if role.takes_list:
-        remedy += f", or {role.duty}: [{settings.name}]"
+    remedy = f"set {worker_type.legacy}: false there for every process"
+    if worker_type.takes_list:
+        remedy += f", or {worker_type.duty}: [{settings.name}]"
     return [
-        f"homeserver.yaml: {role.legacy} leaves the duty of {settings.worker.app} on the main "
-        f"process, so that it would be done twice; {remedy}"
+        f"homeserver.yaml: {worker_type.legacy} leaves the duty of {settings.worker.app} on the "
+        f"main process, so that it would be done twice; {remedy}"
     ]
 
 
-def _named_duty(homeserver: Mapping[str, Any], settings: Settings, role: Role) -> list[str]:
-    named = homeserver.get(role.duty)
+def _named_duty(
+    homeserver: Mapping[str, Any], settings: Settings, worker_type: WorkerType
+) -> list[str]:
+    named = homeserver.get(worker_type.duty)
     if settings.name in _names(named):
         return []
-    if "media" in role.resources:
+    if "media" in worker_type.resources:
         return []  # One media worker runs the jobs; the others only serve media.
-    value = f"[{settings.name}]" if role.takes_list else settings.name
+    value = f"[{settings.name}]" if worker_type.takes_list else settings.name
     return [
-        f"homeserver.yaml: {role.duty} is {named!r} and does not name {settings.name}, so this "
-        f"worker would do nothing as {role.name}; set {role.duty}: {value} there for every process"
+        f"homeserver.yaml: {worker_type.duty} is {named!r} and does not name {settings.name}, so "
+        f"this worker would do nothing as {worker_type.name}; set {worker_type.duty}: {value} "
+        "there for every process"
     ]
 
 
-def _stream(homeserver: Mapping[str, Any], settings: Settings, role: Role) -> list[str]:
+def _stream(
+    homeserver: Mapping[str, Any], settings: Settings, worker_type: WorkerType
+) -> list[str]:
     problems = []
-    named = _writers(homeserver, role.stream)
-    value = f"[{settings.name}, {MAIN_WRITER}]" if role.main_writes else settings.name
+    named = _writers(homeserver, worker_type.stream)
+    value = f"[{settings.name}, {MAIN_WRITER}]" if worker_type.main_writes else settings.name
     if settings.name not in _names(named):
         problems.append(
-            f"homeserver.yaml: stream_writers.{role.stream} is {named!r} and does not name "
+            f"homeserver.yaml: stream_writers.{worker_type.stream} is {named!r} and does not name "
             f"{settings.name}, so this worker would refuse what it is there for; set "
-            f"stream_writers: {{{role.stream}: {value}}} there for every process"
+            f"stream_writers: {{{worker_type.stream}: {value}}} there for every process"
         )
     instances = homeserver.get("instance_map")
     if not isinstance(instances, dict) or settings.name not in instances:

@@ -11,7 +11,7 @@ from typing import Any
 
 from worker.errors import ConfigError, shown
 from worker.hosts import host_problem, unbracketed
-from worker.worker_types import Table, WorkerType
+from worker.worker_types import ProcessType, Table
 
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 MAIN_WRITER = "master"  # The name of the main process in ``stream_writers``.
@@ -29,12 +29,12 @@ class PlannedWorker:
 
     Attributes:
         name: its ``worker_name``.
-        type: its worker type.
+        process: what it runs.
         host: the host at which other processes reach it.
     """
 
     name: str
-    type: WorkerType
+    process: ProcessType
     host: str
 
 
@@ -46,27 +46,27 @@ def _entry(text: str, table: Table, problems: list[str]) -> list[PlannedWorker]:
     match = _ENTRY.fullmatch(text)
     where = f"SYNAPSE_WORKERS: {_quoted(text)}"
     if match is None:
-        problems.append(f"{where} is not an entry; write [NAME=]ROLE[+ROLE...][:COUNT][@HOST]")
+        problems.append(f"{where} is not an entry; write [NAME=]TYPE[+TYPE...][:COUNT][@HOST]")
         return []
-    kind = table.find(match["type"].strip())
-    if kind is None:
+    process = table.find(match["type"].strip())
+    if process is None:
         problems.append(
-            f"SYNAPSE_WORKERS: {_quoted(match['type'])} is not a worker type; choose one of "
-            f"{table.choices()}"
+            f"SYNAPSE_WORKERS: {_quoted(match['type'])} is not a worker_app or worker type; choose "
+            f"one of {table.choices()}"
         )
         return []
-    if kind.main:
+    if process.main:
         problems.append(f"{where} is the main process, which is always there; leave it out")
         return []
-    if table.lacks(kind):
-        problems.append(f"{where}: {table.lacks(kind)}; leave it out")
+    if table.lacks(process):
+        problems.append(f"{where}: {table.lacks(process)}; leave it out")
         return []
     count_text = (match["count"] or "1").strip()
     count = int(count_text) if re.fullmatch("[0-9]{1,6}", count_text) else 0
     if not 1 <= count <= _MOST:
         problems.append(f"{where}: {_quoted(count_text)} is not a count from 1 to {_MOST}")
         return []
-    base = (match["name"] or kind.slug).strip()
+    base = (match["name"] or process.slug).strip()
     names = [base] if match["count"] is None else [f"{base}{n}" for n in range(1, count + 1)]
     if not NAME.fullmatch(names[-1]) or base in RESERVED_NAMES:
         problems.append(
@@ -91,7 +91,7 @@ def _entry(text: str, table: Table, problems: list[str]) -> list[PlannedWorker]:
                 f"{host_problem(name)}; or add @HOST"
             )
             return []
-    return [PlannedWorker(name, kind, unbracketed(host) or name) for name in names]
+    return [PlannedWorker(name, process, unbracketed(host) or name) for name in names]
 
 
 def parse_plan(text: str, table: Table) -> tuple[PlannedWorker, ...]:
@@ -125,7 +125,7 @@ def _first(problems: list[str], *, too_many: bool = False) -> list[str]:
 
 
 def _clashes(workers: Sequence[PlannedWorker]) -> list[str]:
-    """Return a line for each name, and each role for a single worker, that is planned twice."""
+    """Return a line for each name, and each type that only one worker may have, planned twice."""
     problems = []
     names = Counter(worker.name for worker in workers)
     for name in sorted(name for name, count in names.items() if count > 1):
@@ -135,14 +135,14 @@ def _clashes(workers: Sequence[PlannedWorker]) -> list[str]:
         )
     having: dict[str, list[str]] = {}
     for worker in workers:
-        for role in worker.type.roles:
-            if not role.many:
-                having.setdefault(role.name, []).append(worker.name)
-    for role_name, holders in having.items():
+        for worker_type in worker.process.types:
+            if not worker_type.many:
+                having.setdefault(worker_type.name, []).append(worker.name)
+    for type_name, holders in having.items():
         if len(holders) > 1:
             problems.append(
-                f"SYNAPSE_WORKERS: {', '.join(holders)} all have the role {role_name}, which one "
-                "worker alone may have; drop it from the others"
+                f"SYNAPSE_WORKERS: {', '.join(holders)} all have the worker type {type_name}, "
+                "which only one worker may have; drop it from the others"
             )
     return problems
 
@@ -159,14 +159,14 @@ def planned_settings(workers: Sequence[PlannedWorker], table: Table) -> dict[str
     settings: dict[str, Any] = {}
     writers: dict[str, list[str]] = {}
     for worker in workers:
-        for stream in table.streams(worker.type):
+        for stream in table.streams(worker.process):
             writers.setdefault(stream, []).append(worker.name)
-        for role in worker.type.roles:
-            if role.takes_list:
-                settings.setdefault(role.duty, []).append(worker.name)
-            elif role.duty:
-                settings.setdefault(role.duty, worker.name)
-            if "media" in role.resources:
+        for worker_type in worker.process.types:
+            if worker_type.takes_list:
+                settings.setdefault(worker_type.duty, []).append(worker.name)
+            elif worker_type.duty:
+                settings.setdefault(worker_type.duty, worker.name)
+            if "media" in worker_type.resources:
                 settings["enable_media_repo"] = False
     if writers:
         for stream in sorted(table.shared_with_main() & writers.keys()):
@@ -180,13 +180,18 @@ def replaced_settings(workers: Sequence[PlannedWorker]) -> frozenset[str]:
 
     The newer ones mean the same, and Synapse may treat both together as a contradiction.
     """
-    return frozenset(role.legacy for worker in workers for role in worker.type.roles if role.legacy)
+    return frozenset(
+        worker_type.legacy
+        for worker in workers
+        for worker_type in worker.process.types
+        if worker_type.legacy
+    )
 
 
-def replicates(kind: WorkerType, table: Table) -> bool:
+def replicates(process: ProcessType, table: Table) -> bool:
     """Return whether others call a worker of this type: a stream writer or federation sender."""
-    return bool(table.streams(kind)) or any(
-        role.duty == "federation_sender_instances" for role in kind.roles
+    return bool(table.streams(process)) or any(
+        worker_type.duty == "federation_sender_instances" for worker_type in process.types
     )
 
 
@@ -215,16 +220,17 @@ def contradictions(
             f"homeserver.yaml: {name} is {have!r}, but SYNAPSE_WORKERS makes it {value!r}; drop it "
             "there"
         )
-    for role in table.roles.values():
-        if role.legacy and homeserver.get(role.legacy) is False and role.legacy not in replaced:
+    for name, worker_type in table.types.items():
+        duty, legacy = worker_type.duty, worker_type.legacy
+        if legacy and homeserver.get(legacy) is False and legacy not in replaced:
             problems.append(
-                f"homeserver.yaml: {role.legacy} is false, but no worker of SYNAPSE_WORKERS has "
-                f"the role {role.name}, so nobody would do it; drop the setting or plan a worker"
+                f"homeserver.yaml: {legacy} is false, but no worker of SYNAPSE_WORKERS has the "
+                f"worker type {name}, so nobody would do it; drop the setting or plan a worker"
             )
-        if role.duty and role.duty not in planned and homeserver.get(role.duty):
+        if duty and duty not in planned and homeserver.get(duty):
             problems.append(
-                f"homeserver.yaml: {role.duty} names {homeserver[role.duty]!r}, but no worker of "
-                f"SYNAPSE_WORKERS has the role {role.name}; drop the setting or plan a worker"
+                f"homeserver.yaml: {duty} names {homeserver[duty]!r}, but no worker of "
+                f"SYNAPSE_WORKERS has the worker type {name}; drop the setting or plan a worker"
             )
     streams = homeserver.get("stream_writers")
     if isinstance(streams, dict) and "stream_writers" not in planned and streams:

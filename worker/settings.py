@@ -8,7 +8,7 @@ from worker.environ import Environ
 from worker.errors import ConfigError
 from worker.hosts import host_problem, unbracketed
 from worker.plan import NAME, RESERVED_NAMES, PlannedWorker, parse_plan
-from worker.worker_types import Table, WorkerType, load_table
+from worker.worker_types import ProcessType, Table, load_table
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Settings:
         table: the worker types and features of the Synapse that is run.
     """
 
-    worker: WorkerType
+    worker: ProcessType
     name: str
     named: bool
     plan: tuple[PlannedWorker, ...] | None
@@ -78,26 +78,31 @@ class Settings:
 
 def _worker(
     read: Environ, table: Table, plan: Sequence[PlannedWorker] | None
-) -> tuple[WorkerType | None, str]:
+) -> tuple[ProcessType | None, str]:
     """Return the worker type to run and its name, both checked against the plan."""
     text, name = read.text("SYNAPSE_WORKER"), read.text("SYNAPSE_WORKER_NAME")
     known = {worker.name: worker for worker in plan or ()}
-    kind = table.find(text) if text else None
-    if text and kind is None:
-        read.wrong("SYNAPSE_WORKER", f"is not a worker type; choose one of {table.choices()}")
-    elif kind is not None and table.lacks(kind):
-        read.wrong("SYNAPSE_WORKER", f"cannot run: {table.lacks(kind)}; leave its role to main")
+    process = table.find(text) if text else None
+    if text and process is None:
+        read.wrong(
+            "SYNAPSE_WORKER", f"is not a worker_app or worker type; choose one of {table.choices()}"
+        )
+    elif process is not None and table.lacks(process):
+        read.wrong(
+            "SYNAPSE_WORKER",
+            f"cannot run: {table.lacks(process)}; leave its duty to the main process",
+        )
     elif not text and name in known:
-        return known[name].type, name
+        return known[name].process, name
     elif not text and not (name and known):
         read.problems.append(f"SYNAPSE_WORKER is not set; choose one of {table.choices()}")
-    if kind is not None and kind.main:
+    if process is not None and process.main:
         if name:
             read.wrong(
                 "SYNAPSE_WORKER_NAME",
                 "is set for the main process, which would then call itself; unset it",
             )
-        return kind, ""
+        return process, ""
     if name in RESERVED_NAMES:
         read.wrong("SYNAPSE_WORKER_NAME", "is reserved for the main process; choose another")
     elif name and not NAME.fullmatch(name):
@@ -106,34 +111,36 @@ def _worker(
             "has characters that no worker name may have; use up to 64 of A-Z a-z 0-9 _ . -",
         )
     elif plan is not None:
-        return _planned(read, kind, name, plan)
-    return kind, name or (kind.slug if kind else "")
+        return _planned(read, process, name, plan)
+    return process, name or (process.slug if process else "")
 
 
 def _planned(
-    read: Environ, kind: WorkerType | None, name: str, plan: Sequence[PlannedWorker]
-) -> tuple[WorkerType | None, str]:
+    read: Environ, process: ProcessType | None, name: str, plan: Sequence[PlannedWorker]
+) -> tuple[ProcessType | None, str]:
     """Return the type and name of this worker according to the plan."""
     names = ", ".join(worker.name for worker in plan) or "nobody"
     if name:
         for worker in plan:
-            if worker.name == name and (kind is None or worker.type.roles == kind.roles):
-                return worker.type, name
+            if worker.name == name and (process is None or worker.process.types == process.types):
+                return worker.process, name
             if worker.name == name:
-                roles = "+".join(role.name for role in worker.type.roles)
-                read.wrong("SYNAPSE_WORKER", f"is not what {name} is in SYNAPSE_WORKERS: {roles}")
-                return kind, name
+                types = worker.process.joined
+                read.wrong("SYNAPSE_WORKER", f"is not what {name} is in SYNAPSE_WORKERS: {types}")
+                return process, name
         read.wrong("SYNAPSE_WORKER_NAME", f"is not in SYNAPSE_WORKERS, which has {names}")
-        return kind, name
-    alike = [worker for worker in plan if kind is not None and worker.type.roles == kind.roles]
+        return process, name
+    alike = [
+        worker for worker in plan if process is not None and worker.process.types == process.types
+    ]
     if len(alike) == 1:
-        return alike[0].type, alike[0].name
-    if kind is not None:
+        return alike[0].process, alike[0].name
+    if process is not None:
         count = f"{len(alike)} such workers" if alike else "no such worker"
         read.problems.append(
             f"SYNAPSE_WORKER_NAME is not set, and SYNAPSE_WORKERS has {count}; give one of {names}"
         )
-    return kind, ""
+    return process, ""
 
 
 def _host(read: Environ, table: Table) -> str:
@@ -204,7 +211,7 @@ def parse(
         host = _host(read, table)
     data = read.path("SYNAPSE_DATA_DIR", "/data")
     settings = Settings(
-        worker=worker or table.types["synapse.app.homeserver"],
+        worker=worker or table.apps["synapse.app.homeserver"],
         name=name,
         named=plan is not None or bool(read.text("SYNAPSE_WORKER_NAME")),
         plan=plan,

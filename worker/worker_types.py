@@ -1,4 +1,4 @@
-"""Worker types and roles, loaded from the table in config/worker_types.bzl."""
+"""Worker types and applications, loaded from the table in config/worker_types.bzl."""
 
 import json
 import re
@@ -14,7 +14,7 @@ _NEWEST = 1 << 30  # A minor version that has every feature not yet removed.
 
 
 @dataclass(frozen=True)
-class Role:
+class WorkerType:
     """One duty that a worker can take off the main process.
 
     Attributes:
@@ -22,11 +22,11 @@ class Role:
         resources: what its listeners serve: ``client``, ``federation``, ``media``.
         routes: the patterns of the paths that a reverse proxy routes to it.
         stream: the stream that it writes, or "".
-        duty: the shared setting that names the workers with this role, or "".
+        duty: the shared setting that names the workers of this type, or "".
         legacy: the older shared setting whose ``false`` takes the duty off the main process, or "".
-        many: whether several workers may have this role.
+        many: whether several workers may have this type.
         since: the first minor version, x in 1.x, that has its stream; 0 if every version has it.
-        also_writes: the stream of another role that its workers must write too, or "".
+        also_writes: the stream of another worker type that its workers must write too, or "".
         also_needs: the feature without which they must not write ``also_writes``, or "".
         main_writes: whether the main process must write its stream too.
     """
@@ -50,29 +50,34 @@ class Role:
 
 
 @dataclass(frozen=True)
-class WorkerType:
-    """The type of a process: an application and its roles.
+class ProcessType:
+    """The type of a process: an application and its worker types.
 
     Attributes:
         app: the module to start, such as ``synapse.app.pusher``.
-        roles: its roles in the order in which they were listed; empty for the main process.
-        named_by_role: whether it was specified by role names rather than by an application.
+        types: its worker types in the order in which they were listed; empty for the main process.
+        named_by_type: whether it was specified by worker types rather than by an application.
     """
 
     app: str
-    roles: tuple[Role, ...]
-    named_by_role: bool = False
+    types: tuple[WorkerType, ...]
+    named_by_type: bool = False
 
     @property
     def main(self) -> bool:
         """Whether it is the main process."""
-        return not self.roles
+        return not self.types
+
+    @property
+    def joined(self) -> str:
+        """Its worker types as in a plan, joined by ``+``."""
+        return "+".join(worker_type.name for worker_type in self.types)
 
     @property
     def slug(self) -> str:
         """The default name of a process of this type."""
-        if self.named_by_role:
-            return "-".join(role.name for role in self.roles)
+        if self.named_by_type:
+            return "-".join(worker_type.name for worker_type in self.types)
         return self.app.rpartition(".")[2]
 
     @property
@@ -80,7 +85,7 @@ class WorkerType:
         """The resources that its listeners serve to clients and to other servers."""
         if self.main:
             return frozenset({"client", "federation", "media"})
-        return frozenset(name for role in self.roles for name in role.resources)
+        return frozenset(name for worker_type in self.types for name in worker_type.resources)
 
     @property
     def media(self) -> bool:
@@ -94,8 +99,8 @@ class Table:
 
     Attributes:
         ports: the port of each kind of listener.
-        roles: the roles by name.
-        types: the worker types by application.
+        types: the worker types by name.
+        apps: the process types by application.
         features: the first and last minor version, x in 1.x, of each feature that not every Synapse
             has; 0 for no bound.
         version: the version of the installed Synapse; "" if none is installed, which is treated as
@@ -103,8 +108,8 @@ class Table:
     """
 
     ports: Mapping[str, int]
-    roles: Mapping[str, Role]
     types: Mapping[str, WorkerType]
+    apps: Mapping[str, ProcessType]
     features: Mapping[str, tuple[int, int]]
     version: str = ""
 
@@ -118,29 +123,29 @@ class Table:
         first, last = self.features[feature]
         return first <= self._minor and (not last or self._minor <= last)
 
-    def streams(self, kind: WorkerType) -> tuple[str, ...]:
-        """Return the streams that a worker of type ``kind`` writes in this Synapse, each once."""
-        found = [role.stream for role in kind.roles if role.stream]
-        for role in kind.roles:
-            if role.also_writes and self.has(role.also_needs):
-                found.append(role.also_writes)
-        return tuple(dict.fromkeys(found))
+    def streams(self, process: ProcessType) -> tuple[str, ...]:
+        """Return the streams that ``process`` writes in this Synapse, each once."""
+        streams = [worker_type.stream for worker_type in process.types if worker_type.stream]
+        for worker_type in process.types:
+            if worker_type.also_writes and self.has(worker_type.also_needs):
+                streams.append(worker_type.also_writes)
+        return tuple(dict.fromkeys(streams))
 
     def shared_with_main(self) -> frozenset[str]:
         """Return the streams that the main process of this Synapse must write besides workers."""
         return frozenset(
-            role.stream
-            for role in self.roles.values()
-            if role.main_writes and role.since <= self._minor
+            worker_type.stream
+            for worker_type in self.types.values()
+            if worker_type.main_writes and worker_type.since <= self._minor
         )
 
-    def lacks(self, kind: WorkerType) -> str:
-        """Return what this Synapse lacks to run ``kind``, or "" if it lacks nothing."""
-        for role in kind.roles:
-            if role.since > self._minor:
+    def lacks(self, process: ProcessType) -> str:
+        """Return what this Synapse lacks to run ``process``, or "" if it lacks nothing."""
+        for worker_type in process.types:
+            if worker_type.since > self._minor:
                 return (
-                    f"Synapse {self.version} has no stream {role.stream} for the role {role.name}, "
-                    f"which came with 1.{role.since}"
+                    f"Synapse {self.version} has no stream {worker_type.stream} for this worker "
+                    f"type, which came with 1.{worker_type.since}"
                 )
         return ""
 
@@ -153,20 +158,20 @@ class Table:
             f"1.{self.features['ipv6_replication'][0]}, and this is {self.version}; give a name"
         )
 
-    def find(self, text: str) -> WorkerType | None:
-        """Return the type that ``text`` names, an application or roles joined by ``+``, or None."""
-        if text in self.types:
-            return self.types[text]
+    def find(self, text: str) -> ProcessType | None:
+        """Return what ``text`` names, an application or worker types joined by ``+``, or None."""
+        if text in self.apps:
+            return self.apps[text]
         if text == "homeserver":
-            return self.types["synapse.app.homeserver"]
+            return self.apps["synapse.app.homeserver"]
         names = [name.strip() for name in text.split("+")]
-        if len(set(names)) < len(names) or any(name not in self.roles for name in names):
+        if len(set(names)) < len(names) or any(name not in self.types for name in names):
             return None
-        return WorkerType(GENERIC, tuple(self.roles[name] for name in names), named_by_role=True)
+        return ProcessType(GENERIC, tuple(self.types[name] for name in names), named_by_type=True)
 
     def choices(self) -> str:
         """Return a list of the values that `find` accepts, for an error message."""
-        return f"{', '.join(self.types)}, or roles joined by +: {', '.join(self.roles)}"
+        return f"{', '.join(self.apps)}, or worker types joined by +: {', '.join(self.types)}"
 
 
 def installed_version() -> str:
@@ -185,8 +190,8 @@ def installed_version() -> str:
 def load_table(path: Path = _TABLE) -> Table:
     """Load the table from the JSON file ``path``, and set the version of the installed Synapse."""
     document = json.loads(path.read_text(encoding="utf-8"))
-    roles = {
-        name: Role(
+    worker_types = {
+        name: WorkerType(
             name=name,
             resources=tuple(row["resources"]),
             routes=tuple(row["routes"]),
@@ -199,11 +204,11 @@ def load_table(path: Path = _TABLE) -> Table:
             also_needs=row["also_needs"],
             main_writes=row["main_writes"],
         )
-        for name, row in document["roles"].items()
+        for name, row in document["types"].items()
     }
-    types = {
-        app: WorkerType(app, (roles[row["role"]],) if row["role"] else ())
-        for app, row in document["types"].items()
+    apps = {
+        app: ProcessType(app, (worker_types[row["type"]],) if row["type"] else ())
+        for app, row in document["apps"].items()
     }
     features = {name: (first, last) for name, (first, last) in document["features"].items()}
-    return Table(document["ports"], roles, types, features, installed_version())
+    return Table(document["ports"], worker_types, apps, features, installed_version())

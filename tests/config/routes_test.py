@@ -1,4 +1,4 @@
-"""The routes in the table of roles match docs/workers.md in the pinned source."""
+"""The routes in the table of worker types match docs/workers.md in the pinned source."""
 
 import os
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from worker.worker_types import load_table
 
-# Patterns that no role routes, each with the reason.
+# Patterns that no worker type has, each with the reason.
 _LEFT_TO_MAIN = {
     "^/_matrix/client/(api/v1|r0|v3|unstable)/login/cas/ticket$": "SSO must stay in one process",
     "^/_matrix/client/(api/v1|r0|v3|unstable)/login/sso/redirect": "SSO must stay in one process",
@@ -39,12 +39,12 @@ def documented() -> set[str]:
 
 
 def test_every_documented_path_has_a_role_or_a_reason() -> None:
-    """Routes that a new release adds must be assigned to a role or listed as an exception."""
-    ours = {route for role in load_table().roles.values() for route in role.routes}
+    """Routes that a new release adds belong to a worker type or are listed as exceptions."""
+    ours = {route for worker_type in load_table().types.values() for route in worker_type.routes}
     assert documented() - ours == set(_LEFT_TO_MAIN)
 
 
 def test_no_role_routes_what_synapse_does_not_document() -> None:
     """A worker would answer 404 to a route that it does not serve."""
-    ours = {route for role in load_table().roles.values() for route in role.routes}
+    ours = {route for worker_type in load_table().types.values() for route in worker_type.routes}
     assert ours - documented() == _NOT_ON_THE_PAGE

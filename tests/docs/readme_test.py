@@ -23,7 +23,7 @@ def test_the_table_of_worker_types_is_the_one_table() -> None:
             rows[match[1]] = match[2]
     order = ("client", "federation", "metrics")
     expected = {}
-    for app in table.types:
+    for app in table.apps:
         settings = parse({"SYNAPSE_WORKER": app, "SYNAPSE_REPLICATION_HOST": "main"})
         bound = kinds(settings, {})
         expected[app] = ", ".join(str(table.ports[name]) for name in order if name in bound)

@@ -1,7 +1,7 @@
 """Two whole homeservers, each split into workers.
 
 The first runs all of the predecessor's applications under its contract, in which homeserver.yaml
-assigns the duties.  The second has all roles, assigned by a worker plan.
+assigns the duties.  The second has all worker types, assigned by a worker plan.
 """
 
 import os
@@ -20,8 +20,8 @@ from testbed.site import make_authority
 from tests.e2e.people import Person
 from worker.worker_types import load_table
 
-APPLICATIONS = [app for app, kind in load_table().types.items() if not kind.main]
-ROLES = {
+APPLICATIONS = [app for app, process in load_table().apps.items() if not process.main]
+WORKER_TYPES = {
     "events": "event_persister",
     "writer": "typing+to_device+account_data+receipts+presence+push_rules+device_lists"
     "+thread_subscriptions",
@@ -102,11 +102,11 @@ def first(
 
 @pytest.fixture(scope="session")
 def second(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homeserver]:
-    """Yield a homeserver whose worker plan has every role."""
+    """Yield a homeserver whose worker plan has every worker type."""
     folder = tmp_path_factory.mktemp("hs") / "2"
     # All processes then federate through the sender, which needs a replication listener for that.
     settings = {"outbound_federation_restricted_to": ["sender"]}
-    yield from run(Homeserver(2, folder, parts, ROLES, planned=True, settings=settings))
+    yield from run(Homeserver(2, folder, parts, WORKER_TYPES, planned=True, settings=settings))
 
 
 @pytest.fixture(scope="session")

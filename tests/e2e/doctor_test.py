@@ -18,7 +18,7 @@ from worker.plan import parse_plan
 from worker.worker_types import load_table
 
 _CASES = 40
-_ROLES = [name for name, role in load_table().roles.items() if role.many]
+_WORKER_TYPES = [name for name, worker_type in load_table().types.items() if worker_type.many]
 # Checks all cases in one process, since loading Synapse takes two seconds.
 _JUDGE = """\
 import io, json, os, sys, traceback, warnings
@@ -61,7 +61,7 @@ def make_cases() -> list[dict[str, Any]]:
     """Return cases from `hypothesis`, about half of them with a valid homeserver.yaml."""
     cases: list[dict[str, Any]] = []
     plans = st.lists(
-        st.lists(st.sampled_from(_ROLES), min_size=1, max_size=3, unique=True).map("+".join),
+        st.lists(st.sampled_from(_WORKER_TYPES), min_size=1, max_size=3, unique=True).map("+".join),
         max_size=3,
     ).map(lambda parts: ", ".join(f"w{number}={part}" for number, part in enumerate(parts)))
 

@@ -43,8 +43,8 @@ Path("/cases/answers.json").write_text(json.dumps(answers))
 def make_cases() -> list[dict[str, Any]]:
     """Return one valid case for each worker type, followed by cases from `hypothesis`."""
     cases: list[dict[str, Any]] = []
-    for app, kind in load_table().types.items():
-        host = {} if kind.main else {"SYNAPSE_REPLICATION_HOST": "main"}
+    for app, process in load_table().apps.items():
+        host = {} if process.main else {"SYNAPSE_REPLICATION_HOST": "main"}
         cases.append({"homeserver": WORKERS, "environ": {"SYNAPSE_WORKER": app} | host})
 
     @settings(
@@ -99,7 +99,7 @@ def test_synapse_accepts_or_one_line_says_why(tmp_path: Path) -> None:
         judged += "Synapse refuses it" in err or status == 0
         assert bool(errors) == (status == 2), told
         assert "Traceback" not in err, told
-    types = len(load_table().types)
+    types = len(load_table().apps)
     assert [status for status, _, _ in answers[:types]] == [0] * types
     print(f"{judged} of {len(cases)} cases reached Synapse's parser")
     assert judged > len(cases) // 4

@@ -23,7 +23,7 @@ from tests.worker_images.structure import (
     run_inside,
 )
 from tools.digests import check_digest
-from worker.worker_types import WorkerType, load_table
+from worker.worker_types import ProcessType, load_table
 
 PIN_JSON = Path(os.environ["PIN"])
 PIN = json.loads(PIN_JSON.read_text())
@@ -50,8 +50,8 @@ def test_the_image_has_the_digest_in_git() -> None:
     check_digest(PIN_JSON, Path(os.environ["DIGEST"]))
 
 
-@pytest.mark.parametrize("worker", TABLE.types.values(), ids=lambda worker: worker.slug)
-def test_structure(parts: Parts, worker: WorkerType, tmp_path: Path) -> None:
+@pytest.mark.parametrize("worker", TABLE.apps.values(), ids=lambda worker: worker.slug)
+def test_structure(parts: Parts, worker: ProcessType, tmp_path: Path) -> None:
     """Each worker type passes the same structure tests as with the default pin."""
     mounts = {"/data": make_data(tmp_path / "data", DUTIES_ELSEWHERE)}
     for name in ("synapse_media", "synapse_runtime"):

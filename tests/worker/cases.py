@@ -35,8 +35,8 @@ def values() -> st.SearchStrategy[Any]:
 # Options that the entrypoint reads or writes, and a few that only Synapse's parser reads.
 _KEYS = st.sampled_from(
     sorted(
-        {role.duty for role in _TABLE.roles.values() if role.duty}
-        | {role.legacy for role in _TABLE.roles.values() if role.legacy}
+        {worker_type.duty for worker_type in _TABLE.types.values() if worker_type.duty}
+        | {worker_type.legacy for worker_type in _TABLE.types.values() if worker_type.legacy}
         | {
             "database",
             "databases",
@@ -77,7 +77,7 @@ def homeservers() -> st.SearchStrategy[dict[Any, Any]]:
 
 # Text that a process can receive: no NUL, and nothing that UTF-8 cannot encode.
 _TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
-_NAMES = st.sampled_from([*_TABLE.types, *_TABLE.roles, "homeserver", "pusher+typing", "bogus"])
+_NAMES = st.sampled_from([*_TABLE.apps, *_TABLE.types, "homeserver", "pusher+typing", "bogus"])
 _PLANS = st.lists(
     st.builds(
         "{}{}{}".format,
@@ -99,7 +99,7 @@ def environs() -> st.SearchStrategy[dict[str, str]]:
     return st.fixed_dictionaries(
         {
             "SYNAPSE_REPLICATION_HOST": _mostly("main"),
-            "SYNAPSE_WORKER": _mostly(*_TABLE.types, *_TABLE.roles, "homeserver", "pusher+typing"),
+            "SYNAPSE_WORKER": _mostly(*_TABLE.apps, *_TABLE.types, "homeserver", "pusher+typing"),
         },
         optional={
             "GID": _mostly("991"),
@@ -185,15 +185,15 @@ def wild_environs() -> st.SearchStrategy[dict[str, str]]:
 def plans() -> st.SearchStrategy[str]:
     """Return a strategy for worker plans: most nearly valid, some long, some arbitrary text."""
     name = st.sampled_from(["", "", "a=", "b=", "main=", "1=", "=", "a b="])
-    role = st.one_of(
-        *[st.sampled_from([*_TABLE.roles])] * 4,
-        st.lists(st.sampled_from([*_TABLE.roles]), min_size=2, max_size=3).map("+".join),
+    types = st.one_of(
+        *[st.sampled_from([*_TABLE.types])] * 4,
+        st.lists(st.sampled_from([*_TABLE.types]), min_size=2, max_size=3).map("+".join),
         _NAMES,
     )
     count = st.sampled_from(["", "", "", ":2", ":0", ":500", ":501", ":" + "9" * 400, ":x", ":"])
     hosts = ["host", "10.0.0.5", "10.0.0.5:9093", "::1", "[::1]", "fd00::7", "", "a b", "a" * 300]
     host = st.just("") | st.sampled_from(hosts).map("@{}".format)
-    entry = st.builds("{}{}{}{}".format, name, role, count, host)
+    entry = st.builds("{}{}{}{}".format, name, types, count, host)
     separator = st.sampled_from([", ", ",", "\n", " # why\n", "\r\n", ";", "\u2028"])
     grammar = st.builds(
         lambda entries, by: by.join(entries), st.lists(entry, max_size=6), separator

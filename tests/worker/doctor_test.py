@@ -24,7 +24,7 @@ from worker.plan import PlannedWorker, parse_plan
 from worker.worker_types import load_table
 
 TABLE = load_table()
-ROLES = [name for name, role in TABLE.roles.items() if role.many]
+WORKER_TYPES = [name for name, worker_type in TABLE.types.items() if worker_type.many]
 # The states that each mounted file can have.
 STATES = ("right", "right", "right", "missing", "wrong", "folder", "unreadable")
 
@@ -141,7 +141,7 @@ RIGHT = dict.fromkeys(FILES, "right")
 PLANS = st.lists(
     st.builds(
         "{}{}{}".format,
-        st.lists(st.sampled_from(ROLES), min_size=1, max_size=3, unique=True).map("+".join),
+        st.lists(st.sampled_from(WORKER_TYPES), min_size=1, max_size=3, unique=True).map("+".join),
         st.sampled_from(["", ":1", ":3"]),
         st.sampled_from(["", "", "", "@[fd00::7]", "@ho st"]),
     ),
@@ -267,7 +267,9 @@ def test_a_wrong_plan_is_all_that_is_said_of_it(site: Site) -> None:
     said = ask(["doctor", "typing:2, pusher"], site.environ())
     assert said.status == 2
     (line,) = said.lines
-    assert line.startswith("error: SYNAPSE_WORKERS: typing1, typing2 all have the role typing")
+    assert line.startswith(
+        "error: SYNAPSE_WORKERS: typing1, typing2 all have the worker type typing"
+    )
 
 
 def test_an_empty_plan_is_the_main_process_alone(

@@ -17,7 +17,7 @@ from worker.launch import synapse_command, synapse_environ
 from worker.settings import Settings, parse
 from worker.worker_types import load_table
 
-TYPES = load_table().types
+TYPES = load_table().apps
 GOLDEN = Path(__file__).parent / "golden"
 KEY = "ed25519 a_test " + "B" * 42 + "A\n"
 
@@ -35,7 +35,7 @@ def settings(**variables: str) -> Settings:
 @pytest.mark.parametrize(
     ("variables", "problem"),
     [
-        ({"SYNAPSE_WORKER": "bogus"}, "SYNAPSE_WORKER='bogus' is not a worker type; choose one of"),
+        ({"SYNAPSE_WORKER": "bogus"}, "SYNAPSE_WORKER='bogus' is not a worker_app or worker type; choose"),
         ({"SYNAPSE_WORKER": ""}, "SYNAPSE_WORKER is not set; choose one of synapse.app.appservice"),
         ({"SYNAPSE_WORKER": "synapse.app.Pusher"}, "SYNAPSE_WORKER='synapse.app.Pusher' is not"),
         ({"SYNAPSE_REPLICATION_HOST": ""}, "SYNAPSE_REPLICATION_HOST is not set; give the host"),
@@ -74,11 +74,11 @@ def settings(**variables: str) -> Settings:
             },
             "SYNAPSE_REPLICATION_SECRET_FILE contradicts SYNAPSE_REPLICATION_SECRET=off; unset",
         ),
-        ({"SYNAPSE_WORKER": "pusher+"}, "SYNAPSE_WORKER='pusher+' is not a worker type; choose"),
+        ({"SYNAPSE_WORKER": "pusher+"}, "SYNAPSE_WORKER='pusher+' is not a worker_app or worker type;"),
         ({"SYNAPSE_WORKER": "pusher+pusher"}, "SYNAPSE_WORKER='pusher+pusher' is not a worker"),
         (
             {"SYNAPSE_WORKERS": "typing, a=typing"},
-            "SYNAPSE_WORKERS: typing, a all have the role typing, which one worker alone may have",
+            "SYNAPSE_WORKERS: typing, a all have the worker type typing, which only one worker may",
         ),
         (
             {"SYNAPSE_WORKERS": "a=pusher, a=typing"},
@@ -86,7 +86,7 @@ def settings(**variables: str) -> Settings:
         ),
         (
             {"SYNAPSE_WORKERS": "bogus"},
-            "SYNAPSE_WORKERS: 'bogus' is not a worker type; choose one of synapse.app.",
+            "SYNAPSE_WORKERS: 'bogus' is not a worker_app or worker type; choose one of synapse.",
         ),
         (
             {"SYNAPSE_WORKERS": "synapse.app.homeserver"},
@@ -114,7 +114,7 @@ def settings(**variables: str) -> Settings:
         ),
         (
             {"SYNAPSE_WORKERS": "a=b=c"},
-            "SYNAPSE_WORKERS: 'a=b=c' is not an entry; write [NAME=]ROLE[+ROLE...][:COUNT][@HOST]",
+            "SYNAPSE_WORKERS: 'a=b=c' is not an entry; write [NAME=]TYPE[+TYPE...][:COUNT][@HOST]",
         ),
         (
             {"SYNAPSE_WORKERS": "synchrotron"},

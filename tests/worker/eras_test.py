@@ -26,7 +26,7 @@ def settings(version: str, **variables: str) -> Settings:
 
 
 @pytest.mark.parametrize(
-    ("version", "role", "since"),
+    ("version", "worker_type", "since"),
     [
         ("1.98.0", "push_rules", 105),
         ("1.134.0", "device_lists", 135),
@@ -34,18 +34,21 @@ def settings(version: str, **variables: str) -> Settings:
         ("1.144.0", "quarantined_media_changes", 152),
     ],
 )
-def test_a_role_from_later_is_refused(version: str, role: str, since: int) -> None:
+def test_a_worker_type_from_later_is_refused(version: str, worker_type: str, since: int) -> None:
     """It is refused as a worker type and in a plan, and accepted from the release that added it."""
-    line = f"Synapse {version} has no stream {role} for the role {role}, which came with 1.{since}"
+    lacks = f"Synapse {version} has no stream {worker_type} for this worker type"
+    line = f"{lacks}, which came with 1.{since}"
     with pytest.raises(ConfigError) as alone:
-        settings(version, SYNAPSE_WORKER=role)
+        settings(version, SYNAPSE_WORKER=worker_type)
     assert alone.value.problems == (
-        f"SYNAPSE_WORKER={role!r} cannot run: {line}; leave its role to main",
+        f"SYNAPSE_WORKER={worker_type!r} cannot run: {line}; leave its duty to the main process",
     )
     with pytest.raises(ConfigError) as planned:
-        settings(version, SYNAPSE_WORKERS=f"event_creator,{role}")
-    assert f"SYNAPSE_WORKERS: {role!r}: {line}; leave it out" in planned.value.problems
-    assert settings(f"1.{since}.0rc1", SYNAPSE_WORKER=role).worker.roles[0].name == role
+        settings(version, SYNAPSE_WORKERS=f"event_creator,{worker_type}")
+    assert f"SYNAPSE_WORKERS: {worker_type!r}: {line}; leave it out" in planned.value.problems
+    assert (
+        settings(f"1.{since}.0rc1", SYNAPSE_WORKER=worker_type).worker.types[0].name == worker_type
+    )
 
 
 def test_unix_sockets_need_1_89() -> None:

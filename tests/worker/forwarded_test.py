@@ -20,7 +20,7 @@ def believing(chosen: Settings) -> set[str]:
     return {kind for kind in kinds(chosen, {}) if "x_forwarded" in listener(kind, chosen)}
 
 
-@pytest.mark.parametrize("worker", sorted(load_table().types))
+@pytest.mark.parametrize("worker", sorted(load_table().apps))
 def test_only_the_port_behind_a_proxy_believes_the_header(worker: str) -> None:
     """Synapse terminates TLS on port 8448, so the peer there is the client itself."""
     assert believing(settings(worker)) <= {"client"}

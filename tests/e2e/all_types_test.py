@@ -1,4 +1,4 @@
-"""All roles at once with a worker plan, federation between two homeservers, and shutdown."""
+"""All worker types at once with a worker plan, federation between two homeservers, and shutdown."""
 
 import json
 
