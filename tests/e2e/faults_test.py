@@ -16,13 +16,9 @@ from tests.e2e.people import Person, until
 WORKERS = {
     "events": "event_persister",
     "writer": "typing+to_device+account_data+receipts+presence+push_rules+device_lists",
-    "sync": "synchrotron",
-    "reader": "client_reader",
-    "creator": "event_creator",
-    "media": "media_repository",
-    "others": "pusher+appservice+user_dir",
-    "sender": "federation_sender",
-    "background": "background_worker",
+    "reader": "synchrotron+client_reader",
+    "creator": "event_creator+media_repository+user_dir",
+    "sender": "federation_sender+pusher+appservice+background_worker",
 }
 SYNAPSES = ["main", *WORKERS]
 
