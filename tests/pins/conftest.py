@@ -1,5 +1,6 @@
 """Fixtures: the package index, the git server and the workspace."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -7,7 +8,7 @@ from threading import Thread
 import pytest
 
 from tests.pins.servers import GitServer, Index
-from tests.pins.workspace import Workspace
+from tests.pins.workspace import Workspace, nested_bazel
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +59,11 @@ def workspace(tmp_path: Path, index: Index, cache: Path) -> Workspace:
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The cache folder that all tests share."""
-    return tmp_path_factory.mktemp("cache")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The cache folder that all tests share; its Bazel server is stopped at the end."""
+    folder = tmp_path_factory.mktemp("cache")
+    yield folder
+    if (folder / "nested").exists():
+        subprocess.run(
+            [*nested_bazel(folder), "shutdown"], cwd=folder / "nested", check=True, timeout=60
+        )

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import tarfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -132,36 +131,45 @@ def wish(server: GitServer, *more: str) -> list[str]:
     ]
 
 
+def nested_bazel(cache: Path) -> list[str]:
+    """Return the start of the command of a Bazel whose server and output base are in ``cache``."""
+    return [
+        *("bazel", f"--output_user_root={cache}", f"--output_base={cache}/output"),
+        *([f"--server_javabase={JAVA}"] if JAVA.exists() else []),
+        *("--nohome_rc", "--host_jvm_args=-XX:TieredStopAtLevel=1", "--max_idle_secs=300"),
+    ]
+
+
 def fetch(
     workspace: Workspace, server: GitServer, name: str = NAME, **variables: str
 ) -> tuple[str, str]:
-    """Fetch the pin ``name`` with real Bazel into an empty output base.
+    """Fetch the pin ``name`` with real Bazel.
+
+    One Bazel server serves all tests of a file, because starting it takes longer than a fetch;
+    ``sync`` fetches again even if nothing changed.
 
     Returns:
         The text of pyproject.toml, which is empty if the fetch failed, and the standard error.
     """
-    root = workspace.folder.parent / f"nested{time.monotonic_ns()}"
-    (root / "repositories").mkdir(parents=True)
-    for rule in RULES:
-        shutil.copy(rule, root / "repositories")
-    (root / "repositories/BUILD.bazel").touch()
-    (root / "BUILD.bazel").touch()
+    root = workspace.cache / "nested"
+    if not root.exists():
+        (root / "repositories").mkdir(parents=True)
+        for rule in RULES:
+            shutil.copy(rule, root / "repositories")
+        (root / "repositories/BUILD.bazel").touch()
+        (root / "BUILD.bazel").touch()
     folder = workspace.folder / "config/pins" / name
+    shutil.rmtree(root / "pin", ignore_errors=True)
     shutil.copytree(folder, root / "pin")
     patches = [f"//pin:patches/{path.name}" for path in folder.glob("patches/*.patch")]
     (root / "WORKSPACE").write_text(_WORKSPACE % (name, json.dumps(patches)))
     environ = workspace.environ(SYNAPSE_GIT_BASE=server.base, **variables)
-    if JAVA.exists():
-        environ["JAVA_HOME"] = str(JAVA)
-    # Bazel extracts its own installation only once for all tests; sources are fetched every time.
-    command = ["bazel", f"--output_user_root={workspace.cache}", f"--output_base={root}/output"]
-    command += ["--nohome_rc", "--batch", "--host_jvm_args=-XX:TieredStopAtLevel=1", "query"]
-    command += ["--noenable_bzlmod", "--enable_workspace", "--lockfile_mode=off", "--color=no"]
-    command += ["--repository_cache=", "@pin//:all"]
+    flags = ["--noenable_bzlmod", "--enable_workspace", "--lockfile_mode=off", "--color=no"]
+    command = [*nested_bazel(workspace.cache), "sync", "--only=pin", *flags, "--repository_cache="]
     done = subprocess.run(
         command, cwd=root, env=environ, text=True, capture_output=True, check=False, timeout=300
     )
-    source = root / "output/external/pin/source.tar"
+    source = workspace.cache / "output/external/pin/source.tar"
     if done.returncode or not source.exists():
         return "", done.stderr
     with tarfile.open(source) as archive:
