@@ -15,7 +15,7 @@ _ANY4, _ANY6 = ipaddress.IPv4Address("0.0.0.0"), ipaddress.IPv6Address("::")
 _LOCAL = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
-def takes_both() -> bool:
+def is_dual_stack() -> bool:
     """Return whether a socket on ``::`` also serves IPv4 (``bindv6only`` of ip-sysctl is 0)."""
     try:
         with socket.socket(socket.AF_INET6) as probe:
@@ -24,10 +24,10 @@ def takes_both() -> bool:
         return False  # The kernel has no IPv6.
 
 
-def _problem(text: str) -> str:
-    """Return why nothing can listen on the address ``text``, or ""."""
+def _address_problem(address: str) -> str:
+    """Return why nothing can listen on the address ``address``, or ""."""
     try:
-        parsed = ipaddress.ip_address(text)
+        parsed = ipaddress.ip_address(address)
     except ValueError:
         return "which is not an IP address; give addresses, for example 0.0.0.0,::"
     if isinstance(parsed, ipaddress.IPv6Address):
@@ -40,52 +40,56 @@ def _problem(text: str) -> str:
     return ""
 
 
-def bind_problem(texts: Sequence[str]) -> str:
-    """Return what is wrong with the addresses ``texts``, or "".
+def bind_problem(addresses: Sequence[str]) -> str:
+    """Return what is wrong with the addresses ``addresses``, or "".
 
     Returns:
         The end of a sentence that starts with the setting.
     """
-    seen: dict[Address, str] = {}
-    for text in texts:
-        if _problem(text):
-            return f"has {text!r}, {_problem(text)}"
-        parsed = ipaddress.ip_address(text)
-        if parsed in seen:
-            also = "" if seen[parsed] == text else f", also written as {seen[parsed]!r}"
-            return f"has {text!r} twice{also}; leave one out"
-        seen[parsed] = text
+    spellings: dict[Address, str] = {}
+    for address in addresses:
+        if _address_problem(address):
+            return f"has {address!r}, {_address_problem(address)}"
+        parsed = ipaddress.ip_address(address)
+        if parsed in spellings:
+            other_spelling = (
+                "" if spellings[parsed] == address else f", also written as {spellings[parsed]!r}"
+            )
+            return f"has {address!r} twice{other_spelling}; leave one out"
+        spellings[parsed] = address
     return ""
 
 
-def sockets_for(texts: Iterable[str], *, both: bool) -> tuple[str, ...]:
-    """Return the addresses to bind to serve all of ``texts``, in their canonical notation.
+def sockets_for(addresses: Iterable[str], *, dual_stack: bool) -> tuple[str, ...]:
+    """Return the addresses to bind to serve all of ``addresses``, in their canonical notation.
 
     An address that a wildcard covers cannot be bound with it (EADDRINUSE), in either order.
 
     Args:
-        texts: valid addresses.
-        both: the result of `takes_both`.
+        addresses: valid addresses.
+        dual_stack: the result of `is_dual_stack`.
     """
-    parsed = [ipaddress.ip_address(text) for text in texts]
+    parsed = [ipaddress.ip_address(text) for text in addresses]
     needed = []
-    for one in parsed:
-        by_four = one.version == 4 and one != _ANY4 and _ANY4 in parsed
-        by_six = _ANY6 in parsed and one != _ANY6 and (one.version == 6 or both)
-        if not (by_four or by_six):
-            needed.append(str(one))
+    for address in parsed:
+        covered_by_any4 = address.version == 4 and address != _ANY4 and _ANY4 in parsed
+        covered_by_any6 = (
+            _ANY6 in parsed and address != _ANY6 and (address.version == 6 or dual_stack)
+        )
+        if not (covered_by_any4 or covered_by_any6):
+            needed.append(str(address))
     return tuple(needed)
 
 
-def local_address(addresses: Sequence[str], *, both: bool) -> str:
+def local_address(addresses: Sequence[str], *, dual_stack: bool) -> str:
     """Return the address of a process that binds ``addresses`` from within its container."""
     first = addresses[0]
-    if first == "::" and both:
+    if first == "::" and dual_stack:
         return "127.0.0.1"  # Works even if the container has no IPv6 address, not even ::1.
     return _LOCAL.get(first, first)
 
 
-def _taken(address: str, port: int) -> str:
+def _listening_problem(address: str, port: int) -> str:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -112,7 +116,7 @@ def listening_problems(documents: Iterable[Mapping[str, Any]]) -> list[str]:
     """
     lines: dict[str, None] = {}
     for document in documents:
-        for row in document.get("listeners", []) + document.get("worker_listeners", []):
-            for address in row.get("bind_addresses", []):
-                lines[_taken(address, row["port"])] = None
+        for listener in document.get("listeners", []) + document.get("worker_listeners", []):
+            for address in listener.get("bind_addresses", []):
+                lines[_listening_problem(address, listener["port"])] = None
     return [line for line in lines if line]

@@ -11,7 +11,14 @@ from worker.duties import duty_problems, main_writer_problems, quarantine_warnin
 from worker.errors import ConfigError, shown
 from worker.files import KEY_FILE_LIMIT, read_bounded
 from worker.hosts import host_problem, unbracketed
-from worker.listeners import has_tls, kinds, listener, socket_path, socket_problem, uses_tcp
+from worker.listeners import (
+    has_tls,
+    listener,
+    listener_kinds,
+    socket_path,
+    socket_problem,
+    uses_tcp,
+)
 from worker.plan import contradictions, replicates
 from worker.secret_files import replication_secret_problems
 from worker.settings import Settings
@@ -19,43 +26,43 @@ from worker.settings import Settings
 _KEY_BYTES = 32
 
 
-class Answers:
+class SharedResults:
     """Results that are the same for every process of a homeserver, so that each is found once."""
 
     def __init__(self) -> None:
         """Start without any results."""
-        self._known: dict[object, list[str]] = {}
+        self._results: dict[object, list[str]] = {}
 
-    def once(self, ask: Callable[..., list[str]], *arguments: object) -> list[str]:
-        """Call ``ask`` with ``arguments`` the first time; return that same result every time."""
-        if ask not in self._known:
-            self._known[ask] = ask(*arguments)
-        return self._known[ask]
+    def once(self, find: Callable[..., list[str]], *arguments: object) -> list[str]:
+        """Call ``find`` with ``arguments`` the first time; return that same result every time."""
+        if find not in self._results:
+            self._results[find] = find(*arguments)
+        return self._results[find]
 
 
-def _read(path: Path, what: str, problems: list[str]) -> bytes | None:
+def _read_file(path: Path, description: str, problems: list[str]) -> bytes | None:
     """Return the contents of ``path``, or None if it cannot be read; add why to ``problems``."""
     try:
-        return read_bounded(path, what, KEY_FILE_LIMIT)
+        return read_bounded(path, description, KEY_FILE_LIMIT)
     except ConfigError as error:
         problems += error.problems
         return None
 
 
-def _signing_key(path: Path) -> list[str]:
+def _signing_key_problems(path: Path) -> list[str]:
     """Return the problems of a file of keys ``ed25519 NAME SEED``, the seed in unpadded base64."""
     problems: list[str] = []
-    data = _read(path, "the signing key", problems)
-    if data is None:
+    content = _read_file(path, "the signing key", problems)
+    if content is None:
         return problems
     try:
-        lines = data.decode().splitlines()
+        lines = content.decode().splitlines()
         keys = [line.split() for line in lines if line.strip()]
         seeds = [base64.b64decode(key[2] + "=" * (-len(key[2]) % 4), validate=True) for key in keys]
     except (ValueError, IndexError):
         keys, seeds = [], []
-    right = keys and all(len(key) == 3 and key[0] == "ed25519" for key in keys)
-    if not right or any(len(seed) != _KEY_BYTES for seed in seeds):
+    well_formed = keys and all(len(key) == 3 and key[0] == "ed25519" for key in keys)
+    if not well_formed or any(len(seed) != _KEY_BYTES for seed in seeds):
         problems.append(
             f"{path}: it is not a signing key; each line must be: ed25519 NAME, and 32 bytes in "
             "unpadded base64"
@@ -70,11 +77,11 @@ def _signing_key(path: Path) -> list[str]:
     return problems
 
 
-def _tls(folder: Path) -> list[str]:
+def _tls_problems(folder: Path) -> list[str]:
     problems: list[str] = []
     certificate, key = folder / "tls.crt", folder / "tls.key"
-    readable = _read(certificate, "the TLS certificate", problems) is not None
-    if _read(key, "the TLS key", problems) is None or not readable:
+    readable = _read_file(certificate, "the TLS certificate", problems) is not None
+    if _read_file(key, "the TLS key", problems) is None or not readable:
         return problems
     import ssl  # Slow to import, and needed only where TLS is served.
 
@@ -89,19 +96,19 @@ def _tls(folder: Path) -> list[str]:
     return problems
 
 
-def _database(homeserver: Mapping[str, Any], problems: list[str]) -> None:
+def _check_database(homeserver: Mapping[str, Any], problems: list[str]) -> None:
     database = homeserver.get("database")
     if isinstance(homeserver.get("databases"), dict):
         return  # Synapse's own parser checks those.
-    name = database.get("name") if isinstance(database, dict) else database
-    if name != "psycopg2":
+    engine = database.get("name") if isinstance(database, dict) else database
+    if engine != "psycopg2":
         problems.append(
-            f"homeserver.yaml: database.name is {name!r}, and workers share PostgreSQL alone; "
+            f"homeserver.yaml: database.name is {engine!r}, and workers share PostgreSQL alone; "
             "set database: {name: psycopg2, args: ...}"
         )
 
 
-def _redis(homeserver: Mapping[str, Any], problems: list[str]) -> None:
+def _check_redis(homeserver: Mapping[str, Any], problems: list[str]) -> None:
     redis = homeserver.get("redis")
     if not isinstance(redis, dict) or redis.get("enabled") is not True:
         problems.append(
@@ -110,26 +117,28 @@ def _redis(homeserver: Mapping[str, Any], problems: list[str]) -> None:
         )
 
 
-def shared_problems(homeserver: Mapping[str, Any], *, workers: bool, redis: bool) -> list[str]:
+def shared_problems(
+    homeserver: Mapping[str, Any], *, has_workers: bool, needs_redis: bool
+) -> list[str]:
     """Return one line for each problem of homeserver.yaml that affects every process.
 
     Args:
         homeserver: the settings of homeserver.yaml.
-        workers: whether the homeserver has workers.
-        redis: whether the workers need Redis.
+        has_workers: whether the homeserver has workers.
+        needs_redis: whether the workers need Redis.
     """
     problems: list[str] = []
     for name in ("server_name", "report_stats"):
         if homeserver.get(name) is None:
             example = "example.com" if name == "server_name" else "false"
             problems.append(f"homeserver.yaml: {name} is missing; set it, such as {example}")
-    instances = homeserver.get("instance_map")
-    if instances is not None and not isinstance(instances, dict):
+    instance_map = homeserver.get("instance_map")
+    if instance_map is not None and not isinstance(instance_map, dict):
         problems.append(
-            f"homeserver.yaml: instance_map is a {type(instances).__name__}; make it a mapping "
+            f"homeserver.yaml: instance_map is a {type(instance_map).__name__}; make it a mapping "
             "from worker name to host and port"
         )
-    if isinstance(instances, dict) and "master" in instances:
+    if isinstance(instance_map, dict) and "master" in instance_map:
         problems.append(
             "homeserver.yaml: instance_map has master, which Synapse does not read; call it main"
         )
@@ -140,42 +149,42 @@ def shared_problems(homeserver: Mapping[str, Any], *, workers: bool, redis: bool
             "homeserver.yaml: worker_replication_secret and worker_replication_secret_path are "
             "both set; keep the path"
         )
-    if workers and redis:
-        _redis(homeserver, problems)
-    if workers:
-        _database(homeserver, problems)
+    if has_workers and needs_redis:
+        _check_redis(homeserver, problems)
+    if has_workers:
+        _check_database(homeserver, problems)
     return problems
 
 
-def _keeps_media(homeserver: Mapping[str, Any], settings: Settings) -> bool:
+def _writes_media(homeserver: Mapping[str, Any], settings: Settings) -> bool:
     """Return whether this process writes media; the main process may leave that to workers."""
-    if not settings.worker.main:
-        return settings.worker.media
-    planned = any(worker.process.media for worker in settings.plan or ())
-    return not planned and homeserver.get("enable_media_repo") is not False
+    if not settings.process.is_main:
+        return settings.process.writes_media
+    media_planned = any(worker.process.writes_media for worker in settings.plan or ())
+    return not media_planned and homeserver.get("enable_media_repo") is not False
 
 
-def _instance_problems(instances: Mapping[str, Any]) -> list[str]:
-    """Return one line for each entry of ``instances`` at which no process can be reached."""
+def _instance_problems(instance_map: Mapping[str, Any]) -> list[str]:
+    """Return one line for each entry of ``instance_map`` at which no process can be reached."""
     problems = []
-    for name, place in instances.items():
-        where = f"homeserver.yaml: instance_map.{name}"
-        host = place.get("host") if isinstance(place, dict) else None
+    for name, entry in instance_map.items():
+        setting = f"homeserver.yaml: instance_map.{name}"
+        host = entry.get("host") if isinstance(entry, dict) else None
         if isinstance(host, str) and host_problem(host):
-            problems.append(f"{where}.host={shown(repr(host))} {host_problem(host)}")
+            problems.append(f"{setting}.host={shown(repr(host))} {host_problem(host)}")
         elif isinstance(host, str) and host != unbracketed(host):
             problems.append(
-                f"{where}.host={host!r} has brackets, which Synapse takes for a part of the name; "
+                f"{setting}.host={host!r} has brackets, which Synapse takes for a part of the name; "
                 f"write it as {unbracketed(host)!r}"
             )
-        elif isinstance(place, dict) and socket_problem(place.get("path"), where):
-            problems.append(socket_problem(place["path"], where))
+        elif isinstance(entry, dict) and socket_problem(entry.get("path"), setting):
+            problems.append(socket_problem(entry["path"], setting))
     return problems
 
 
-def _sockets(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
+def _socket_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
     """Return one line if the process's Unix sockets cannot be created, or a path is too long."""
-    folder = settings.sockets
+    folder = settings.sockets_dir
     if folder is None:
         return []
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -183,15 +192,18 @@ def _sockets(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
             f"{folder}: unix sockets cannot be made by uid {os.geteuid()}; mount a folder that it "
             "may write"
         ]
-    where = f"SYNAPSE_UNIX_SOCKETS={shown(folder)}"
-    rows = [listener(kind, settings) for kind in kinds(settings, homeserver.get("instance_map"))]
-    paths = [row["path"] for row in rows if "path" in row]
+    setting = f"SYNAPSE_UNIX_SOCKETS={shown(folder)}"
+    listeners = [
+        listener(kind, settings)
+        for kind in listener_kinds(settings, homeserver.get("instance_map"))
+    ]
+    paths = [document["path"] for document in listeners if "path" in document]
     # The other workers whose sockets this process connects to.
-    others = [
+    replicating_names = [
         worker.name for worker in settings.plan or () if replicates(worker.process, settings.table)
     ]
-    paths += [socket_path(settings, name, "replication") for name in ["", *others]]
-    problem = socket_problem(max(paths, key=len), where)
+    paths += [socket_path(settings, name, "replication") for name in ["", *replicating_names]]
+    problem = socket_problem(max(paths, key=len), setting)
     return [problem] if problem else []
 
 
@@ -200,78 +212,80 @@ def _is_readable_folder(path: Path) -> bool:
 
 
 def find_problems(
-    homeserver: Mapping[str, Any], settings: Settings, answers: Answers | None = None
+    homeserver: Mapping[str, Any], settings: Settings, shared_results: SharedResults | None = None
 ) -> list[str]:
     """Return one line for each problem; must be called with the privileges that Synapse gets.
 
     Args:
         homeserver: the settings of homeserver.yaml.
         settings: the settings of this process.
-        answers: shared by the processes that have the same homeserver.yaml, plan and data folder.
+        shared_results: those of the processes with the same homeserver.yaml, plan and data folder.
     """
-    answers = answers or Answers()
-    worker, data, plan = settings.worker, settings.data, settings.plan
+    shared_results = shared_results or SharedResults()
+    process, data_dir, plan = settings.process, settings.data_dir, settings.plan
     problems = shared_problems(
         homeserver,
-        workers=not worker.main or bool(settings.plan),
-        redis=not uses_tcp(homeserver, settings),
+        has_workers=not process.is_main or bool(settings.plan),
+        needs_redis=not uses_tcp(homeserver, settings),
     )
     if plan is not None:
-        problems += answers.once(contradictions, homeserver, plan, settings.table)
+        problems += shared_results.once(contradictions, homeserver, plan, settings.table)
     else:
         problems += main_writer_problems(homeserver, settings)
         problems += duty_problems(homeserver, settings)
     if not homeserver.get("signing_key"):
         # Without a key, the main process would generate one and so become a different server.
-        problems += answers.once(_signing_key, data / "signing.key")
-    problems += answers.once(replication_secret_problems, settings)
-    problems += answers.once(database_problems, homeserver, settings)
-    if settings.modules is not None and not _is_readable_folder(settings.modules):
+        problems += shared_results.once(_signing_key_problems, data_dir / "signing.key")
+    problems += shared_results.once(replication_secret_problems, settings)
+    problems += shared_results.once(database_problems, homeserver, settings)
+    if settings.modules_dir is not None and not _is_readable_folder(settings.modules_dir):
         problems.append(
-            f"SYNAPSE_MODULES_DIR={settings.modules}: it is not a folder that uid {os.geteuid()} "
+            f"SYNAPSE_MODULES_DIR={settings.modules_dir}: it is not a folder that uid {os.geteuid()} "
             "can read; mount one, or unset it"
         )
     if has_tls(settings):
-        problems += answers.once(_tls, data)
-    if _keeps_media(homeserver, settings) and not os.access(settings.media, os.W_OK | os.X_OK):
+        problems += shared_results.once(_tls_problems, data_dir)
+    if _writes_media(homeserver, settings) and not os.access(settings.media_dir, os.W_OK | os.X_OK):
         problems.append(
-            f"{settings.media}: media cannot be written by uid {os.geteuid()}; mount a folder "
+            f"{settings.media_dir}: media cannot be written by uid {os.geteuid()}; mount a folder "
             "that it owns"
         )
-    instances = homeserver.get("instance_map")
-    if isinstance(instances, dict):
-        problems += answers.once(_instance_problems, instances)
-    return problems + _sockets(homeserver, settings)
+    instance_map = homeserver.get("instance_map")
+    if isinstance(instance_map, dict):
+        problems += shared_results.once(_instance_problems, instance_map)
+    return problems + _socket_problems(homeserver, settings)
 
 
 def find_warnings(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
     """Return one line for each thing that works but is not recommended."""
-    found = []
-    if not settings.worker.main and not settings.named:
-        found.append(
+    warnings = []
+    if not settings.process.is_main and not settings.name_given:
+        warnings.append(
             f"SYNAPSE_WORKER_NAME is not set; this worker is called {settings.name}, and a second "
             "one of that name would break sessions: give each worker its own"
         )
-    if os.path.exists(settings.data / "tls.dh"):
-        found.append(f"{settings.data / 'tls.dh'} is not used: Synapse takes none since 0.99")
+    if os.path.exists(settings.data_dir / "tls.dh"):
+        warnings.append(
+            f"{settings.data_dir / 'tls.dh'} is not used: Synapse takes none since 0.99"
+        )
     table = settings.table
-    tls_lost = settings.federation_tls and "federation" in settings.worker.resources
-    if tls_lost and not settings.worker.main and not table.has("worker_tls"):
-        found.append(
+    wants_tls = settings.federation_tls and "federation" in settings.process.resources
+    if wants_tls and not settings.process.is_main and not table.has("worker_tls"):
+        warnings.append(
             f"Synapse {table.version} speaks no TLS on a worker (it came with "
-            f"1.{table.features['worker_tls'][0]}); {settings.worker.slug} serves federation in "
+            f"1.{table.features['worker_tls'][0]}); {settings.process.slug} serves federation in "
             f"the clear on port {settings.ports['client']}: let the proxy speak TLS"
         )
-    if uses_tcp(homeserver, settings) and (settings.worker.main or settings.plan):
-        found.append(
+    if uses_tcp(homeserver, settings) and (settings.process.is_main or settings.plan):
+        warnings.append(
             "redis is not enabled: workers hear of events from port "
             f"{settings.ports['tcp_replication']}, whose clients nothing checks; let nobody else "
             "reach it"
         )
-    found += quarantine_warnings(homeserver, settings)
-    if settings.secret_off:
-        found.append(
+    warnings += quarantine_warnings(homeserver, settings)
+    if settings.replication_secret_off:
+        warnings.append(
             "SYNAPSE_REPLICATION_SECRET=off: whoever reaches port "
             f"{settings.ports['replication']} controls the homeserver"
         )
-    return found
+    return warnings

@@ -13,15 +13,15 @@ from worker.errors import ConfigError, shown
 from worker.secret_files import read_secret_file
 from worker.settings import Settings
 
-VARIABLE = "SYNAPSE_DATABASE_PASSWORD_FILE"
+PASSWORD_VARIABLE = "SYNAPSE_DATABASE_PASSWORD_FILE"
 
 
-def _postgres(homeserver: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _postgres_databases(homeserver: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the option name and ``args`` of each PostgreSQL database whose ``args`` are usable."""
     configs = {"database": homeserver.get("database")}
-    several = homeserver.get("databases")
-    if isinstance(several, dict):
-        configs = {f"databases.{name}": config for name, config in several.items()}
+    databases = homeserver.get("databases")
+    if isinstance(databases, dict):
+        configs = {f"databases.{name}": config for name, config in databases.items()}
     for name, config in configs.items():
         if isinstance(config, dict) and config.get("name") == "psycopg2":
             args = config.get("args") or {}
@@ -37,11 +37,13 @@ def with_password(homeserver: Mapping[str, Any], settings: Settings) -> dict[str
     Raises:
         ConfigError: if the file cannot be used.
     """
-    if settings.database_password is None:
+    if settings.database_password_file is None:
         return {}
-    password = read_secret_file(VARIABLE, settings.database_password, "the database password")
+    password = read_secret_file(
+        PASSWORD_VARIABLE, settings.database_password_file, "the database password"
+    )
 
-    def filled(config: Any) -> Any:
+    def add_password(config: Any) -> Any:
         if not isinstance(config, dict) or config.get("name") != "psycopg2":
             return config
         args = config.get("args") or {}
@@ -49,13 +51,13 @@ def with_password(homeserver: Mapping[str, Any], settings: Settings) -> dict[str
             return config
         return config | {"args": args | {"password": password}}
 
-    result = {}
+    changed = {}
     if "database" in homeserver:
-        result["database"] = filled(homeserver["database"])
-    several = homeserver.get("databases")
-    if isinstance(several, dict):
-        result["databases"] = {name: filled(config) for name, config in several.items()}
-    return result
+        changed["database"] = add_password(homeserver["database"])
+    databases = homeserver.get("databases")
+    if isinstance(databases, dict):
+        changed["databases"] = {name: add_password(config) for name, config in databases.items()}
+    return changed
 
 
 def _passfile_problem(path: object) -> str:
@@ -74,29 +76,31 @@ def _passfile_problem(path: object) -> str:
 def database_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
     """Return one line for each problem with a password file, such as one that libpq ignores."""
     problems = []
-    databases = dict(_postgres(homeserver))
-    for name, args in databases.items():
+    args_by_option = dict(_postgres_databases(homeserver))
+    for option, args in args_by_option.items():
         if args.get("passfile"):
             reason = _passfile_problem(args["passfile"])
             if reason:
                 problems.append(
-                    f"homeserver.yaml: {name}.args.passfile={shown(str(args['passfile']))}: libpq "
+                    f"homeserver.yaml: {option}.args.passfile={shown(str(args['passfile']))}: libpq "
                     f"ignores it: {reason}; give uid {os.geteuid()} a copy with mode 0600, or set "
-                    f"{VARIABLE}"
+                    f"{PASSWORD_VARIABLE}"
                 )
-    if settings.database_password is None:
+    if settings.database_password_file is None:
         return problems
     try:
-        read_secret_file(VARIABLE, settings.database_password, "the database password")
+        read_secret_file(
+            PASSWORD_VARIABLE, settings.database_password_file, "the database password"
+        )
     except ConfigError as error:
         problems += error.problems
-    if not databases:
+    if not args_by_option:
         problems.append(
-            f"{VARIABLE} is set, and homeserver.yaml names no PostgreSQL database; unset it"
+            f"{PASSWORD_VARIABLE} is set, and homeserver.yaml names no PostgreSQL database; unset it"
         )
-    for name, args in databases.items():
+    for option, args in args_by_option.items():
         if args.get("password") is not None:
             problems.append(
-                f"{VARIABLE} is set, and homeserver.yaml has {name}.args.password too; keep one"
+                f"{PASSWORD_VARIABLE} is set, and homeserver.yaml has {option}.args.password too; keep one"
             )
     return problems

@@ -11,11 +11,11 @@ from typing import Any
 from worker.errors import ConfigError, shown
 from worker.strict_yaml import DocumentError, dump, load
 
-_LARGEST = 10 * 1024 * 1024  # Bytes; far more than any homeserver.yaml has.
+_MAX_HOMESERVER_BYTES = 10 * 1024 * 1024  # Bytes; far more than any homeserver.yaml has.
 KEY_FILE_LIMIT = 1024 * 1024  # Bytes; for a key, certificate chain, secret or plan.
 
 
-def _kind(mode: int) -> str:
+def _special_kind(mode: int) -> str:
     """Return what kind of special file ``mode`` describes, or "" for any other file."""
     kinds = {
         stat.S_IFBLK: "a block device",
@@ -26,14 +26,14 @@ def _kind(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "")
 
 
-def read_bounded(path: Path, what: str, limit: int) -> bytes:
+def read_bounded(path: Path, description: str, limit: int) -> bytes:
     """Return the contents of the regular file ``path``, which the operator named.
 
     No other kind of file is opened, so that neither a FIFO nor a device can block the reader.
 
     Args:
         path: the file.
-        what: what the file is, such as "the signing key", for messages.
+        description: what the file is, such as "the signing key", for messages.
         limit: the maximum size in bytes.
 
     Raises:
@@ -41,42 +41,44 @@ def read_bounded(path: Path, what: str, limit: int) -> bytes:
     """
     try:
         # Checked first, since merely opening some devices has an effect.
-        _refuse_irregular(path, what, os.stat(path).st_mode)
-        handle = os.open(path, os.O_NONBLOCK | os.O_NOCTTY)  # O_RDONLY is 0.
-        with open(handle, "rb") as file:
-            _refuse_irregular(path, what, os.fstat(handle).st_mode)
-            data = file.read(limit + 1)
-            if data is None:  # Some files in /proc are empty until an event occurs.
+        _refuse_irregular(path, description, os.stat(path).st_mode)
+        descriptor = os.open(path, os.O_NONBLOCK | os.O_NOCTTY)  # O_RDONLY is 0.
+        with open(descriptor, "rb") as file:
+            _refuse_irregular(path, description, os.fstat(descriptor).st_mode)
+            content = file.read(limit + 1)
+            if content is None:  # Some files in /proc are empty until an event occurs.
                 raise BlockingIOError(errno.EAGAIN, "it has no content yet")
     except (FileNotFoundError, NotADirectoryError):
-        raise ConfigError([f"{shown(path)}: {what} is missing; mount it"]) from None
+        raise ConfigError([f"{shown(path)}: {description} is missing; mount it"]) from None
     except PermissionError:
         raise ConfigError(
             [
-                f"{shown(path)}: {what} is not readable for uid {os.geteuid()}; change its owner "
+                f"{shown(path)}: {description} is not readable for uid {os.geteuid()}; change its owner "
                 "or mode"
             ]
         ) from None
     except OSError as error:
         raise ConfigError(
-            [f"{shown(path)}: {what} cannot be read: {error.strerror}; give another file"]
+            [f"{shown(path)}: {description} cannot be read: {error.strerror}; give another file"]
         ) from None
     except ValueError:
         # The path has a null character, or one that the file system's encoding cannot represent.
-        raise ConfigError([f"{shown(path)}: {what} is missing: no file has such a name"]) from None
-    if len(data) > limit:
         raise ConfigError(
-            [f"{shown(path)}: {what} has more than {limit} bytes; give a smaller file"]
+            [f"{shown(path)}: {description} is missing: no file has such a name"]
+        ) from None
+    if len(content) > limit:
+        raise ConfigError(
+            [f"{shown(path)}: {description} has more than {limit} bytes; give a smaller file"]
         )
-    return data
+    return content
 
 
-def _refuse_irregular(path: Path, what: str, mode: int) -> None:
+def _refuse_irregular(path: Path, description: str, mode: int) -> None:
     if stat.S_ISDIR(mode):
-        raise ConfigError([f"{shown(path)}: {what} is a folder; mount a file there"])
+        raise ConfigError([f"{shown(path)}: {description} is a folder; mount a file there"])
     if not stat.S_ISREG(mode):
-        kind = _kind(mode) or "not a regular file"
-        raise ConfigError([f"{shown(path)}: {what} is {kind}; give a regular file"])
+        kind = _special_kind(mode) or "not a regular file"
+        raise ConfigError([f"{shown(path)}: {description} is {kind}; give a regular file"])
 
 
 def read_homeserver(path: Path) -> dict[str, Any]:
@@ -85,9 +87,9 @@ def read_homeserver(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: if it cannot be used, with one line that says why.
     """
-    data = read_bounded(path, "the configuration", _LARGEST)
+    content = read_bounded(path, "the configuration", _MAX_HOMESERVER_BYTES)
     try:
-        document = load(data.decode("utf-8-sig"))
+        document = load(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ConfigError(
             [f"{shown(path)}: not UTF-8: byte {error.start} is wrong; save it as UTF-8"]
@@ -107,9 +109,9 @@ def write_text(path: Path, text: str) -> None:
         ConfigError: if the file cannot be written to its folder.
     """
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
             os.replace(temporary, path)
         except BaseException:
@@ -144,8 +146,8 @@ def write_new(path: Path, text: str) -> Path:
     """
     temporary = ""
     try:
-        handle, temporary = tempfile.mkstemp(prefix=".new.", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        descriptor, temporary = tempfile.mkstemp(prefix=".new.", dir=path.parent)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
         os.link(temporary, path)  # Unlike a rename, it replaces nothing.
     except FileExistsError:

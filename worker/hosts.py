@@ -3,7 +3,9 @@
 import ipaddress
 import re
 
-_LONGEST = 253  # Characters of a full name (RFC 1035 section 2.3.4), without the trailing dot.
+_MAX_NAME_LENGTH = (
+    253  # Characters of a full name (RFC 1035 section 2.3.4), without the trailing dot.
+)
 # RFC 1123 section 2.1, plus the underscore, which container engines allow in names.
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
@@ -22,8 +24,8 @@ def address(host: str, port: int) -> str:
     return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
 
 
-def host_problem(text: str) -> str:
-    """Return why no process can be reached at the host ``text``, or "" if it is valid.
+def host_problem(host: str) -> str:
+    """Return why no process can be reached at the host ``host``, or "" if it is valid.
 
     A host is a name (RFC 1123, with underscores), an IPv4 address of four numbers, or an IPv6
     address with or without brackets.  Text that inet_aton(3) reads as a number, such as ``1`` or
@@ -32,15 +34,15 @@ def host_problem(text: str) -> str:
     Returns:
         The end of a sentence that starts with the host, with the remedy after a semicolon.
     """
-    if "://" in text:
+    if "://" in host:
         return f"is a URL; give the host alone, {_EXAMPLE}"
-    bare = unbracketed(text)
-    if ":" in bare or bare != text:
-        return _ipv6_problem(bare, text)
+    bare = unbracketed(host)
+    if ":" in bare or bare != host:
+        return _ipv6_problem(bare, host)
     labels = bare.removesuffix(".").split(".")
     if _NUMBER.fullmatch(labels[-1]):
         return _ip_problem(bare)
-    if len(bare.removesuffix(".")) > _LONGEST:
+    if len(bare.removesuffix(".")) > _MAX_NAME_LENGTH:
         return f"is not a host name: it has {len(bare)} characters, and at most 253 are allowed"
     for label in labels:
         if not _LABEL.fullmatch(label):
@@ -51,16 +53,16 @@ def host_problem(text: str) -> str:
     return ""
 
 
-def _ipv6_problem(bare: str, text: str) -> str:
+def _ipv6_problem(bare: str, host: str) -> str:
     try:
-        parsed = ipaddress.IPv6Address(bare)
+        ip = ipaddress.IPv6Address(bare)
     except ValueError:
-        if _PORT.fullmatch(text):
+        if _PORT.fullmatch(host):
             return f"has a port, and the port is fixed; give the host alone, {_EXAMPLE}"
         return f"is not an IPv6 address; give one, or a name, {_EXAMPLE}"
-    if parsed.scope_id:
+    if ip.scope_id:
         return "has a zone, which is valid on one machine alone; give a routable address or a name"
-    return _reach_problem(parsed)
+    return _reach_problem(ip)
 
 
 def _ip_problem(bare: str) -> str:
@@ -73,7 +75,7 @@ def _ip_problem(bare: str) -> str:
         )
 
 
-def _reach_problem(parsed: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
-    if parsed.is_unspecified or parsed.is_multicast:
+def _reach_problem(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    if ip.is_unspecified or ip.is_multicast:
         return f"is not the address of one host; give the address that others reach, {_EXAMPLE}"
     return ""

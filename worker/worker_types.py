@@ -64,7 +64,7 @@ class ProcessType:
     named_by_type: bool = False
 
     @property
-    def main(self) -> bool:
+    def is_main(self) -> bool:
         """Whether it is the main process."""
         return not self.types
 
@@ -83,12 +83,12 @@ class ProcessType:
     @property
     def resources(self) -> frozenset[str]:
         """The resources that its listeners serve to clients and to other servers."""
-        if self.main:
+        if self.is_main:
             return frozenset({"client", "federation", "media"})
         return frozenset(name for worker_type in self.types for name in worker_type.resources)
 
     @property
-    def media(self) -> bool:
+    def writes_media(self) -> bool:
         """Whether it writes media."""
         return "media" in self.resources
 
@@ -158,13 +158,13 @@ class Table:
             f"1.{self.features['ipv6_replication'][0]}, and this is {self.version}; give a name"
         )
 
-    def find(self, text: str) -> ProcessType | None:
-        """Return what ``text`` names, an application or worker types joined by ``+``, or None."""
-        if text in self.apps:
-            return self.apps[text]
-        if text == "homeserver":
+    def find(self, type_text: str) -> ProcessType | None:
+        """Return the process type that an application or worker types joined by ``+`` name, or None."""
+        if type_text in self.apps:
+            return self.apps[type_text]
+        if type_text == "homeserver":
             return self.apps["synapse.app.homeserver"]
-        names = [name.strip() for name in text.split("+")]
+        names = [name.strip() for name in type_text.split("+")]
         if len(set(names)) < len(names) or any(name not in self.types for name in names):
             return None
         return ProcessType(GENERIC, tuple(self.types[name] for name in names), named_by_type=True)

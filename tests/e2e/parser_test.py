@@ -44,7 +44,7 @@ def make_cases() -> list[dict[str, Any]]:
     """Return one valid case for each worker type, followed by cases from `hypothesis`."""
     cases: list[dict[str, Any]] = []
     for app, process in load_table().apps.items():
-        host = {} if process.main else {"SYNAPSE_REPLICATION_HOST": "main"}
+        host = {} if process.is_main else {"SYNAPSE_REPLICATION_HOST": "main"}
         cases.append({"homeserver": WORKERS, "environ": {"SYNAPSE_WORKER": app} | host})
 
     @settings(

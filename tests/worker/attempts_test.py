@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from worker.asking import Probe, _read, ask, healthcheck_seconds, wait
+from worker.asking import Probe, _read_pipe, ask, healthcheck_seconds, wait
 from worker.errors import ConfigError
 
 
@@ -74,7 +74,7 @@ def test_no_call_lasts_as_long_as_a_deadline_may(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("worker.asking.queue.SimpleQueue", Answers)
     reading, writing = os.pipe()
     began = time.monotonic()
-    assert _read(reading, began + 0.6) == b""
+    assert _read_pipe(reading, began + 0.6) == b""
     os.close(reading)
     os.close(writing)
     stuck = threading.Event()
@@ -89,11 +89,11 @@ def test_a_pipe_is_read_until_its_deadline_alone() -> None:
     """A child that hangs neither writes to the pipe nor closes it."""
     reading, writing = os.pipe()
     began = time.monotonic()
-    assert _read(reading, began - 1) == b""
+    assert _read_pipe(reading, began - 1) == b""
     assert time.monotonic() - began < 0.9
     os.write(writing, b"text")
     os.close(writing)
-    assert _read(reading, time.monotonic() + 5) == b"text"
+    assert _read_pipe(reading, time.monotonic() + 5) == b"text"
     os.close(reading)
 
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from worker.binding import (
     bind_problem,
+    is_dual_stack,
     listening_problems,
     local_address,
     sockets_for,
-    takes_both,
 )
 
 
@@ -67,16 +67,16 @@ def test_what_a_wildcard_covers_is_not_bound_beside_it(
     """Whether ``::`` also covers IPv4 depends on a kernel setting."""
     texts = given_addresses.split(",")
     assert bind_problem(texts) == ""
-    assert ",".join(sockets_for(texts, both=True)) == dual
-    assert ",".join(sockets_for(texts, both=False)) == single
+    assert ",".join(sockets_for(texts, dual_stack=True)) == dual
+    assert ",".join(sockets_for(texts, dual_stack=False)) == single
 
 
 def test_a_health_check_asks_where_something_listens() -> None:
     """Containers often have no IPv6 address, not even the loopback address."""
-    assert local_address(("0.0.0.0",), both=True) == "127.0.0.1"
-    assert local_address(("::",), both=True) == "127.0.0.1"
-    assert local_address(("::",), both=False) == "::1"
-    assert local_address(("10.0.0.5", "::1"), both=True) == "10.0.0.5"
+    assert local_address(("0.0.0.0",), dual_stack=True) == "127.0.0.1"
+    assert local_address(("::",), dual_stack=True) == "127.0.0.1"
+    assert local_address(("::",), dual_stack=False) == "::1"
+    assert local_address(("10.0.0.5", "::1"), dual_stack=True) == "10.0.0.5"
 
 
 def bind_all(addresses: tuple[str, ...]) -> None:
@@ -112,7 +112,7 @@ def test_every_accepted_set_can_be_opened_in_any_order(texts: list[str]) -> None
             texts
         )
         return
-    needed = sockets_for(texts, both=takes_both())
+    needed = sockets_for(texts, dual_stack=is_dual_stack())
     for attempt in range(3):
         try:
             bind_all(needed)
@@ -127,12 +127,12 @@ _ORDERS = """
 import fcntl, socket, struct
 with socket.socket() as any_socket:  # SIOCSIFFLAGS with IFF_UP: a new network has loopback down.
     fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh14x", b"lo", 1))
-from worker.binding import bind_problem, sockets_for, takes_both
+from worker.binding import bind_problem, sockets_for, is_dual_stack
 from tests.worker.binding_test import bind_all
 for order in ("0.0.0.0,::", "::,0.0.0.0", "127.0.0.1,::", "::,127.0.0.1", "::1,0.0.0.0", "::"):
-    needed = sockets_for(order.split(","), both=takes_both())
+    needed = sockets_for(order.split(","), dual_stack=is_dual_stack())
     bind_all(needed)
-print("bound", takes_both())
+print("bound", is_dual_stack())
 """
 
 
@@ -206,7 +206,7 @@ def test_what_keeps_a_socket_from_being_made_is_named(
         line
     ]
     if number == errno.EAFNOSUPPORT:
-        assert takes_both() is False
+        assert is_dual_stack() is False
 
 
 def test_a_port_of_connections_that_have_just_ended_can_be_had() -> None:

@@ -10,7 +10,7 @@ from testbed.site import WORKERS
 from tools.golden import golden_files
 from worker import boot
 from worker.__main__ import main
-from worker.documents import documents, dropped
+from worker.documents import documents, dropped_warnings
 from worker.errors import ConfigError
 from worker.files import write_documents
 from worker.launch import synapse_command, synapse_environ
@@ -35,7 +35,10 @@ def settings(**variables: str) -> Settings:
 @pytest.mark.parametrize(
     ("variables", "problem"),
     [
-        ({"SYNAPSE_WORKER": "bogus"}, "SYNAPSE_WORKER='bogus' is not a worker_app or worker type; choose"),
+        (
+            {"SYNAPSE_WORKER": "bogus"},
+            "SYNAPSE_WORKER='bogus' is not a worker_app or worker type; choose",
+        ),
         ({"SYNAPSE_WORKER": ""}, "SYNAPSE_WORKER is not set; choose one of synapse.app.appservice"),
         ({"SYNAPSE_WORKER": "synapse.app.Pusher"}, "SYNAPSE_WORKER='synapse.app.Pusher' is not"),
         ({"SYNAPSE_REPLICATION_HOST": ""}, "SYNAPSE_REPLICATION_HOST is not set; give the host"),
@@ -74,7 +77,10 @@ def settings(**variables: str) -> Settings:
             },
             "SYNAPSE_REPLICATION_SECRET_FILE contradicts SYNAPSE_REPLICATION_SECRET=off; unset",
         ),
-        ({"SYNAPSE_WORKER": "pusher+"}, "SYNAPSE_WORKER='pusher+' is not a worker_app or worker type;"),
+        (
+            {"SYNAPSE_WORKER": "pusher+"},
+            "SYNAPSE_WORKER='pusher+' is not a worker_app or worker type;",
+        ),
         ({"SYNAPSE_WORKER": "pusher+pusher"}, "SYNAPSE_WORKER='pusher+pusher' is not a worker"),
         (
             {"SYNAPSE_WORKERS": "typing, a=typing"},
@@ -243,7 +249,7 @@ def test_a_contradiction_is_refused_before_synapse_starts(
 def test_settings_of_the_predecessors_time_are_left_out_with_a_warning() -> None:
     """Options that worked with the predecessor are accepted, and warnings say what to remove."""
     old = {"worker_replication_host": "a", "log_file": "/dev/null", "tls_dh_params_path": "x"}
-    assert [line.split(": ")[1].split(" is left out")[0] for line in dropped(old)] == [
+    assert [line.split(": ")[1].split(" is left out")[0] for line in dropped_warnings(old)] == [
         "log_file",
         "tls_dh_params_path",
         "worker_replication_host",

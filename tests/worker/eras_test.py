@@ -47,7 +47,7 @@ def test_a_worker_type_from_later_is_refused(version: str, worker_type: str, sin
         settings(version, SYNAPSE_WORKERS=f"event_creator,{worker_type}")
     assert f"SYNAPSE_WORKERS: {worker_type!r}: {line}; leave it out" in planned.value.problems
     assert (
-        settings(f"1.{since}.0rc1", SYNAPSE_WORKER=worker_type).worker.types[0].name == worker_type
+        settings(f"1.{since}.0rc1", SYNAPSE_WORKER=worker_type).process.types[0].name == worker_type
     )
 
 
@@ -58,7 +58,7 @@ def test_unix_sockets_need_1_89() -> None:
     assert refused.value.problems == (
         "SYNAPSE_UNIX_SOCKETS='/sockets' needs Synapse 1.89 or newer, and this is 1.88.0; unset it",
     )
-    assert settings("1.89.0", SYNAPSE_UNIX_SOCKETS="/sockets").sockets == Path("/sockets")
+    assert settings("1.89.0", SYNAPSE_UNIX_SOCKETS="/sockets").sockets_dir == Path("/sockets")
 
 
 def rendered(version: str, homeserver: dict[str, Any], **variables: str) -> dict[str, Any]:

@@ -83,7 +83,8 @@ def test_any_folder_is_named_as_it_is_called(tmp_path: Path, folder: str, stats:
 def test_a_server_name_that_looks_like_another_type_is_text(name: str) -> None:
     """Examples are 1e5, 1:30 and no, which YAML would read as other types."""
     assert (
-        yaml.safe_load(configuration(name, statistics=True, data=Path("/d")))["server_name"] == name
+        yaml.safe_load(configuration(name, report_stats=True, data_dir=Path("/d")))["server_name"]
+        == name
     )
 
 
@@ -158,7 +159,7 @@ def test_the_first_files_word_for_word(tmp_path: Path) -> None:
     """The comments say what to change before adding workers; the key has Synapse's own format."""
     generate(NAMED | {"SYNAPSE_DATA_DIR": str(tmp_path)})
     texts = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    assert texts.pop("homeserver.yaml") == FIRST.format(data=tmp_path)
+    assert texts.pop("homeserver.yaml") == FIRST.format(data_dir=tmp_path)
     key = re.fullmatch("ed25519 a_[0-9a-f]{4} ([A-Za-z0-9+/]{43})\n", texts.pop("signing.key"))
     assert key is not None
     assert len(base64.b64decode(f"{key[1]}=")) == 32

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from worker.errors import ConfigError
-from worker.launch import home, make_home, synapse_environ
+from worker.launch import home_folder, make_home, synapse_environ
 from worker.settings import Settings, parse
 
 
@@ -18,11 +18,11 @@ def test_it_is_private_and_stays(tmp_path: Path) -> None:
     """A restarted container reuses the folder that it made, and resets the folder's mode."""
     chosen = settings(tmp_path)
     make_home(chosen)
-    (home(chosen) / "kept").touch()
-    home(chosen).chmod(0o777)
+    (home_folder(chosen) / "kept").touch()
+    home_folder(chosen).chmod(0o777)
     make_home(chosen)
-    assert home(chosen).stat().st_mode & 0o777 == 0o700
-    assert (home(chosen) / "kept").exists()
+    assert home_folder(chosen).stat().st_mode & 0o777 == 0o700
+    assert (home_folder(chosen) / "kept").exists()
 
 
 @pytest.mark.parametrize("engine", ["/root", "/data", "/"])

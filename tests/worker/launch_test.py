@@ -25,7 +25,7 @@ try:
     sys.stdout.write("unflushed, ")
     sys.stderr.write("nothing lost")
     names = ("homeserver.yaml", "worker.yaml", "log.yaml")
-    exec_synapse(settings, [settings.runtime / name for name in names], os.environ)
+    exec_synapse(settings, [settings.runtime_dir / name for name in names], os.environ)
 except ConfigError as error:
     blocked = sorted(signal.pthread_sigmask(signal.SIG_BLOCK, []))
     sys.exit(f"error: {'; '.join(error.problems)}; blocked: {blocked}")

@@ -13,7 +13,7 @@ import yaml
 
 from testbed.site import WORKERS
 from worker.databases import database_problems, with_password
-from worker.health import itself
+from worker.health import health_probe
 from worker.replication_secret import derived_secret
 from worker.secret_files import replication_secret
 from worker.settings import Settings, parse
@@ -159,7 +159,7 @@ def test_health_is_what_its_port_answers(answering: tuple[int, int, list[str]]) 
     table = load_table()
     chosen = parse({"SYNAPSE_WORKER": "homeserver", "SYNAPSE_BIND_ADDRESSES": "127.0.0.1"}, table)
     ports = dict(table.ports) | {"health": port}
-    probe = itself(Settings(**{**vars(chosen), "ports": ports}))
+    probe = health_probe(Settings(**{**vars(chosen), "ports": ports}))
     name = f"synapse.app.homeserver at 127.0.0.1 port {port}"
     assert probe.name == name
     answer = probe.ask()

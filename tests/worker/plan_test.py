@@ -11,7 +11,7 @@ from testbed.site import PLANNED
 from worker.__main__ import main
 from worker.documents import documents, worker_document
 from worker.errors import ConfigError
-from worker.listeners import kinds
+from worker.listeners import listener_kinds
 from worker.plan import contradictions, parse_plan, planned_settings, replaced_settings, replicates
 from worker.settings import parse
 from worker.worker_types import load_table
@@ -113,7 +113,7 @@ def test_a_planned_application_is_rendered_as_a_generic_worker() -> None:
             "SYNAPSE_REPLICATION_HOST": "main",
         }
     )
-    assert settings.worker.app == "synapse.app.pusher"
+    assert settings.process.app == "synapse.app.pusher"
     worker = worker_document(GOOD, settings)
     assert worker["worker_app"] == "synapse.app.generic_worker"
 
@@ -127,7 +127,7 @@ def test_a_planned_writer_listens_before_anyone_has_rendered_its_place() -> None
             "SYNAPSE_REPLICATION_HOST": "main",
         }
     )
-    assert "replication" in kinds(settings, None)
+    assert "replication" in listener_kinds(settings, None)
 
 
 def test_names_that_are_given_twice_are_listed_in_their_order() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.worker.cases import values
 from tests.worker.servers import closed_port, main_at, redis_at, saying, server, settings
 from worker.asking import ask
-from worker.probes import around, without_secrets_of
+from worker.probes import secret_mask, service_probes
 
 SECRET = "Correct-Horse-Battery-Staple"
 
@@ -92,7 +92,7 @@ ODD: dict[str, dict[str, Any]] = {
 def test_an_odd_configuration_is_one_line_that_names_the_option(line: str) -> None:
     """A traceback would name the entrypoint's code and might quote a secret."""
     document = {"instance_map": {"main": {"path": "/nowhere"}}} | ODD[line]
-    found = ask(around(document, settings()), 5, without_secrets_of(document))
+    found = ask(service_probes(document, settings()), 5, secret_mask(document))
     assert [problem for problem in found if problem.startswith(f"homeserver.yaml: {line}")], found
     assert SECRET not in "".join(found)
 
@@ -112,7 +112,7 @@ def test_no_line_has_the_secret_of_a_malformed_dsn() -> None:
         "database": {"name": "psycopg2", "args": {"dsn": f"password={SECRET} {SECRET} x"}},
         "instance_map": {"main": {"path": "/nowhere"}},
     }
-    lines = ask(around(document, settings()), 5, without_secrets_of(document))
+    lines = ask(service_probes(document, settings()), 5, secret_mask(document))
     assert [line for line in lines if line.startswith("PostgreSQL of database.args ")], lines
     assert SECRET not in "".join(lines)
 
@@ -158,8 +158,8 @@ _DOCUMENTS = st.fixed_dictionaries(
 @given(_DOCUMENTS)
 def test_no_shape_of_configuration_is_a_traceback(document: dict[str, Any]) -> None:
     """For anything that YAML can hold, every probe has a name and reports one line at most."""
-    for probe in around(document, settings()):
+    for probe in service_probes(document, settings()):
         assert probe.name
-    for line in ask(around(document, settings()), 0.2, without_secrets_of(document)):
+    for line in ask(service_probes(document, settings()), 0.2, secret_mask(document)):
         assert line.isprintable()
         assert len(line) <= 500

@@ -10,7 +10,7 @@ import yaml
 
 from testbed.site import PLANNED, make_data
 from worker.__main__ import main
-from worker.check import Answers
+from worker.check import SharedResults
 from worker.errors import ConfigError, one_line
 from worker.examination import Findings
 from worker.settings import Settings
@@ -177,7 +177,7 @@ def test_what_is_the_same_for_all_processes_is_found_out_once() -> None:
         asked.append(what)
         return [f"{what} is wrong"]
 
-    answers = Answers()
+    answers = SharedResults()
     assert answers.once(ask, "a") == answers.once(ask, "a") == ["a is wrong"]
     assert asked == ["a"]
 

@@ -12,8 +12,8 @@ LARGE = "more than 100 values, aliases and merge keys expanded; use fewer"
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lower the limits so that a one-line text reaches them."""
-    monkeypatch.setattr(strict_yaml, "DEEPEST", 10)
-    monkeypatch.setattr(strict_yaml, "MOST_VALUES", 100)
+    monkeypatch.setattr(strict_yaml, "MAX_DEPTH", 10)
+    monkeypatch.setattr(strict_yaml, "MAX_VALUES", 100)
 
 
 def refused(text: str) -> str:
