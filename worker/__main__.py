@@ -132,7 +132,7 @@ def _wait_verb(environ: Environ, options: Namespace) -> int:
         raise ConfigError(
             [
                 f"wait {shown(seconds)!r} is not a number of seconds from 1 to {MAX_WAIT_SECONDS}; "
-                "give one, for example 60"
+                "use one, for example 60"
             ]
         )
     _wait(homeserver, settings, int(seconds))

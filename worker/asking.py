@@ -64,7 +64,7 @@ def _answer_of(probe: Probe) -> str:
     except ReportedError as error:
         return "; ".join(error.problems)
     except Exception as error:  # Its message may quote a secret.
-        return f"{probe.name} cannot be asked: {type(error).__name__}"
+        return f"{probe.name} cannot be checked: {type(error).__name__}"
 
 
 def ask(probes: Sequence[Probe], seconds: float, mask: Callable[[str], str] = str) -> list[str]:
@@ -89,7 +89,7 @@ def ask(probes: Sequence[Probe], seconds: float, mask: Callable[[str], str] = st
         try:
             threading.Thread(target=put_answer, args=[index], daemon=True).start()
         except RuntimeError:
-            answers.put((index, f"{probe.name} cannot be asked: no thread can be started"))
+            answers.put((index, f"{probe.name} cannot be checked: no thread can be started"))
     for _ in probes:
         answer = _next_answer(answers, deadline)
         if answer is None:
@@ -148,7 +148,7 @@ def _ask_in_child(probes: Sequence[Probe], seconds: float, mask: Callable[[str],
     except OSError as error:
         os.close(read_end)
         os.close(write_end)
-        return [f"{probe.name} cannot be asked: {error.strerror}" for probe in probes]
+        return [f"{probe.name} cannot be checked: {error.strerror}" for probe in probes]
     if child == 0:
         _become_child(lambda: ask(probes, seconds, mask), seconds, write_end)
     try:
@@ -161,7 +161,7 @@ def _ask_in_child(probes: Sequence[Probe], seconds: float, mask: Callable[[str],
     try:
         lines: list[str] = json.loads(answer)
     except ValueError:
-        return [f"{probe.name} cannot be asked: its probe was killed" for probe in probes]
+        return [f"{probe.name} cannot be checked: its probe was killed" for probe in probes]
     return lines
 
 

@@ -29,14 +29,16 @@ def _address_problem(address: str) -> str:
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
-        return "which is not an IP address; give addresses, for example 0.0.0.0,::"
+        return (
+            "which is not an IP address; use addresses separated by commas, for example 0.0.0.0,::"
+        )
     if isinstance(parsed, ipaddress.IPv6Address):
         if parsed.scope_id:
-            return "which has a zone, so it is valid on one link alone; give another address"
+            return "which has a zone, so it is only valid on one link; use another address"
         if parsed.ipv4_mapped:
-            return f"which is an IPv4 address; write it as {parsed.ipv4_mapped}"
+            return f"which is an IPv4-mapped address; write it as {parsed.ipv4_mapped}"
     if parsed.is_multicast or parsed == ipaddress.IPv4Address("255.255.255.255"):
-        return "which is not the address of one host; give an address of this container"
+        return "which is not the address of a single host; use an address of this container"
     return ""
 
 
@@ -49,13 +51,13 @@ def bind_problem(addresses: Sequence[str]) -> str:
     spellings: dict[Address, str] = {}
     for address in addresses:
         if _address_problem(address):
-            return f"has {address!r}, {_address_problem(address)}"
+            return f"contains {address!r}, {_address_problem(address)}"
         parsed = ipaddress.ip_address(address)
         if parsed in spellings:
             other_spelling = (
                 "" if spellings[parsed] == address else f", also written as {spellings[parsed]!r}"
             )
-            return f"has {address!r} twice{other_spelling}; leave one out"
+            return f"contains {address!r} twice{other_spelling}; remove one"
         spellings[parsed] = address
     return ""
 
@@ -97,15 +99,18 @@ def _listening_problem(address: str, port: int) -> str:
             probe.bind((address, port))
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            return f"port {port} of {address} is in use; stop the process that listens there"
+            return f"port {port} of {address} is in use; stop the process that listens on it"
         if error.errno == errno.EADDRNOTAVAIL:
             return (
-                f"SYNAPSE_BIND_ADDRESSES has {address}, which is not an address of this container; "
-                "give one that it has, for example 0.0.0.0"
+                f"SYNAPSE_BIND_ADDRESSES contains {address}, which is not an address of this "
+                "container; use one that is, for example 0.0.0.0"
             )
         if error.errno == errno.EAFNOSUPPORT:
-            return f"SYNAPSE_BIND_ADDRESSES has {address}, and there is no IPv6 here; leave it out"
-        return f"port {port} of {address} cannot be listened on: {error.strerror}"
+            return (
+                f"SYNAPSE_BIND_ADDRESSES contains {address}, but this container has no IPv6; "
+                "remove it"
+            )
+        return f"port {port} of {address} cannot be opened: {error.strerror}"
     return ""
 
 

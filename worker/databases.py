@@ -65,11 +65,11 @@ def _passfile_problem(path: object) -> str:
     try:
         mode = os.stat(str(path)).st_mode
     except (OSError, ValueError) as error:
-        return getattr(error, "strerror", None) or "no file has such a name"
+        return getattr(error, "strerror", None) or "no file can have that name"
     if not stat.S_ISREG(mode):
         return "it is not a regular file"
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        return "its mode lets others read it"
+        return "its mode lets other users access it"
     return "" if os.access(str(path), os.R_OK) else f"uid {os.geteuid()} cannot read it"
 
 
@@ -82,8 +82,9 @@ def database_problems(homeserver: Mapping[str, Any], settings: Settings) -> list
             reason = _passfile_problem(args["passfile"])
             if reason:
                 problems.append(
-                    f"homeserver.yaml: {option}.args.passfile={shown(str(args['passfile']))}: libpq "
-                    f"ignores it: {reason}; give uid {os.geteuid()} a copy with mode 0600, or set "
+                    f"homeserver.yaml: {option}.args.passfile={shown(str(args['passfile']))}: "
+                    f"libpq ignores it: {reason}; give uid {os.geteuid()} a copy with mode 0600, "
+                    "or set "
                     f"{PASSWORD_VARIABLE}"
                 )
     if settings.database_password_file is None:
@@ -96,11 +97,12 @@ def database_problems(homeserver: Mapping[str, Any], settings: Settings) -> list
         problems += error.problems
     if not args_by_option:
         problems.append(
-            f"{PASSWORD_VARIABLE} is set, and homeserver.yaml names no PostgreSQL database; unset it"
+            f"{PASSWORD_VARIABLE} is set, but homeserver.yaml has no PostgreSQL database; unset it"
         )
     for option, args in args_by_option.items():
         if args.get("password") is not None:
             problems.append(
-                f"{PASSWORD_VARIABLE} is set, and homeserver.yaml has {option}.args.password too; keep one"
+                f"{PASSWORD_VARIABLE} is set, and homeserver.yaml has {option}.args.password too; "
+                "remove one of them"
             )
     return problems

@@ -29,7 +29,10 @@ def read_plan(argument: str) -> str:
         return read_bounded(path, "the plan", KEY_FILE_LIMIT).decode()
     except UnicodeDecodeError as error:
         raise ConfigError(
-            [f"{shown(path)}: the plan is not UTF-8: byte {error.start} is wrong; save it so"]
+            [
+                f"{shown(path)}: the plan is not UTF-8: byte {error.start} is invalid; save it as "
+                "UTF-8"
+            ]
         ) from None
 
 

@@ -17,26 +17,26 @@ SECRET_FILE = "replication_secret"
 # Settings from the predecessor's time that are obsolete, or that only a worker's own file may
 # contain, each with the reason why it is left out.
 _DROPPED_REASONS = {
-    "cpu_affinity": "Synapse ignores it since 1.1; set SYNAPSE_CPU_AFFINITY",
-    "daemonize": "nothing is daemonised",
+    "cpu_affinity": "Synapse has ignored it since 1.1; set SYNAPSE_CPU_AFFINITY",
+    "daemonize": "Synapse runs in the foreground",
     "log_file": "the log goes to the console",
-    "no_tls": "listeners are fixed",
-    "pid_file": "nothing is daemonised",
-    "tls_dh_params_path": "Synapse uses none since 0.99",
+    "no_tls": "the entrypoint sets the listeners",
+    "pid_file": "Synapse runs in the foreground",
+    "tls_dh_params_path": "Synapse has not used it since 0.99",
     "upload_path": "Synapse never read it",
-    "uploads_path": "Synapse uses none since 1.29",
-    "web_client": "Synapse serves none since 0.34",
-    "worker_app": "SYNAPSE_WORKER names it",
-    "worker_cpu_affinity": "Synapse ignores it since 1.1; set SYNAPSE_CPU_AFFINITY",
-    "worker_daemonize": "nothing is daemonised",
-    "worker_listeners": "listeners are fixed",
+    "uploads_path": "Synapse has not used it since 1.29",
+    "web_client": "Synapse has not included one since 0.34",
+    "worker_app": "SYNAPSE_WORKER sets it",
+    "worker_cpu_affinity": "Synapse has ignored it since 1.1; set SYNAPSE_CPU_AFFINITY",
+    "worker_daemonize": "Synapse runs in the foreground",
+    "worker_listeners": "the entrypoint sets the listeners",
     "worker_log_config": "the log goes to the console",
     "worker_log_file": "the log goes to the console",
-    "worker_main_http_uri": "Synapse uses none since 1.73",
-    "worker_name": "SYNAPSE_WORKER_NAME names it",
-    "worker_pid_file": "nothing is daemonised",
-    "worker_replication_host": "SYNAPSE_REPLICATION_HOST names it",
-    "worker_replication_http_port": "it is 9093",
+    "worker_main_http_uri": "Synapse has not used it since 1.73",
+    "worker_name": "SYNAPSE_WORKER_NAME sets it",
+    "worker_pid_file": "Synapse runs in the foreground",
+    "worker_replication_host": "SYNAPSE_REPLICATION_HOST sets it",
+    "worker_replication_http_port": "the port is always 9093",
     "worker_replication_http_tls": "replication is plain HTTP",
     "worker_replication_port": "replication goes through Redis",
     "worker_replication_url": "replication goes through Redis",
@@ -46,7 +46,7 @@ _DROPPED_REASONS = {
 def dropped_warnings(homeserver: Mapping[str, Any]) -> list[str]:
     """Return one warning for each setting of ``homeserver`` that is left out."""
     return [
-        f"homeserver.yaml: {name} is left out: {reason}"
+        f"homeserver.yaml: {name} is dropped: {reason}"
         for name, reason in _DROPPED_REASONS.items()
         if name in homeserver
     ]

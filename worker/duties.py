@@ -1,4 +1,7 @@
-"""Checks the assignment of duties and streams to a process, mainly when there is no plan."""
+"""Checks that homeserver.yaml assigns duties and streams to the process that is to run.
+
+A plan assigns most of them itself, so most of these checks apply only without a plan.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +16,11 @@ def _named_workers(value: object) -> list[str]:
     if value is None:
         return []
     return [str(name) for name in value] if isinstance(value, list) else [str(value)]
+
+
+def _not_naming(option: str, value: object, name: str) -> str:
+    """Return a clause that says that the value of ``option`` does not name the worker ``name``."""
+    return f"{option} is not set" if value is None else f"{option}={value!r} does not name {name}"
 
 
 def _writers(homeserver: Mapping[str, Any], stream: str) -> object:
@@ -31,8 +39,8 @@ def main_writer_problems(homeserver: Mapping[str, Any], settings: Settings) -> l
         corrected = ", ".join([*_named_workers(writers), MAIN_WRITER])
         problems.append(
             f"homeserver.yaml: stream_writers.{stream}={writers!r} lacks {MAIN_WRITER}: the main "
-            "process updates the database, and an update that may not write this stream keeps all "
-            f"later ones from running; set stream_writers: {{{stream}: [{corrected}]}} there for every "
+            "process runs the database updates, and an update that cannot write to this stream "
+            f"blocks all later ones; set stream_writers: {{{stream}: [{corrected}]}} for every "
             "process"
         )
     return problems
@@ -54,9 +62,9 @@ def quarantine_warnings(homeserver: Mapping[str, Any], settings: Settings) -> li
         is_writer = settings.name in _named_workers(writers)
     if is_writer and not table.has("quarantined_media_replicated"):
         return [
-            f"Synapse {table.version}: {settings.name} writes {stream}, and the others do not hear "
-            "of it, so that /sync may stop after media was quarantined; update to 1.159, or let "
-            "nobody but main write that stream"
+            f"Synapse {table.version}: {settings.name} writes {stream}, but other processes are "
+            "not notified, so /sync may stop working after media is quarantined; update to 1.159, "
+            "or let only the main process write that stream"
         ]
     if is_writer:
         return []
@@ -66,10 +74,10 @@ def quarantine_warnings(homeserver: Mapping[str, Any], settings: Settings) -> li
             "an error; update to 1.159"
         ]
     return [
-        f"homeserver.yaml: stream_writers.{stream} is {writers!r} and does not name {settings.name}, "
-        "so that it answers requests to quarantine media with an error; set stream_writers: "
+        f"homeserver.yaml: {_not_naming(f'stream_writers.{stream}', writers, settings.name)}, so "
+        f"{settings.name} answers requests to quarantine media with an error; set stream_writers: "
         f"{{{stream}: [{settings.name}, {MAIN_WRITER}]}} and instance_map: {{{settings.name}: "
-        f"{{host: HOST, port: {settings.ports['replication']}}}}} there for every process"
+        f"{{host: HOST, port: {settings.ports['replication']}}}}} for every process"
     ]
 
 
@@ -98,19 +106,25 @@ def _old_application_problems(
     if homeserver.get(worker_type.legacy) is False:
         if assigned is None or is_assigned:
             return []
-        assigned_name = _named_workers(assigned)[0] if _named_workers(assigned) else "NAME"
+        names = _named_workers(assigned)
+        corrected = settings.name
+        if worker_type.takes_list:
+            corrected = f"[{', '.join([*names, settings.name])}]"
+        remedy = f"set {worker_type.duty}: {corrected} for every process"
+        if names:
+            remedy += f", or start this worker with SYNAPSE_WORKER_NAME={names[0]}"
         return [
-            f"homeserver.yaml: {worker_type.duty} names {assigned!r} and not {settings.name}, so this "
-            f"worker would do nothing; name it there, or start it with SYNAPSE_WORKER_NAME={assigned_name}"
+            f"homeserver.yaml: {_not_naming(worker_type.duty, assigned, settings.name)}, so this "
+            f"worker would do nothing; {remedy}"
         ]
     if worker_type.takes_list and is_assigned:
         return []
-    remedy = f"set {worker_type.legacy}: false there for every process"
+    remedy = f"set {worker_type.legacy}: false for every process"
     if worker_type.takes_list:
         remedy += f", or {worker_type.duty}: [{settings.name}]"
     return [
-        f"homeserver.yaml: {worker_type.legacy} leaves the duty of {settings.process.app} on the "
-        f"main process, so that it would be done twice; {remedy}"
+        f"homeserver.yaml: {worker_type.legacy} is not false, so the main process would do the "
+        f"work of {settings.process.app} too; {remedy}"
     ]
 
 
@@ -124,9 +138,9 @@ def _duty_problems(
         return []  # One media worker runs the jobs; the others only serve media.
     corrected = f"[{settings.name}]" if worker_type.takes_list else settings.name
     return [
-        f"homeserver.yaml: {worker_type.duty} is {assigned!r} and does not name {settings.name}, so "
-        f"this worker would do nothing as {worker_type.name}; set {worker_type.duty}: {corrected} "
-        "there for every process"
+        f"homeserver.yaml: {_not_naming(worker_type.duty, assigned, settings.name)}, so this "
+        f"worker would do nothing as {worker_type.name}; set {worker_type.duty}: {corrected} for "
+        "every process"
     ]
 
 
@@ -138,15 +152,16 @@ def _stream_problems(
     corrected = f"[{settings.name}, {MAIN_WRITER}]" if worker_type.main_writes else settings.name
     if settings.name not in _named_workers(writers):
         problems.append(
-            f"homeserver.yaml: stream_writers.{worker_type.stream} is {writers!r} and does not name "
-            f"{settings.name}, so this worker would refuse what it is there for; set "
-            f"stream_writers: {{{worker_type.stream}: {corrected}}} there for every process"
+            "homeserver.yaml: "
+            f"{_not_naming(f'stream_writers.{worker_type.stream}', writers, settings.name)}, so "
+            f"this worker cannot write that stream; set stream_writers: {{{worker_type.stream}: "
+            f"{corrected}}} for every process"
         )
     instance_map = homeserver.get("instance_map")
     if not isinstance(instance_map, dict) or settings.name not in instance_map:
         problems.append(
-            f"homeserver.yaml: instance_map lacks {settings.name}, so the others could not reach "
-            f"it; set instance_map: {{{settings.name}: {{host: HOST, port: "
-            f"{settings.ports['replication']}}}}} there for every process"
+            f"homeserver.yaml: instance_map has no entry {settings.name}, so other processes "
+            f"cannot reach this worker; set instance_map: {{{settings.name}: {{host: HOST, port: "
+            f"{settings.ports['replication']}}}}} for every process"
         )
     return problems

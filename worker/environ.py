@@ -29,11 +29,11 @@ def _path_problem(path: Path) -> str:
     try:
         encoded = str(path).encode()  # The rendered files that contain it are UTF-8.
     except UnicodeEncodeError:
-        return "is not UTF-8; give a path that is"
+        return "is not valid UTF-8; use a path that is"
     if b"\0" in encoded or len(encoded) > _MAX_PATH_BYTES:
-        return f"is not a path of up to {_MAX_PATH_BYTES} bytes; give a shorter one"
+        return f"is not a path of at most {_MAX_PATH_BYTES} bytes; use a shorter one"
     if any(len(name) > _MAX_NAME_BYTES for name in encoded.split(b"/")):
-        return f"has a part of more than {_MAX_NAME_BYTES} bytes; give a shorter one"
+        return f"has a component of more than {_MAX_NAME_BYTES} bytes; use a shorter one"
     return ""
 
 
@@ -53,7 +53,7 @@ class EnvironReader:
         self.problems.append(f"{name}={shown(repr(masked_text(self._environ[name])))} {problem}")
 
     def choice(self, name: str, default: str, alternative: str) -> bool:
-        """Return whether the variable is ``default``, the only alternative being ``alternative``."""
+        """Return whether the variable is ``default``; the only other choice is ``alternative``."""
         value = self.text(name, default)
         if value not in (default, alternative):
             self.add_problem(name, f"is neither {default} nor {alternative}; use one of them")
@@ -63,16 +63,14 @@ class EnvironReader:
         """Return the kinds of listener that trust ``X-Forwarded-For``."""
         value = self.text(name, "client")
         if value not in _FORWARDED_KINDS:
-            self.add_problem(
-                name, f"is not a choice of listeners; use one of {', '.join(_FORWARDED_KINDS)}"
-            )
+            self.add_problem(name, f"is none of {', '.join(_FORWARDED_KINDS)}; use one of them")
         return _FORWARDED_KINDS.get(value, _FORWARDED_KINDS["off"])
 
     def path(self, name: str, default: Path | str) -> Path:
         """Return the absolute path that the variable has, or ``default``."""
         value = Path(self.text(name, str(default)))
         if self.text(name) and not value.is_absolute():
-            self.add_problem(name, "is not an absolute path; begin it with /")
+            self.add_problem(name, "is not an absolute path; use one that begins with /")
         elif self.text(name) and _path_problem(value):
             self.add_problem(name, _path_problem(value))
         return value
@@ -81,7 +79,10 @@ class EnvironReader:
         """Return the path of a secret's file; messages omit it, since it may be the secret."""
         value = Path(self.text(name, "/"))
         if not value.is_absolute():
-            self.problems.append(f"{name} is not an absolute path; write the secret into a file")
+            self.problems.append(
+                f"{name} is not an absolute path; write the secret to a file and use the path of "
+                "that file"
+            )
         elif _path_problem(value):
             self.problems.append(f"{name} {_path_problem(value)}")
         return value if self.text(name) else None
@@ -90,7 +91,7 @@ class EnvironReader:
         """Return a user or group ID other than root's; the default is 991."""
         value = self.text(name, "991")
         if not re.fullmatch("[0-9]{1,9}", value) or int(value) == 0:
-            self.add_problem(name, "is not a numeric id above 0; give one, such as 991")
+            self.add_problem(name, "is not a number from 1 to 999999999; use one, for example 991")
             return 991
         return int(value)
 
@@ -103,8 +104,8 @@ class EnvironReader:
         if not 0 < mask < 1 << _MAX_CPUS:
             self.add_problem(
                 name,
-                "is not a CPU mask; give a positive number whose bits are CPUs, such as 0x3 for "
-                "the first two",
+                "is not a CPU mask; use a positive number with one bit for each CPU, for example "
+                "0x3 for the first two",
             )
             return frozenset()
         return frozenset(cpu for cpu in range(mask.bit_length()) if mask >> cpu & 1)
@@ -129,13 +130,18 @@ class EnvironReader:
         """Return the host name for the log; the default is that of the container."""
         value = self.text(name) or socket.gethostname()
         if not value.isprintable() or len(value) > 255:
-            self.add_problem(name, "is not one printable line of up to 255 characters")
+            self.add_problem(
+                name, "is not a printable line of at most 255 characters; use another host name"
+            )
         return value
 
     def seconds(self, name: str) -> int:
         """Return how many seconds to wait, from 0 to ``MAX_WAIT_SECONDS``."""
         value = self.text(name, "0")
         if not re.fullmatch("[0-9]{1,5}", value) or int(value) > MAX_WAIT_SECONDS:
-            self.add_problem(name, f"is not a number of seconds from 0 to {MAX_WAIT_SECONDS}")
+            self.add_problem(
+                name,
+                f"is not a number of seconds from 0 to {MAX_WAIT_SECONDS}; use one, for example 60",
+            )
             return 0
         return int(value)

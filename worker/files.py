@@ -53,22 +53,22 @@ def read_bounded(path: Path, description: str, limit: int) -> bytes:
     except PermissionError:
         raise ConfigError(
             [
-                f"{shown(path)}: {description} is not readable for uid {os.geteuid()}; change its owner "
-                "or mode"
+                f"{shown(path)}: {description} is not readable by uid {os.geteuid()}; change its "
+                "owner or mode"
             ]
         ) from None
     except OSError as error:
         raise ConfigError(
-            [f"{shown(path)}: {description} cannot be read: {error.strerror}; give another file"]
+            [f"{shown(path)}: {description} cannot be read: {error.strerror}; use another file"]
         ) from None
     except ValueError:
         # The path has a null character, or one that the file system's encoding cannot represent.
         raise ConfigError(
-            [f"{shown(path)}: {description} is missing: no file has such a name"]
+            [f"{shown(path)}: {description} is missing: no file can have that name"]
         ) from None
     if len(content) > limit:
         raise ConfigError(
-            [f"{shown(path)}: {description} has more than {limit} bytes; give a smaller file"]
+            [f"{shown(path)}: {description} has more than {limit} bytes; use a smaller file"]
         )
     return content
 
@@ -78,7 +78,7 @@ def _refuse_irregular(path: Path, description: str, mode: int) -> None:
         raise ConfigError([f"{shown(path)}: {description} is a folder; mount a file there"])
     if not stat.S_ISREG(mode):
         kind = _special_kind(mode) or "not a regular file"
-        raise ConfigError([f"{shown(path)}: {description} is {kind}; give a regular file"])
+        raise ConfigError([f"{shown(path)}: {description} is {kind}; use a regular file"])
 
 
 def read_homeserver(path: Path) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def read_homeserver(path: Path) -> dict[str, Any]:
         document = load(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ConfigError(
-            [f"{shown(path)}: not UTF-8: byte {error.start} is wrong; save it as UTF-8"]
+            [f"{shown(path)}: not UTF-8: byte {error.start} is invalid; save it as UTF-8"]
         ) from None
     except DocumentError as error:
         raise ConfigError([f"{shown(path)}: {error}"]) from None
@@ -120,8 +120,8 @@ def write_text(path: Path, text: str) -> None:
     except OSError as error:
         raise ConfigError(
             [
-                f"{path.parent} cannot be written: {error.strerror}; mount a tmpfs that uid "
-                f"{os.geteuid()} may write"
+                f"{path.parent} cannot be written to: {error.strerror}; mount a tmpfs that uid "
+                f"{os.geteuid()} can write to"
             ]
         ) from None
 
@@ -151,10 +151,13 @@ def write_new(path: Path, text: str) -> Path:
             file.write(text)
         os.link(temporary, path)  # Unlike a rename, it replaces nothing.
     except FileExistsError:
-        raise ConfigError([f"{shown(path)} exists already; it is not replaced"]) from None
+        raise ConfigError([f"{shown(path)} already exists; it is not replaced"]) from None
     except OSError as error:
         raise ConfigError(
-            [f"{shown(path)} cannot be written: {error.strerror}; make room, or mount another"]
+            [
+                f"{shown(path)} cannot be written: {error.strerror}; free some space, or mount "
+                "another folder"
+            ]
         ) from None
     finally:
         if temporary:

@@ -29,7 +29,7 @@ def _server_name_problem(name: str) -> str:
     """
     match = _SERVER_NAME.fullmatch(name)
     if match is None or not 0 < int(match["port"] or 1) < 65536:
-        return "is not a server name; give a name, for example example.com, and a port if needed"
+        return "is not a server name; use a name such as example.com, followed by a port if needed"
     return host_problem(match["host"])
 
 
@@ -48,17 +48,22 @@ def configuration(server_name: str, *, report_stats: bool, data_dir: Path) -> st
             {"server_name": server_name, "report_stats": report_stats},
         ),
         (
-            "SQLite is enough for one process; before there are workers, move to PostgreSQL:\n"
+            "SQLite is enough for one process; move to PostgreSQL before you add workers:\n"
             "database: {name: psycopg2, args: {host: postgres, user: synapse, dbname: synapse}}",
-            {"database": {"name": "sqlite3", "args": {"database": str(data_dir / "homeserver.db")}}},
+            {
+                "database": {
+                    "name": "sqlite3",
+                    "args": {"database": str(data_dir / "homeserver.db")},
+                }
+            },
         ),
         (
-            "Workers hear of events through Redis:\nredis: {enabled: true, host: redis}",
+            "Workers receive events through Redis:\nredis: {enabled: true, host: redis}",
             {f"{secret}_path": str(data_dir / secret) for secret in _SECRETS},
         ),
         (
-            "The server that vouches for the keys of servers that are down; Synapse would warn of\n"
-            "this choice.",
+            "The server to ask for the keys of servers that are down; the second setting turns\n"
+            "off Synapse's warning about this choice.",
             {
                 "trusted_key_servers": [{"server_name": "matrix.org"}],
                 "suppress_key_server_warning": True,
@@ -89,7 +94,7 @@ def generate(environ: Mapping[str, str]) -> list[Path]:
     problems = []
     if not server_name:
         problems.append(
-            "SYNAPSE_SERVER_NAME is not set; give the part behind the colon of user ids"
+            "SYNAPSE_SERVER_NAME is not set; set it to the part after the colon in user IDs"
         )
     elif _server_name_problem(server_name):
         problems.append(
@@ -97,16 +102,16 @@ def generate(environ: Mapping[str, str]) -> list[Path]:
         )
     if report_stats not in ("yes", "no"):
         problems.append(
-            f"SYNAPSE_REPORT_STATS={shown(repr(report_stats))} is neither yes nor no; it decides whether "
-            "matrix.org gets anonymous statistics"
+            f"SYNAPSE_REPORT_STATS={shown(repr(report_stats))} is neither yes nor no; use yes to "
+            "send anonymous statistics to matrix.org, or no"
         )
     if os.path.lexists(config_path):
-        problems.append(f"{shown(config_path)} exists already; it is not replaced")
+        problems.append(f"{shown(config_path)} already exists; it is not replaced")
     for folder in dict.fromkeys((data_dir, config_path.parent)):
         if not os.access(folder, os.W_OK | os.X_OK):
             problems.append(
-                f"{shown(folder)}: it cannot be written by uid {os.geteuid()}; mount a folder that "
-                "it owns"
+                f"{shown(folder)} is not writable by uid {os.geteuid()}; mount a folder that it "
+                "owns"
             )
     if problems:
         raise ConfigError(problems)

@@ -35,20 +35,24 @@ def host_problem(host: str) -> str:
         The end of a sentence that starts with the host, with the remedy after a semicolon.
     """
     if "://" in host:
-        return f"is a URL; give the host alone, {_EXAMPLE}"
+        return f"is a URL; use only the host, {_EXAMPLE}"
     bare = unbracketed(host)
     if ":" in bare or bare != host:
         return _ipv6_problem(bare, host)
-    labels = bare.removesuffix(".").split(".")
+    name = bare.removesuffix(".")
+    labels = name.split(".")
     if _NUMBER.fullmatch(labels[-1]):
         return _ip_problem(bare)
-    if len(bare.removesuffix(".")) > _MAX_NAME_LENGTH:
-        return f"is not a host name: it has {len(bare)} characters, and at most 253 are allowed"
+    if len(name) > _MAX_NAME_LENGTH:
+        return (
+            f"is not a host name: it has {len(name)} characters, but at most {_MAX_NAME_LENGTH} "
+            "are allowed"
+        )
     for label in labels:
         if not _LABEL.fullmatch(label):
             return (
-                "is not a host name; give labels of up to 63 of A-Z a-z 0-9 _ -, joined by dots, "
-                "without scheme, port or path"
+                "is not a host name; use labels of at most 63 characters of A-Z a-z 0-9 _ -, "
+                "separated by dots, without a scheme, port or path"
             )
     return ""
 
@@ -58,10 +62,10 @@ def _ipv6_problem(bare: str, host: str) -> str:
         ip = ipaddress.IPv6Address(bare)
     except ValueError:
         if _PORT.fullmatch(host):
-            return f"has a port, and the port is fixed; give the host alone, {_EXAMPLE}"
-        return f"is not an IPv6 address; give one, or a name, {_EXAMPLE}"
+            return f"has a port, but the port is fixed; use only the host, {_EXAMPLE}"
+        return f"is not an IPv6 address; use one, or a name, {_EXAMPLE}"
     if ip.scope_id:
-        return "has a zone, which is valid on one machine alone; give a routable address or a name"
+        return "has a zone, which is only valid on one machine; use a routable address or a name"
     return _reach_problem(ip)
 
 
@@ -70,12 +74,16 @@ def _ip_problem(bare: str) -> str:
         return _reach_problem(ipaddress.IPv4Address(bare))
     except ValueError:
         return (
-            "is not an IPv4 address of four numbers from 0 to 255, and no host name ends in a "
-            f"number; give one of them, {_EXAMPLE}"
+            "is not an IPv4 address of four numbers from 0 to 255, and the last part of a host "
+            "name cannot be a number; use one or the other, "
+            f"{_EXAMPLE}"
         )
 
 
 def _reach_problem(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
     if ip.is_unspecified or ip.is_multicast:
-        return f"is not the address of one host; give the address that others reach, {_EXAMPLE}"
+        return (
+            "is not the address of a single host; use one at which other processes can reach it, "
+            f"{_EXAMPLE}"
+        )
     return ""

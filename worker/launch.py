@@ -74,13 +74,13 @@ def drop_rights(settings: Settings) -> list[str]:
             user = f"{settings.uid}:{settings.gid}"
             raise ConfigError(
                 [
-                    f"started as root without the right to become {user}; start the container with "
-                    f"--user {user}"
+                    f"started as root without permission to switch to {user}; start the container "
+                    f"with --user {user}"
                 ]
             ) from None
         return []
     if os.geteuid() != settings.uid and settings.uid_given:
-        return [f"UID={settings.uid} is not used: started as uid {os.geteuid()}, not as root"]
+        return [f"UID={settings.uid} is ignored: started as uid {os.geteuid()}, not as root"]
     return []
 
 
@@ -98,8 +98,8 @@ def choose_cpus(settings: Settings) -> None:
         available = sorted(os.sched_getaffinity(0))
         raise ConfigError(
             [
-                f"SYNAPSE_CPU_AFFINITY names CPUs {sorted(settings.cpus)}, but only {available} may be "
-                "used here; choose among them"
+                f"SYNAPSE_CPU_AFFINITY names CPUs {sorted(settings.cpus)}, but only {available} "
+                "are available here; choose from them"
             ]
         ) from None
 
@@ -120,8 +120,8 @@ def make_home(settings: Settings) -> None:
         if stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid():
             folder.chmod(0o700)
             return
-        reason = f"it is not a folder of uid {os.geteuid()}; remove it"
-    raise ConfigError([f"{folder}: the home folder cannot be made: {reason}"])
+        reason = f"it is not a folder owned by uid {os.geteuid()}; remove it"
+    raise ConfigError([f"{folder}: the home folder cannot be created: {reason}"])
 
 
 def exec_synapse(settings: Settings, files: Sequence[Path], environ: Mapping[str, str]) -> None:

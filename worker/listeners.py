@@ -107,8 +107,9 @@ def socket_problem(path: object, setting: str) -> str:
     if byte_count <= _MAX_SOCKET_PATH_BYTES:
         return ""
     return (
-        f"{setting}: the unix socket {shown(str(path))} has a path of {byte_count} bytes, and at most "
-        f"{_MAX_SOCKET_PATH_BYTES} are possible; choose a shorter folder or a shorter name of the worker"
+        f"{setting}: the path of the Unix socket {shown(str(path))} has {byte_count} bytes, but at "
+        f"most {_MAX_SOCKET_PATH_BYTES} are possible; choose a shorter folder or a shorter worker "
+        "name"
     )
 
 

@@ -47,7 +47,7 @@ def _entry_workers(entry: str, table: Table, problems: list[str]) -> list[Planne
     shown_entry = f"SYNAPSE_WORKERS: {_quoted(entry)}"
     if match is None:
         problems.append(
-            f"{shown_entry} is not an entry; write [NAME=]TYPE[+TYPE...][:COUNT][@HOST]"
+            f"{shown_entry} is not a valid entry; write [NAME=]TYPE[+TYPE...][:COUNT][@HOST]"
         )
         return []
     process = table.find(match["type"].strip())
@@ -58,10 +58,10 @@ def _entry_workers(entry: str, table: Table, problems: list[str]) -> list[Planne
         )
         return []
     if process.is_main:
-        problems.append(f"{shown_entry} is the main process, which is always there; leave it out")
+        problems.append(f"{shown_entry} is the main process, which is always included; remove it")
         return []
     if table.lacks(process):
-        problems.append(f"{shown_entry}: {table.lacks(process)}; leave it out")
+        problems.append(f"{shown_entry}: {table.lacks(process)}; remove it")
         return []
     count_text = (match["count"] or "1").strip()
     count = int(count_text) if re.fullmatch("[0-9]{1,6}", count_text) else 0
@@ -78,14 +78,15 @@ def _entry_workers(entry: str, table: Table, problems: list[str]) -> list[Planne
     )
     if not NAME.fullmatch(names[-1]) or base_name in RESERVED_NAMES:
         problems.append(
-            f"SYNAPSE_WORKERS: {_quoted(base_name)} cannot be a worker's name; use up to 64 of A-Z a-z "
-            "0-9 _ . -, neither main nor master"
+            f"SYNAPSE_WORKERS: {_quoted(base_name)} is not a valid worker name; use at most 64 "
+            "characters of A-Z a-z 0-9 _ . -, but neither main nor master"
         )
         return []
     host = (match["host"] or "").strip()
     if host and count > 1:
         problems.append(
-            f"{shown_entry}: {_quoted(host)} is one host for several workers; give one worker one name"
+            f"{shown_entry}: {_quoted(host)} would be the host of several workers; write one entry "
+            "for each worker"
         )
         return []
     problem = (host_problem(host) or table.refuses_host(host)) if host else ""
@@ -95,7 +96,7 @@ def _entry_workers(entry: str, table: Table, problems: list[str]) -> list[Planne
     for name in names:
         if not host and host_problem(name):
             problems.append(
-                f"SYNAPSE_WORKERS: {name!r} is where the others look for that worker, and it "
+                f"SYNAPSE_WORKERS: {name!r} is also the host of that worker, but it "
                 f"{host_problem(name)}; or add @HOST"
             )
             return []
@@ -126,7 +127,7 @@ def _limited(problems: list[str], *, too_many: bool = False) -> list[str]:
     """Return the first problems, and a line for each limit exceeded, of problems or of workers."""
     lines = problems[:_MAX_PROBLEMS]
     if len(problems) > _MAX_PROBLEMS:
-        lines.append("SYNAPSE_WORKERS has more problems than these; correct these first")
+        lines.append("SYNAPSE_WORKERS has more problems than these; fix these first")
     if too_many:
         lines.append(
             f"SYNAPSE_WORKERS has more than {_MAX_WORKERS} workers; plan at most {_MAX_WORKERS}"
@@ -140,8 +141,8 @@ def _clashes(workers: Sequence[PlannedWorker]) -> list[str]:
     count_by_name = Counter(worker.name for worker in workers)
     for name in sorted(name for name, count in count_by_name.items() if count > 1):
         problems.append(
-            f"SYNAPSE_WORKERS: the name {name} is given {count_by_name[name]} times; two workers of one "
-            "name keep each other's deleted tokens valid: give each its own"
+            f"SYNAPSE_WORKERS: the name {name} is given {count_by_name[name]} times; workers with "
+            "the same name keep each other's deleted tokens valid: give each worker its own name"
         )
     holders_by_type: dict[str, list[str]] = {}
     for worker in workers:
@@ -152,7 +153,7 @@ def _clashes(workers: Sequence[PlannedWorker]) -> list[str]:
         if len(holders) > 1:
             problems.append(
                 f"SYNAPSE_WORKERS: {', '.join(holders)} all have the worker type {type_name}, "
-                "which only one worker may have; drop it from the others"
+                "which only one worker may have; remove it from the others"
             )
     return problems
 
@@ -229,25 +230,27 @@ def contradictions(
         if name == "enable_media_repo":
             continue  # The default in every homeserver.yaml; the plan's media workers override it.
         problems.append(
-            f"homeserver.yaml: {name} is {configured!r}, but SYNAPSE_WORKERS makes it {value!r}; drop it "
-            "there"
+            f"homeserver.yaml: {name} is {configured!r}, but SYNAPSE_WORKERS sets it to {value!r}; "
+            "remove it from homeserver.yaml"
         )
     for name, worker_type in table.types.items():
         duty, legacy = worker_type.duty, worker_type.legacy
         if legacy and homeserver.get(legacy) is False and legacy not in replaced:
             problems.append(
-                f"homeserver.yaml: {legacy} is false, but no worker of SYNAPSE_WORKERS has the "
-                f"worker type {name}, so nobody would do it; drop the setting or plan a worker"
+                f"homeserver.yaml: {legacy} is false, but no worker in SYNAPSE_WORKERS has the "
+                f"worker type {name}, so no process would do this work; remove the setting, or add "
+                "such a worker to the plan"
             )
         if duty and duty not in planned and homeserver.get(duty):
             problems.append(
-                f"homeserver.yaml: {duty} names {homeserver[duty]!r}, but no worker of "
-                f"SYNAPSE_WORKERS has the worker type {name}; drop the setting or plan a worker"
+                f"homeserver.yaml: {duty} names {homeserver[duty]!r}, but no worker in "
+                f"SYNAPSE_WORKERS has the worker type {name}; remove the setting, or add such a "
+                "worker to the plan"
             )
     writers = homeserver.get("stream_writers")
     if isinstance(writers, dict) and "stream_writers" not in planned and writers:
         problems.append(
-            f"homeserver.yaml: stream_writers has {', '.join(map(str, writers))}, but no worker of "
-            "SYNAPSE_WORKERS writes a stream; drop it there"
+            f"homeserver.yaml: stream_writers has {', '.join(map(str, writers))}, but no worker in "
+            "SYNAPSE_WORKERS writes a stream; remove it"
         )
     return problems

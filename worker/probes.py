@@ -164,8 +164,8 @@ def _ask_redis(name: str, config: Mapping[str, Any], host: str, port: int) -> st
     # Old versions of Redis quote the arguments of an unknown command.
     reply = without_values(answer.decode("utf-8", "replace").strip(), [password or ""], MASK)
     if reply.startswith("-"):
-        return f"{name} refuses: {reply[1:]}"
-    return f"{name} is not a Redis: it answers PING with {reply[:80]!r}"
+        return f"{name} answers with an error: {reply[1:]}"
+    return f"{name} is not a Redis server: it answers PING with {reply[:80]!r}"
 
 
 def _redis_socket(config: Mapping[str, Any], host: str, port: int) -> socket.socket:
@@ -234,8 +234,8 @@ def main_process_probes(document: Document, settings: Settings) -> Iterator[Prob
         # Synapse accepts only these (synapse/replication/http/_base.py); HTTP forbids line breaks.
         if not re.fullmatch(r"[!-~]*", secret):
             return (
-                f"{name} cannot be asked: the replication secret has other characters than "
-                "printable ASCII, or white space; make another one"
+                f"{name} cannot be checked: the replication secret has white space or characters "
+                "other than printable ASCII; use another one"
             )
         headers = {"Authorization": f"Bearer {secret}"} if secret else {}
         try:
@@ -252,7 +252,9 @@ def main_process_probes(document: Document, settings: Settings) -> Iterator[Prob
                 "or the same SYNAPSE_REPLICATION_SECRET_FILE"
             )
         if status != _UNKNOWN_STREAM:
-            return f"{name} is not a replication listener of Synapse: it answers {status}"
+            return (
+                f"{name} is not a replication listener of Synapse: it answers with status {status}"
+            )
         return ""
 
     yield Probe(name, ask)

@@ -41,13 +41,13 @@ def read_secret_file(setting: str, path: Path, description: str) -> str:
         raise ConfigError([f"{shown_setting}: {reason}"]) from None
     except UnicodeDecodeError:
         raise ConfigError(
-            [f"{shown_setting}: {description} is not UTF-8; write it as text"]
+            [f"{shown_setting}: {description} is not UTF-8; save it as UTF-8 text"]
         ) from None
     if not secret:
-        raise ConfigError([f"{shown_setting}: {description} is empty; write one into it"])
+        raise ConfigError([f"{shown_setting}: {description} is empty; write it to that file"])
     if len(secret.splitlines()) > 1 or "\0" in secret:
         raise ConfigError(
-            [f"{shown_setting}: {description} has more than one line of text; write one line"]
+            [f"{shown_setting}: {description} has more than one line of text; write it on one line"]
         )
     return secret
 

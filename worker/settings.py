@@ -36,7 +36,7 @@ class Settings:
         media_dir: the folder of the media repository.
         runtime_dir: the folder for rendered files.
         modules_dir: a mounted folder with Synapse modules, or None.
-        sockets_dir: the folder of Unix sockets in place of the client and replication ports, or None.
+        sockets_dir: the folder of the Unix sockets that replace two of the ports, or None.
         jemalloc: whether to preload jemalloc.
         federation_tls: whether port 8448 serves federation with TLS; otherwise port 8008 serves it.
         forwarded_kinds: the kinds of listener that trust ``X-Forwarded-For``.
@@ -90,7 +90,7 @@ def _process_and_name(
     elif process is not None and table.lacks(process):
         reader.add_problem(
             "SYNAPSE_WORKER",
-            f"cannot run: {table.lacks(process)}; leave its duty to the main process",
+            f"cannot run: {table.lacks(process)}; leave its work to the main process",
         )
     elif not type_text and name in planned_by_name:
         return planned_by_name[name].process, name
@@ -100,7 +100,7 @@ def _process_and_name(
         if name:
             reader.add_problem(
                 "SYNAPSE_WORKER_NAME",
-                "is set for the main process, which would then call itself; unset it",
+                "is set for the main process, which would then send requests to itself; unset it",
             )
         return process, ""
     if name in RESERVED_NAMES:
@@ -110,7 +110,7 @@ def _process_and_name(
     elif name and not NAME.fullmatch(name):
         reader.add_problem(
             "SYNAPSE_WORKER_NAME",
-            "has characters that no worker name may have; use up to 64 of A-Z a-z 0-9 _ . -",
+            "is not a valid worker name; use at most 64 characters of A-Z a-z 0-9 _ . -",
         )
     elif plan is not None:
         return _planned_process(reader, process, name, plan)
@@ -121,7 +121,6 @@ def _planned_process(
     reader: EnvironReader, process: ProcessType | None, name: str, plan: Sequence[PlannedWorker]
 ) -> tuple[ProcessType | None, str]:
     """Return the type and name of this worker according to the plan."""
-    names = ", ".join(worker.name for worker in plan) or "nobody"
     if name:
         for worker in plan:
             if worker.name == name and (process is None or worker.process.types == process.types):
@@ -129,10 +128,13 @@ def _planned_process(
             if worker.name == name:
                 types = worker.process.joined
                 reader.add_problem(
-                    "SYNAPSE_WORKER", f"is not what {name} is in SYNAPSE_WORKERS: {types}"
+                    "SYNAPSE_WORKER",
+                    f"contradicts SYNAPSE_WORKERS, where {name} is {types}; unset SYNAPSE_WORKER",
                 )
                 return process, name
-        reader.add_problem("SYNAPSE_WORKER_NAME", f"is not in SYNAPSE_WORKERS, which has {names}")
+        names = ", ".join(worker.name for worker in plan)
+        remedy = f"choose one of {names}" if names else "add it there"
+        reader.add_problem("SYNAPSE_WORKER_NAME", f"is not in SYNAPSE_WORKERS; {remedy}")
         return process, name
     candidates = [
         worker for worker in plan if process is not None and worker.process.types == process.types
@@ -140,10 +142,11 @@ def _planned_process(
     if len(candidates) == 1:
         return candidates[0].process, candidates[0].name
     if process is not None:
-        count = f"{len(candidates)} such workers" if candidates else "no such worker"
-        reader.problems.append(
-            f"SYNAPSE_WORKER_NAME is not set, and SYNAPSE_WORKERS has {count}; give one of {names}"
-        )
+        problem = "no worker of this type; add one, or correct SYNAPSE_WORKER"
+        if candidates:
+            names = ", ".join(worker.name for worker in candidates)
+            problem = f"{len(candidates)} workers of this type; choose one of {names}"
+        reader.problems.append(f"SYNAPSE_WORKER_NAME is not set, and SYNAPSE_WORKERS has {problem}")
     return process, ""
 
 
@@ -151,7 +154,7 @@ def _replication_host(reader: EnvironReader, table: Table) -> str:
     host = reader.text("SYNAPSE_REPLICATION_HOST")
     if not host:
         reader.problems.append(
-            "SYNAPSE_REPLICATION_HOST is not set; give the host name of the main process"
+            "SYNAPSE_REPLICATION_HOST is not set; set it to the host name of the main process"
         )
     elif host_problem(host):
         reader.add_problem("SYNAPSE_REPLICATION_HOST", host_problem(host))
@@ -166,13 +169,14 @@ def _replication_secret(reader: EnvironReader) -> tuple[Path | None, bool]:
     if switch not in ("on", "off"):
         # The value is not shown, since it may be the secret itself.
         reader.problems.append(
-            "SYNAPSE_REPLICATION_SECRET is neither on nor off; put a secret of your own into a "
-            "file and name that in SYNAPSE_REPLICATION_SECRET_FILE"
+            "SYNAPSE_REPLICATION_SECRET is neither on nor off; to use your own secret, write it to "
+            "a file and set SYNAPSE_REPLICATION_SECRET_FILE to its path"
         )
     path = reader.secret_file("SYNAPSE_REPLICATION_SECRET_FILE")
     if path is not None and switch == "off":
         reader.problems.append(
-            "SYNAPSE_REPLICATION_SECRET_FILE contradicts SYNAPSE_REPLICATION_SECRET=off; unset one"
+            "SYNAPSE_REPLICATION_SECRET_FILE contradicts SYNAPSE_REPLICATION_SECRET=off; unset one "
+            "of them"
         )
     return path, switch == "off"
 
@@ -209,7 +213,7 @@ def parse(
     if sockets_dir is not None and not table.has("unix_sockets"):
         reader.add_problem(
             "SYNAPSE_UNIX_SOCKETS",
-            f"needs Synapse 1.{table.features['unix_sockets'][0]} or newer, and this is "
+            f"needs Synapse 1.{table.features['unix_sockets'][0]} or newer, but this is "
             f"{table.version}; unset it",
         )
     host = ""

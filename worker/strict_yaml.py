@@ -60,13 +60,16 @@ class _Constructor(yaml.constructor.SafeConstructor):
             if isinstance(error, UnicodeEncodeError):
                 problem = "has half of a surrogate pair; write the character itself"
             elif expected is None:
-                problem = "has a tag that does not fit; remove it, or quote what begins with !"
+                problem = (
+                    "has a tag that does not fit its value; remove the tag, or quote text that "
+                    "begins with !"
+                )
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
         return value
 
     def construct_undefined(self, node: Any) -> Any:
         """Reject a tag without quoting its name, which may be the beginning of a password."""
-        problem = "found a tag that is not of YAML itself; quote what begins with !"
+        problem = "found a tag that YAML does not define; quote text that begins with !"
         raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
@@ -109,7 +112,7 @@ class _SizeMeter:
             known_size = self._sizes[id(node)]
             if known_size is None:
                 raise DocumentError(
-                    f"{_location(node, name)} contains itself by an alias; write it out"
+                    f"{_location(node, name)} contains itself through an alias; write the value out"
                 )
             return known_size
         self._sizes[id(node)] = None
@@ -172,7 +175,7 @@ def _refuse_large(values: int, depth: int) -> None:
         raise DocumentError(f"nested more than {MAX_DEPTH} levels deep; flatten it")
     if values > MAX_VALUES:
         raise DocumentError(
-            f"more than {MAX_VALUES} values, aliases and merge keys expanded; use fewer"
+            f"more than {MAX_VALUES} values after expanding aliases and merge keys; use fewer"
         )
 
 
@@ -185,9 +188,9 @@ def _problem(error: yaml.YAMLError) -> str:
     if "nesting depth" in problem:  # The limit of libyaml, which is ten times ours.
         return f"nested more than {MAX_DEPTH} levels deep; flatten it"
     if "undefined alias" in problem:
-        return "found undefined alias; quote what begins with *"
+        return "found undefined alias; quote text that begins with *"
     if "undefined tag handle" in problem:
-        return "found undefined tag handle; quote what begins with !"
+        return "found undefined tag handle; quote text that begins with !"
     return str(problem)
 
 

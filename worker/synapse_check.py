@@ -23,8 +23,8 @@ def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
     except OSError:
         raise ConfigError(
             [
-                "/tmp: Synapse's parser needs files, and no temporary folder can be written by uid "
-                f"{os.geteuid()}; mount a tmpfs there, with mode 1777"
+                "/tmp: Synapse's parser needs temporary files, but no temporary folder is writable "
+                f"by uid {os.geteuid()}; mount a tmpfs there with mode 1777"
             ]
         ) from None
 
@@ -63,10 +63,15 @@ def ask_synapse(homeserver: Mapping[str, Any], settings: Settings) -> str:
         config.redis.redis_enabled or uses_tcp(homeserver, settings)
     )
     if config is None or (not settings.process.is_main and not hears_events):
-        raise ConfigError(["homeserver.yaml: Synapse refuses it: redis is not enabled"])
+        raise ConfigError(
+            [
+                "homeserver.yaml: redis is not enabled as Synapse reads it, but workers receive "
+                "events through Redis; set redis: {enabled: true, host: ...} for every process"
+            ]
+        )
     return f"ok: {settings.process.app}: accepted by Synapse {SYNAPSE_VERSION}"
 
 
 def _rejection(option: str, message: str, rendered: Mapping[str, Any]) -> ConfigError:
     reason = " ".join(without_secrets(message, rendered).split())
-    return ConfigError([f"{option}: Synapse refuses it: {reason}"])
+    return ConfigError([f"{option}: Synapse rejects it: {reason}"])

@@ -144,8 +144,8 @@ class Table:
         for worker_type in process.types:
             if worker_type.since > self._minor:
                 return (
-                    f"Synapse {self.version} has no stream {worker_type.stream} for this worker "
-                    f"type, which came with 1.{worker_type.since}"
+                    f"this worker type writes the stream {worker_type.stream}, which was added in "
+                    f"Synapse 1.{worker_type.since}, but this is {self.version}"
                 )
         return ""
 
@@ -154,12 +154,12 @@ class Table:
         if ":" not in host or self.has("ipv6_replication"):
             return ""
         return (
-            f"is an IPv6 address, which Synapse takes for replication since "
-            f"1.{self.features['ipv6_replication'][0]}, and this is {self.version}; give a name"
+            f"is an IPv6 address, which Synapse supports for replication since "
+            f"1.{self.features['ipv6_replication'][0]}, but this is {self.version}; use a host name"
         )
 
     def find(self, type_text: str) -> ProcessType | None:
-        """Return the process type that an application or worker types joined by ``+`` name, or None."""
+        """Return the process type of an application or of types joined by ``+``, or None."""
         if type_text in self.apps:
             return self.apps[type_text]
         if type_text == "homeserver":

@@ -96,7 +96,7 @@ def test_synapse_accepts_or_one_line_says_why(tmp_path: Path) -> None:
         told = (case, status, out, err)
         assert status in (0, 2), told
         errors = [line for line in err.splitlines() if line.startswith("error: ")]
-        judged += "Synapse refuses it" in err or status == 0
+        judged += "Synapse rejects it" in err or status == 0
         assert bool(errors) == (status == 2), told
         assert "Traceback" not in err, told
     types = len(load_table().apps)

@@ -119,5 +119,5 @@ def test_a_probe_that_dies_is_one_line() -> None:
 
     probe = Probe("PostgreSQL at db port 5432", die)
     assert wait([probe], 1, lambda _: None) == [
-        "PostgreSQL at db port 5432 cannot be asked: its probe was killed"
+        "PostgreSQL at db port 5432 cannot be checked: its probe was killed"
     ]

@@ -24,7 +24,11 @@ from worker.binding import (
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("a", "has 'a', which is not an IP address; give addresses, for example 0.0.0.0,::"),
+        (
+            "a",
+            "has 'a', which is not an IP address; use addresses separated by commas, for example "
+            "0.0.0.0,::",
+        ),
         ("", "has '', which is not an IP address"),
         ("127.0.0.1:8008", "has '127.0.0.1:8008', which is not an IP address"),
         ("[::1]", "has '[::1]', which is not an IP address"),
@@ -34,12 +38,12 @@ from worker.binding import (
             "has '::ffff:10.0.0.5', which is an IPv4 address; write it as 10.0.0.5",
         ),
         ("::ffff:0.0.0.0", "has '::ffff:0.0.0.0', which is an IPv4 address; write it as 0.0.0.0"),
-        ("224.0.0.1", "has '224.0.0.1', which is not the address of one host"),
-        ("ff02::1", "has 'ff02::1', which is not the address of one host"),
-        ("255.255.255.255", "has '255.255.255.255', which is not the address of one host"),
-        ("::1,::1", "has '::1' twice; leave one out"),
-        ("::,0::0", "has '0::0' twice, also written as '::'; leave one out"),
-        ("fd00::A,fd00:0::a", "has 'fd00:0::a' twice, also written as 'fd00::A'; leave one out"),
+        ("224.0.0.1", "has '224.0.0.1', which is not the address of a single host"),
+        ("ff02::1", "has 'ff02::1', which is not the address of a single host"),
+        ("255.255.255.255", "has '255.255.255.255', which is not the address of a single host"),
+        ("::1,::1", "has '::1' twice; remove one"),
+        ("::,0::0", "has '0::0' twice, also written as '::'; remove one"),
+        ("fd00::A,fd00:0::a", "has 'fd00:0::a' twice, also written as 'fd00::A'; remove one"),
     ],
 )
 def test_an_address_that_cannot_be_bound_is_named(text: str, problem: str) -> None:
@@ -163,7 +167,7 @@ def test_a_port_that_is_in_use_is_named_before_synapse_starts() -> None:
         port = other.getsockname()[1]
         document = {"listeners": [{"port": port, "bind_addresses": ["127.0.0.1", "127.0.0.2"]}]}
         assert listening_problems([document]) == [
-            f"port {port} of 127.0.0.1 is in use; stop the process that listens there"
+            f"port {port} of 127.0.0.1 is in use; stop the process that listens on it"
         ]
     assert listening_problems([document, {"worker_listeners": [{"path": "/x"}]}, {}]) == []
 
@@ -172,8 +176,9 @@ def test_an_address_that_the_container_does_not_have_is_named(tmp_path: Path) ->
     """The host's address is not an address of the container."""
     document = {"worker_listeners": [{"port": 1024, "bind_addresses": ["192.0.2.1"]}] * 2}
     assert listening_problems([document]) == [
-        "SYNAPSE_BIND_ADDRESSES has 192.0.2.1, which is not an address of this container; give "
-        "one that it has, for example 0.0.0.0"
+        "SYNAPSE_BIND_ADDRESSES contains 192.0.2.1, which is not an address of this container; use "
+        "one "
+        "that is, for example 0.0.0.0"
     ]
 
 
@@ -183,12 +188,12 @@ def test_an_address_that_the_container_does_not_have_is_named(tmp_path: Path) ->
         (
             "0.0.0.0",
             errno.EACCES,
-            "port 80 of 0.0.0.0 cannot be listened on: Permission denied",
+            "port 80 of 0.0.0.0 cannot be opened: Permission denied",
         ),
         (
             "::",
             errno.EAFNOSUPPORT,
-            "SYNAPSE_BIND_ADDRESSES has ::, and there is no IPv6 here; leave it out",
+            "SYNAPSE_BIND_ADDRESSES contains ::, but this container has no IPv6; remove it",
         ),
     ],
 )

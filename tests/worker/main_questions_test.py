@@ -78,7 +78,7 @@ def test_an_address_of_the_main_process_that_is_none_is_named(main: object, give
         ),
         (
             b"HTTP/1.1 404 x\r\n\r\n",
-            "is not a replication listener of Synapse: it answers 404",
+            "is not a replication listener of Synapse: it answers with status 404",
         ),
         (b"+PONG\r\n", "does not answer: +PONG"),
     ],

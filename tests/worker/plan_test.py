@@ -85,7 +85,7 @@ def test_white_space_around_the_parts_of_an_entry_is_no_part_of_them() -> None:
     assert [worker.name for worker in parse_plan("pusher : 2", TABLE)] == ["pusher1", "pusher2"]
     (worker,) = parse_plan("synapse.app.pusher @ here", TABLE)
     assert (worker.process.app, worker.host) == ("synapse.app.pusher", "here")
-    with pytest.raises(ConfigError, match=r"^SYNAPSE_WORKERS: '=' is not an entry; "):
+    with pytest.raises(ConfigError, match=r"^SYNAPSE_WORKERS: '=' is not a valid entry; "):
         parse_plan("  =  ", TABLE)
 
 
@@ -226,7 +226,7 @@ def test_a_setting_that_the_plan_contradicts_is_named(change: dict[str, Any], li
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"start_pushers": False}, "homeserver.yaml: start_pushers is false, but no worker of"),
+        ({"start_pushers": False}, "homeserver.yaml: start_pushers is false, but no worker in"),
         ({"send_federation": False}, "homeserver.yaml: send_federation is false, but no worker"),
         ({"notify_appservices": False}, "homeserver.yaml: notify_appservices is false, but no"),
         ({"update_user_directory": False}, "homeserver.yaml: update_user_directory is false, but"),

@@ -21,9 +21,12 @@ SECRET = "Correct-Horse-Battery-Staple"
     [
         (b"+PONG\r\n", ""),
         (b"", "does not answer: the connection was closed"),
-        (b"-NOAUTH Authentication required.\r\n", "refuses: NOAUTH Authentication required."),
-        (b"HTTP/1.1 400\r\n", "is not a Redis: it answers PING with 'HTTP/1.1 400'"),
-        (b"\xff\x00\n", "is not a Redis: it answers PING with '\ufffd\\x00'"),
+        (
+            b"-NOAUTH Authentication required.\r\n",
+            "answers with an error: NOAUTH Authentication required.",
+        ),
+        (b"HTTP/1.1 400\r\n", "is not a Redis server: it answers PING with 'HTTP/1.1 400'"),
+        (b"\xff\x00\n", "is not a Redis server: it answers PING with '\ufffd\\x00'"),
     ],
 )
 def test_what_redis_answers(answer: bytes, line: str) -> None:
@@ -55,7 +58,7 @@ def test_redis_gets_user_and_password() -> None:
     [
         (400, ""),
         (500, "refuses the replication secret; give every process the same signing.key, or the"),
-        (404, "is not a replication listener of Synapse: it answers 404"),
+        (404, "is not a replication listener of Synapse: it answers with status 404"),
     ],
 )
 def test_what_the_main_process_answers(status: int, line: str) -> None:
@@ -102,7 +105,7 @@ def test_a_secret_that_no_header_can_carry_is_not_quoted(secret: str) -> None:
     """Synapse rejects such a secret in any request, and HTTP libraries quote it in their errors."""
     lines = ask(main_at(closed_port(), worker_replication_secret=secret), 5)
     assert len(lines) == 1
-    assert "cannot be asked: the replication secret has other characters" in lines[0]
+    assert "cannot be checked: the replication secret has white space or characters" in lines[0]
     assert SECRET not in lines[0]
 
 

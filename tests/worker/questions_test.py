@@ -165,18 +165,23 @@ def test_redis_is_asked_at_its_socket(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("config", "answers", "line", "asked"),
     [
-        ({}, [b"-ERR None x\r\n"], "refuses: ERR None x", 1),
+        ({}, [b"-ERR None x\r\n"], "answers with an error: ERR None x", 1),
         ({"username": "u"}, [b"+PONG\r\n"], "", 1),
         ({"password": "hunter22"}, [b"+OK\r\n", b"+PONG\r\n"], "", 2),
-        ({"password": "hunter22"}, [b"-WRONGPASS x\r\n", b"+PONG\r\n"], "refuses: WRONGPASS x", 1),
+        (
+            {"password": "hunter22"},
+            [b"-WRONGPASS x\r\n", b"+PONG\r\n"],
+            "answers with an error: WRONGPASS x",
+            1,
+        ),
         (
             {"password": "hunter22"},
             [b"-ERR unknown command 'AUTH' 'hunter22'\r\n"],
-            "refuses: ERR unknown command 'AUTH' '(masked)'",
+            "answers with an error: ERR unknown command 'AUTH' '(masked)'",
             1,
         ),
-        ({}, [b"x" * 99 + b"\r\n"], f"is not a Redis: it answers PING with '{'x' * 80}'", 1),
-        ({}, [b"-" + b"x" * 5000], f"refuses: {'x' * 4095}", 1),
+        ({}, [b"x" * 99 + b"\r\n"], f"is not a Redis server: it answers PING with '{'x' * 80}'", 1),
+        ({}, [b"-" + b"x" * 5000], f"answers with an error: {'x' * 4095}", 1),
     ],
     ids=["refused", "user", "password", "wrong", "old", "other", "long"],
 )

@@ -184,7 +184,7 @@ def test_a_plan_full_of_mistakes_is_cut_short() -> None:
         settings("homeserver", SYNAPSE_WORKERS=",".join(["bogus"] * 51))
     assert len(refused.value.problems) == 51
     assert refused.value.problems[-1] == (
-        "SYNAPSE_WORKERS has more problems than these; correct these first"
+        "SYNAPSE_WORKERS has more problems than these; fix these first"
     )
     with pytest.raises(ConfigError) as complete:
         settings("homeserver", SYNAPSE_WORKERS=",".join(["bogus"] * 50))
@@ -196,7 +196,7 @@ def test_the_most_workers_beside_mistakes_are_not_too_many() -> None:
     with pytest.raises(ConfigError) as refused:
         settings("homeserver", SYNAPSE_WORKERS=",".join(["pusher:500", *["bogus"] * 51]))
     assert refused.value.problems[50:] == (
-        "SYNAPSE_WORKERS has more problems than these; correct these first",
+        "SYNAPSE_WORKERS has more problems than these; fix these first",
     )
 
 
