@@ -67,14 +67,17 @@ def run(
         (
             {},
             [
-                "error: SYNAPSE_SERVER_NAME is not set; set it to the part after the colon in user IDs",
-                "error: SYNAPSE_REPORT_STATS='' is neither yes nor no; use yes to send anonymous statistics to matrix.org, or no",
+                "error: SYNAPSE_SERVER_NAME is not set; set it to the part after the colon in user "
+                "IDs",
+                "error: SYNAPSE_REPORT_STATS='' is neither yes nor no; use yes to send anonymous "
+                "statistics to matrix.org, or no",
             ],
         ),
         (
             NAMED | {"SYNAPSE_SERVER_NAME": "https://x"},
             [
-                "error: SYNAPSE_SERVER_NAME='https://x' is not a server name; use a name such as example.com, followed by a port if needed"
+                "error: SYNAPSE_SERVER_NAME='https://x' is not a server name; use a name such as "
+                "example.com, followed by a port if needed"
             ],
         ),
     ],

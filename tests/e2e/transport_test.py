@@ -249,5 +249,7 @@ def test_libpqs_own_password_file_is_used_or_refused(site: Site, mode: int) -> N
     else:
         assert done.returncode == 2
         assert done.stderr.startswith(
-            "error: homeserver.yaml: database.args.passfile=/data/pgpass: libpq ignores it: its mode lets other users access it; give uid 991 a copy with mode 0600, or set SYNAPSE_DATABASE_"
+            "error: homeserver.yaml: database.args.passfile=/data/pgpass: libpq ignores it: its "
+            "mode lets other users access it; give uid 991 a copy with mode 0600, or set "
+            "SYNAPSE_DATABASE_"
         )
