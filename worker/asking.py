@@ -1,4 +1,4 @@
-"""Runs the probes of services concurrently, each in a thread, with a deadline that always holds.
+"""Runs the probes of services concurrently, each in a thread, and always meets its deadline.
 
 Neither name resolution (getaddrinfo) nor libpq can be interrupted.  So a probe without an answer is
 left to its thread, and the process ends anyway: ``signals.run`` does not wait for threads, and
@@ -58,7 +58,7 @@ def healthcheck_seconds() -> float:
 
 
 def _answer_of(probe: Probe) -> str:
-    """Return the line of the probe, even if it raises an exception."""
+    """Return the answer of the probe; an exception counts as an answer."""
     try:
         return probe.ask()
     except ReportedError as error:

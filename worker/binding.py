@@ -25,25 +25,25 @@ def is_dual_stack() -> bool:
 
 
 def _address_problem(address: str) -> str:
-    """Return why nothing can listen on the address ``address``, or ""."""
+    """Return why nothing can listen on ``address``, or ""."""
     try:
-        parsed = ipaddress.ip_address(address)
+        ip = ipaddress.ip_address(address)
     except ValueError:
         return (
             "which is not an IP address; use addresses separated by commas, for example 0.0.0.0,::"
         )
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.scope_id:
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.scope_id:
             return "which has a zone, so it is only valid on one link; use another address"
-        if parsed.ipv4_mapped:
-            return f"which is an IPv4-mapped address; write it as {parsed.ipv4_mapped}"
-    if parsed.is_multicast or parsed == ipaddress.IPv4Address("255.255.255.255"):
+        if ip.ipv4_mapped:
+            return f"which is an IPv4-mapped address; write it as {ip.ipv4_mapped}"
+    if ip.is_multicast or ip == ipaddress.IPv4Address("255.255.255.255"):
         return "which is not the address of a single host; use an address of this container"
     return ""
 
 
 def bind_problem(addresses: Sequence[str]) -> str:
-    """Return what is wrong with the addresses ``addresses``, or "".
+    """Return what is wrong with ``addresses``, or "".
 
     Returns:
         The end of a sentence that starts with the setting.
@@ -52,13 +52,13 @@ def bind_problem(addresses: Sequence[str]) -> str:
     for address in addresses:
         if _address_problem(address):
             return f"contains {address!r}, {_address_problem(address)}"
-        parsed = ipaddress.ip_address(address)
-        if parsed in spellings:
+        ip = ipaddress.ip_address(address)
+        if ip in spellings:
             other_spelling = (
-                "" if spellings[parsed] == address else f", also written as {spellings[parsed]!r}"
+                "" if spellings[ip] == address else f", also written as {spellings[ip]!r}"
             )
             return f"contains {address!r} twice{other_spelling}; remove one"
-        spellings[parsed] = address
+        spellings[ip] = address
     return ""
 
 
@@ -71,24 +71,22 @@ def sockets_for(addresses: Iterable[str], *, dual_stack: bool) -> tuple[str, ...
         addresses: valid addresses.
         dual_stack: the result of `is_dual_stack`.
     """
-    parsed = [ipaddress.ip_address(text) for text in addresses]
+    ips = [ipaddress.ip_address(text) for text in addresses]
     needed = []
-    for address in parsed:
-        covered_by_any4 = address.version == 4 and address != _ANY4 and _ANY4 in parsed
-        covered_by_any6 = (
-            _ANY6 in parsed and address != _ANY6 and (address.version == 6 or dual_stack)
-        )
+    for ip in ips:
+        covered_by_any4 = ip.version == 4 and ip != _ANY4 and _ANY4 in ips
+        covered_by_any6 = _ANY6 in ips and ip != _ANY6 and (ip.version == 6 or dual_stack)
         if not (covered_by_any4 or covered_by_any6):
-            needed.append(str(address))
+            needed.append(str(ip))
     return tuple(needed)
 
 
 def local_address(addresses: Sequence[str], *, dual_stack: bool) -> str:
-    """Return the address of a process that binds ``addresses`` from within its container."""
-    first = addresses[0]
-    if first == "::" and dual_stack:
+    """Return the address at which a process that binds ``addresses`` can reach itself."""
+    first_address = addresses[0]
+    if first_address == "::" and dual_stack:
         return "127.0.0.1"  # Works even if the container has no IPv6 address, not even ::1.
-    return _LOCAL.get(first, first)
+    return _LOCAL.get(first_address, first_address)
 
 
 def _listening_problem(address: str, port: int) -> str:

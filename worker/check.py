@@ -27,7 +27,7 @@ _KEY_BYTES = 32
 
 
 class SharedResults:
-    """Results that are the same for every process of a homeserver, so that each is found once."""
+    """Caches the results of checks that are the same for every process of a homeserver."""
 
     def __init__(self) -> None:
         """Start without any results."""
@@ -41,7 +41,7 @@ class SharedResults:
 
 
 def _read_file(path: Path, description: str, problems: list[str]) -> bytes | None:
-    """Return the contents of ``path``, or None if it cannot be read; add why to ``problems``."""
+    """Return the contents of ``path``, or add to ``problems`` and return None."""
     try:
         return read_bounded(path, description, KEY_FILE_LIMIT)
     except ConfigError as error:
@@ -50,7 +50,7 @@ def _read_file(path: Path, description: str, problems: list[str]) -> bytes | Non
 
 
 def _signing_key_problems(path: Path) -> list[str]:
-    """Return the problems of a file of keys ``ed25519 NAME SEED``, the seed in unpadded base64."""
+    """Return the problems of a file of keys ``ed25519 NAME SEED``; SEED is unpadded base64."""
     problems: list[str] = []
     content = _read_file(path, "the signing key", problems)
     if content is None:
@@ -169,7 +169,7 @@ def _writes_media(homeserver: Mapping[str, Any], settings: Settings) -> bool:
 
 
 def _instance_problems(instance_map: Mapping[str, Any]) -> list[str]:
-    """Return one line for each entry of ``instance_map`` at which no process can be reached."""
+    """Return one line for each invalid address or socket path in ``instance_map``."""
     problems = []
     for name, entry in instance_map.items():
         setting = f"homeserver.yaml: instance_map.{name}"

@@ -30,7 +30,7 @@ def _postgres_databases(homeserver: Mapping[str, Any]) -> Iterator[tuple[str, Ma
 
 
 def with_password(homeserver: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """Return ``database`` and ``databases`` of ``homeserver`` with the password from the file.
+    """Return ``database`` and ``databases`` of ``homeserver`` with the password filled in.
 
     The result is empty if no password file is set.
 

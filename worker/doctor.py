@@ -46,7 +46,7 @@ def planned(plan_text: str) -> tuple[PlannedWorker, ...] | None:
 
 
 def main_host(environ: Mapping[str, str]) -> str:
-    """Return the host of the main process that workers get; ``main`` if it is not set.
+    """Return the host at which workers reach the main process; ``main`` if it is not set.
 
     Raises:
         ConfigError: if it is not a valid host.

@@ -15,7 +15,7 @@ Document = dict[str, Any]
 SECRET_FILE = "replication_secret"
 
 # Settings from the predecessor's time that are obsolete, or that only a worker's own file may
-# contain, each with the reason why it is left out.
+# contain, each with the reason why it is dropped.
 _DROPPED_REASONS = {
     "cpu_affinity": "Synapse has ignored it since 1.1; set SYNAPSE_CPU_AFFINITY",
     "daemonize": "Synapse runs in the foreground",
@@ -44,7 +44,7 @@ _DROPPED_REASONS = {
 
 
 def dropped_warnings(homeserver: Mapping[str, Any]) -> list[str]:
-    """Return one warning for each setting of ``homeserver`` that is left out."""
+    """Return one warning for each setting of ``homeserver`` that is dropped."""
     return [
         f"homeserver.yaml: {name} is dropped: {reason}"
         for name, reason in _DROPPED_REASONS.items()
@@ -55,7 +55,7 @@ def dropped_warnings(homeserver: Mapping[str, Any]) -> list[str]:
 def instance_map(homeserver: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     """Return the ``instance_map`` of this process: that of homeserver.yaml, extended by the plan.
 
-    A worker's also has the main process, if this Synapse looks for it there.
+    That of a worker also contains the main process, if this Synapse looks for it there.
     """
     entries = dict(homeserver.get("instance_map") or {})
     for worker in settings.plan or ():
@@ -143,7 +143,7 @@ def worker_document(homeserver: Mapping[str, Any], settings: Settings) -> Docume
 
 
 def log_document(settings: Settings) -> Document:
-    """Return the logging configuration: to the console, as JSON or with application and host."""
+    """Return the logging configuration: to the console, as JSON or as text with app and host."""
     prefix = f"{settings.process.app} [{settings.hostname}]".replace("%", "%%")
     line_format = "%(asctime)s - %(name)s - %(lineno)d - %(levelname)s - %(request)s - %(message)s"
     formatter: Document = {"format": f"{prefix} - {line_format}"}
@@ -178,6 +178,6 @@ def documents(homeserver: Mapping[str, Any], settings: Settings) -> dict[str, Do
 
 
 def document_kind(homeserver: Mapping[str, Any], settings: Settings) -> object:
-    """Return a value that is equal for processes of a plan whose documents differ only in names."""
+    """Return a value that is the same for all processes whose documents differ only in names."""
     listeners = listener_kinds(settings, homeserver.get("instance_map"))
     return settings.process.is_main, settings.process.resources, tuple(listeners)

@@ -12,25 +12,25 @@ from worker.worker_types import WorkerType
 
 
 def _named_workers(value: object) -> list[str]:
-    """Return the workers that the value of a setting names; none if it is not set."""
+    """Return the names in the value of a setting that takes one worker or a list of them."""
     if value is None:
         return []
     return [str(name) for name in value] if isinstance(value, list) else [str(value)]
 
 
-def _not_naming(option: str, value: object, name: str) -> str:
-    """Return a clause that says that the value of ``option`` does not name the worker ``name``."""
+def _missing_name_clause(option: str, value: object, name: str) -> str:
+    """Return a clause for a message: ``option`` has the value ``value``, without ``name``."""
     return f"{option} is not set" if value is None else f"{option}={value!r} does not name {name}"
 
 
 def _writers(homeserver: Mapping[str, Any], stream: str) -> object:
-    """Return the writers of a stream as homeserver.yaml has them; None if it names none."""
+    """Return the writers of a stream as written in homeserver.yaml, or None if it is not there."""
     writers = homeserver.get("stream_writers")
     return writers.get(stream) if isinstance(writers, dict) else None
 
 
 def main_writer_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
-    """Return a line for each stream that homeserver.yaml wrongly takes from the main process."""
+    """Return a line for each stream that lacks the main process among its writers."""
     problems = []
     for stream in sorted(settings.table.shared_with_main()):
         writers = _writers(homeserver, stream)
@@ -47,7 +47,7 @@ def main_writer_problems(homeserver: Mapping[str, Any], settings: Settings) -> l
 
 
 def quarantine_warnings(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
-    """Return a line if this worker cannot quarantine media, or if others are not told about it.
+    """Return a warning if this worker cannot quarantine media, or does not notify the others.
 
     The rules are from "Workers which quarantine media must be stream writers" of the upgrade notes
     (1.152), and from the changelog of 1.159.
@@ -74,7 +74,8 @@ def quarantine_warnings(homeserver: Mapping[str, Any], settings: Settings) -> li
             "an error; update to 1.159"
         ]
     return [
-        f"homeserver.yaml: {_not_naming(f'stream_writers.{stream}', writers, settings.name)}, so "
+        "homeserver.yaml: "
+        f"{_missing_name_clause(f'stream_writers.{stream}', writers, settings.name)}, so "
         f"{settings.name} answers requests to quarantine media with an error; set stream_writers: "
         f"{{{stream}: [{settings.name}, {MAIN_WRITER}]}} and instance_map: {{{settings.name}: "
         f"{{host: HOST, port: {settings.ports['replication']}}}}} for every process"
@@ -82,7 +83,7 @@ def quarantine_warnings(homeserver: Mapping[str, Any], settings: Settings) -> li
 
 
 def duty_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
-    """Return a line for each duty that this worker could not do, or that would be done twice."""
+    """Return a line for each duty that this worker would not perform, or not alone."""
     problems = []
     for worker_type in settings.process.types:
         if worker_type.legacy and not settings.process.named_by_type:
@@ -97,7 +98,7 @@ def duty_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str
 def _old_application_problems(
     homeserver: Mapping[str, Any], settings: Settings, worker_type: WorkerType
 ) -> list[str]:
-    """Return a line if the duty of an old application is not moved from main to this worker.
+    """Return a line if the work of an old application is not moved from main to this worker.
 
     Synapse's old application names require that the main process has given up the duty.
     """
@@ -114,7 +115,8 @@ def _old_application_problems(
         if names:
             remedy += f", or start this worker with SYNAPSE_WORKER_NAME={names[0]}"
         return [
-            f"homeserver.yaml: {_not_naming(worker_type.duty, assigned, settings.name)}, so this "
+            f"homeserver.yaml: {_missing_name_clause(worker_type.duty, assigned, settings.name)}, "
+            "so this "
             f"worker would do nothing; {remedy}"
         ]
     if worker_type.takes_list and is_assigned:
@@ -138,7 +140,8 @@ def _duty_problems(
         return []  # One media worker runs the jobs; the others only serve media.
     corrected = f"[{settings.name}]" if worker_type.takes_list else settings.name
     return [
-        f"homeserver.yaml: {_not_naming(worker_type.duty, assigned, settings.name)}, so this "
+        f"homeserver.yaml: {_missing_name_clause(worker_type.duty, assigned, settings.name)}, so "
+        "this "
         f"worker would do nothing as {worker_type.name}; set {worker_type.duty}: {corrected} for "
         "every process"
     ]
@@ -151,11 +154,13 @@ def _stream_problems(
     writers = _writers(homeserver, worker_type.stream)
     corrected = f"[{settings.name}, {MAIN_WRITER}]" if worker_type.main_writes else settings.name
     if settings.name not in _named_workers(writers):
+        option = f"stream_writers.{worker_type.stream}"
         problems.append(
-            "homeserver.yaml: "
-            f"{_not_naming(f'stream_writers.{worker_type.stream}', writers, settings.name)}, so "
-            f"this worker cannot write that stream; set stream_writers: {{{worker_type.stream}: "
-            f"{corrected}}} for every process"
+            f"homeserver.yaml: {_missing_name_clause(option, writers, settings.name)}, so this "
+            "worker "
+            f"cannot write that stream; set stream_writers: {{{worker_type.stream}: {corrected}}} "
+            "for "
+            "every process"
         )
     instance_map = homeserver.get("instance_map")
     if not isinstance(instance_map, dict) or settings.name not in instance_map:

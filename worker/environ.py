@@ -25,7 +25,7 @@ _MAX_PATH_BYTES, _MAX_NAME_BYTES = 4095, 255  # Bytes; PATH_MAX without its null
 
 
 def _path_problem(path: Path) -> str:
-    """Return why ``path`` cannot be the path of a file, or ""."""
+    """Return why no file can have the path ``path``, or ""."""
     try:
         encoded = str(path).encode()  # The rendered files that contain it are UTF-8.
     except UnicodeEncodeError:
@@ -49,7 +49,7 @@ class EnvironReader:
         return self._environ.get(name) or default
 
     def add_problem(self, name: str, problem: str) -> None:
-        """Add a problem that names the variable, its value, and ``problem`` is wrong with it."""
+        """Add a line with the variable, its value without secrets, and the clause ``problem``."""
         self.problems.append(f"{name}={shown(repr(masked_text(self._environ[name])))} {problem}")
 
     def choice(self, name: str, default: str, alternative: str) -> bool:
@@ -67,7 +67,7 @@ class EnvironReader:
         return _FORWARDED_KINDS.get(value, _FORWARDED_KINDS["off"])
 
     def path(self, name: str, default: Path | str) -> Path:
-        """Return the absolute path that the variable has, or ``default``."""
+        """Return the value of the variable as an absolute path, or ``default``."""
         value = Path(self.text(name, str(default)))
         if self.text(name) and not value.is_absolute():
             self.add_problem(name, "is not an absolute path; use one that begins with /")
@@ -111,7 +111,7 @@ class EnvironReader:
         return frozenset(cpu for cpu in range(mask.bit_length()) if mask >> cpu & 1)
 
     def log_level(self, name: str) -> str:
-        """Return one of ``LOG_LEVELS``; the variable may have it in any case."""
+        """Return one of ``LOG_LEVELS``; the variable may be in upper or lower case."""
         level = self.text(name, "INFO").upper()
         level = {"WARN": "WARNING", "FATAL": "CRITICAL"}.get(level, level)
         if level not in LOG_LEVELS:
@@ -127,7 +127,7 @@ class EnvironReader:
         return sockets_for(addresses, dual_stack=is_dual_stack())
 
     def hostname(self, name: str) -> str:
-        """Return the host name for the log; the default is that of the container."""
+        """Return the host name for the log; the default is the host name of the container."""
         value = self.text(name) or socket.gethostname()
         if not value.isprintable() or len(value) > 255:
             self.add_problem(

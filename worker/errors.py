@@ -1,4 +1,4 @@
-"""The exceptions that end the entrypoint with lines for the operator and an exit code."""
+"""The exceptions that end the entrypoint with messages for the operator and an exit code."""
 
 from collections.abc import Sequence
 from pathlib import Path

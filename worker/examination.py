@@ -17,7 +17,7 @@ _MAX_LISTED_NAMES = 8  # Maximum number of processes listed after a line.
 
 @dataclass
 class Findings:
-    """Lines in the order in which they were found, each with the processes that it concerns."""
+    """Messages in the order in which they were found, each with the processes that it concerns."""
 
     _names_by_line: dict[str, dict[str, None]] = field(default_factory=dict)  # Ordered sets.
 
@@ -34,7 +34,7 @@ class Findings:
         return list(self._names_by_line)
 
     def attributed(self, process_count: int) -> list[str]:
-        """Return each line once, followed by those of the ``process_count`` that it concerns.
+        """Return each line once, followed by the names of the processes that it concerns.
 
         Args:
             process_count: the number of all processes.

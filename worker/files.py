@@ -16,7 +16,7 @@ KEY_FILE_LIMIT = 1024 * 1024  # Bytes; for a key, certificate chain, secret or p
 
 
 def _special_kind(mode: int) -> str:
-    """Return what kind of special file ``mode`` describes, or "" for any other file."""
+    """Return the kind of special file that ``mode`` describes, or "" for any other file."""
     kinds = {
         stat.S_IFBLK: "a block device",
         stat.S_IFCHR: "a character device",
@@ -109,13 +109,13 @@ def write_text(path: Path, text: str) -> None:
         ConfigError: if the file cannot be written to its folder.
     """
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        descriptor, temporary_path = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
-            os.replace(temporary, path)
+            os.replace(temporary_path, path)
         except BaseException:
-            os.unlink(temporary)
+            os.unlink(temporary_path)
             raise
     except OSError as error:
         raise ConfigError(
@@ -139,17 +139,17 @@ def write_documents(folder: Path, documents: Mapping[str, Mapping[str, Any]]) ->
 
 
 def write_new(path: Path, text: str) -> Path:
-    """Create the file ``path`` with mode 0600, complete or not at all; return ``path``.
+    """Create the file ``path`` atomically with mode 0600; return ``path``.
 
     Raises:
         ConfigError: if it already exists, or cannot be written.
     """
-    temporary = ""
+    temporary_path = ""
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=".new.", dir=path.parent)
+        descriptor, temporary_path = tempfile.mkstemp(prefix=".new.", dir=path.parent)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
-        os.link(temporary, path)  # Unlike a rename, it replaces nothing.
+        os.link(temporary_path, path)  # Unlike a rename, it replaces nothing.
     except FileExistsError:
         raise ConfigError([f"{shown(path)} already exists; it is not replaced"]) from None
     except OSError as error:
@@ -160,6 +160,6 @@ def write_new(path: Path, text: str) -> Path:
             ]
         ) from None
     finally:
-        if temporary:
-            os.unlink(temporary)
+        if temporary_path:
+            os.unlink(temporary_path)
     return path

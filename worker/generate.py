@@ -1,4 +1,4 @@
-"""Generates the first homeserver.yaml, keys and secrets of a homeserver; replaces no file."""
+"""Generates a first homeserver.yaml, keys and secrets; existing files are never replaced."""
 
 import base64
 import os

@@ -11,7 +11,7 @@ from worker.settings import Settings
 def status_of(
     connection: http.client.HTTPConnection, path: str, headers: Mapping[str, str] = {}
 ) -> int:
-    """Return the status code of the response to a GET of ``path``."""
+    """Send a GET request for ``path``; return the status code of the response."""
     try:
         connection.request("GET", path, headers=dict(headers))
         return connection.getresponse().status

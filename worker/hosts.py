@@ -19,13 +19,13 @@ def unbracketed(host: str) -> str:
 
 
 def address(host: str, port: int) -> str:
-    """Return ``host:port`` as in URLs and for Prometheus: an IPv6 address in brackets."""
-    bare = unbracketed(host)
-    return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
+    """Return ``host:port`` as in URLs and for Prometheus, with brackets around IPv6 addresses."""
+    bare_host = unbracketed(host)
+    return f"[{bare_host}]:{port}" if ":" in bare_host else f"{bare_host}:{port}"
 
 
 def host_problem(host: str) -> str:
-    """Return why no process can be reached at the host ``host``, or "" if it is valid.
+    """Return why no process can be reached at ``host``, or "" if it is valid.
 
     A host is a name (RFC 1123, with underscores), an IPv4 address of four numbers, or an IPv6
     address with or without brackets.  Text that inet_aton(3) reads as a number, such as ``1`` or
@@ -36,13 +36,13 @@ def host_problem(host: str) -> str:
     """
     if "://" in host:
         return f"is a URL; use only the host, {_EXAMPLE}"
-    bare = unbracketed(host)
-    if ":" in bare or bare != host:
-        return _ipv6_problem(bare, host)
-    name = bare.removesuffix(".")
+    bare_host = unbracketed(host)
+    if ":" in bare_host or bare_host != host:
+        return _ipv6_problem(bare_host, host)
+    name = bare_host.removesuffix(".")
     labels = name.split(".")
     if _NUMBER.fullmatch(labels[-1]):
-        return _ip_problem(bare)
+        return _ip_problem(bare_host)
     if len(name) > _MAX_NAME_LENGTH:
         return (
             f"is not a host name: it has {len(name)} characters, but at most {_MAX_NAME_LENGTH} "
@@ -57,9 +57,9 @@ def host_problem(host: str) -> str:
     return ""
 
 
-def _ipv6_problem(bare: str, host: str) -> str:
+def _ipv6_problem(bare_host: str, host: str) -> str:
     try:
-        ip = ipaddress.IPv6Address(bare)
+        ip = ipaddress.IPv6Address(bare_host)
     except ValueError:
         if _PORT.fullmatch(host):
             return f"has a port, but the port is fixed; use only the host, {_EXAMPLE}"
@@ -69,9 +69,9 @@ def _ipv6_problem(bare: str, host: str) -> str:
     return _reach_problem(ip)
 
 
-def _ip_problem(bare: str) -> str:
+def _ip_problem(bare_host: str) -> str:
     try:
-        return _reach_problem(ipaddress.IPv4Address(bare))
+        return _reach_problem(ipaddress.IPv4Address(bare_host))
     except ValueError:
         return (
             "is not an IPv4 address of four numbers from 0 to 255, and the last part of a host "

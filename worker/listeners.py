@@ -17,7 +17,7 @@ def listener_kinds(settings: Settings, instance_map: object) -> list[str]:
 
     Args:
         settings: the settings of this process.
-        instance_map: that of the shared configuration; a process listed in it is called by others.
+        instance_map: that of the shared configuration; other processes call those in it.
     """
     process = settings.process
     kinds = []
@@ -50,7 +50,7 @@ def _wants_tls(settings: Settings) -> bool:
 
 
 def uses_tcp(homeserver: Mapping[str, Any], settings: Settings) -> bool:
-    """Return whether workers get events from a port of the main process, since Redis is off."""
+    """Return whether workers receive events over TCP from the main process instead of Redis."""
     redis = homeserver.get("redis")
     enabled = isinstance(redis, dict) and redis.get("enabled") is True
     return settings.table.has("tcp_replication") and not enabled

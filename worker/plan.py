@@ -60,8 +60,8 @@ def _entry_workers(entry: str, table: Table, problems: list[str]) -> list[Planne
     if process.is_main:
         problems.append(f"{shown_entry} is the main process, which is always included; remove it")
         return []
-    if table.lacks(process):
-        problems.append(f"{shown_entry}: {table.lacks(process)}; remove it")
+    if table.process_problem(process):
+        problems.append(f"{shown_entry}: {table.process_problem(process)}; remove it")
         return []
     count_text = (match["count"] or "1").strip()
     count = int(count_text) if re.fullmatch("[0-9]{1,6}", count_text) else 0
@@ -89,7 +89,7 @@ def _entry_workers(entry: str, table: Table, problems: list[str]) -> list[Planne
             "for each worker"
         )
         return []
-    problem = (host_problem(host) or table.refuses_host(host)) if host else ""
+    problem = (host_problem(host) or table.host_problem(host)) if host else ""
     if problem:
         problems.append(f"{shown_entry}: {_quoted(host)} {problem}")
         return []
@@ -103,15 +103,15 @@ def _entry_workers(entry: str, table: Table, problems: list[str]) -> list[Planne
     return [PlannedWorker(name, process, unbracketed(host) or name) for name in names]
 
 
-def parse_plan(text: str, table: Table) -> tuple[PlannedWorker, ...]:
-    """Return the workers of ``text``: entries separated by commas or lines; ``#`` starts a comment.
+def parse_plan(plan_text: str, table: Table) -> tuple[PlannedWorker, ...]:
+    """Return the workers of a plan: entries separated by commas or lines; ``#`` starts a comment.
 
     Raises:
         ConfigError: if there are problems, with at most ``_MAX_PROBLEMS`` of them.
     """
     problems: list[str] = []
     workers: list[PlannedWorker] = []
-    for line in text.splitlines():
+    for line in plan_text.splitlines():
         for entry in line.partition("#")[0].split(","):
             if entry.strip():
                 workers += _entry_workers(entry.strip(), table, problems)
@@ -124,7 +124,7 @@ def parse_plan(text: str, table: Table) -> tuple[PlannedWorker, ...]:
 
 
 def _limited(problems: list[str], *, too_many: bool = False) -> list[str]:
-    """Return the first problems, and a line for each limit exceeded, of problems or of workers."""
+    """Return the first ``_MAX_PROBLEMS`` problems, and a line for each limit that was exceeded."""
     lines = problems[:_MAX_PROBLEMS]
     if len(problems) > _MAX_PROBLEMS:
         lines.append("SYNAPSE_WORKERS has more problems than these; fix these first")
@@ -136,7 +136,7 @@ def _limited(problems: list[str], *, too_many: bool = False) -> list[str]:
 
 
 def _clashes(workers: Sequence[PlannedWorker]) -> list[str]:
-    """Return a line for each name, and each type that only one worker may have, planned twice."""
+    """Return a line for each name used twice, and each single-worker type with two workers."""
     problems = []
     count_by_name = Counter(worker.name for worker in workers)
     for name in sorted(name for name, count in count_by_name.items() if count > 1):
@@ -187,7 +187,7 @@ def planned_settings(workers: Sequence[PlannedWorker], table: Table) -> dict[str
 
 
 def replaced_settings(workers: Sequence[PlannedWorker]) -> frozenset[str]:
-    """Return the older settings that must be left out for ``workers``.
+    """Return the older settings that must be dropped for ``workers``.
 
     The newer ones mean the same, and Synapse may treat both together as a contradiction.
     """

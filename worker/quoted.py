@@ -1,4 +1,4 @@
-"""Finds values in the messages of other programs, in the forms in which errors quote them."""
+"""Finds values in the messages of other programs, in every form in which errors quote them."""
 
 import base64
 import json
@@ -38,7 +38,7 @@ def _forms(value: Any) -> set[str]:
     forms |= {" ".join(text.split()), text.replace("'", "''"), text.replace("\\", "\\\\")}
     forms |= {repr(json.dumps(text))[2:-2]}
     for encoded in (quote(data, safe=""), quote(data), quote_plus(data)):
-        forms |= {encoded, encoded.lower(), re.sub("%..", lambda m: m[0].lower(), encoded)}
+        forms |= {encoded, encoded.lower(), re.sub("%..", lambda match: match[0].lower(), encoded)}
     forms |= set(_base64_forms(data))
     return {form for form in forms if form.strip()}
 
@@ -52,7 +52,7 @@ def _common_prefix_length(form: str, excerpt: str) -> int:
 
 
 def _truncated_spans(text: str, form: str) -> Iterator[tuple[int, int]]:
-    """Yield the spans of ``text`` that have the start or the end of a truncated ``form``."""
+    """Yield the spans of ``text`` that contain the start or the end of a truncated ``form``."""
     for match in re.finditer(re.escape(form[:_MIN_CUT_LENGTH]), text):
         excerpt = text[match.start() : match.start() + len(form)]
         yield match.start(), match.start() + _common_prefix_length(form, excerpt)
@@ -62,7 +62,7 @@ def _truncated_spans(text: str, form: str) -> Iterator[tuple[int, int]]:
 
 
 def _spans(text: str, form: str) -> Iterator[tuple[int, int]]:
-    """Yield the spans of ``text`` that have ``form``, a word of it, its start or its end."""
+    """Yield the spans of ``text`` that contain ``form``, a word of it, its start or its end."""
     words = [form]
     if len(form) >= _MIN_LENGTH:
         for match in re.finditer(re.escape(form), text):
@@ -77,7 +77,7 @@ def _spans(text: str, form: str) -> Iterator[tuple[int, int]]:
 
 
 def without_values(text: str, values: Iterable[Any], mask: str) -> str:
-    """Return ``text`` with ``mask`` in place of each of ``values`` and of their longer parts."""
+    """Return ``text`` with ``mask`` in place of each value and of recognizable parts of it."""
     hidden = bytearray(len(text))
     # True and False are common words in messages, and reveal nothing.
     for value in values:

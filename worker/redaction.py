@@ -1,4 +1,4 @@
-"""Masks secrets in output: of print-config, and of errors of other programs that quote settings.
+"""Masks secrets in the output of print-config, and in other programs' errors that quote settings.
 
 An option is judged by its name, by its position (in a third party's configuration, below a secret),
 and by its text (a password in a URL, a private key).  redaction_documented_test.py compares the
@@ -77,7 +77,7 @@ _CONNECTION = re.compile(r"(?:\s*[a-z_]+\s*=\s*(?:'(?:[^'\\]|\\.)*'|[^\s'\\]\S*)
 
 
 class _Context(Enum):
-    """What the names above a value say about it."""
+    """How the names of an option and of the options that contain it classify its value."""
 
     PLAIN = auto()
     PUBLIC = auto()
@@ -86,7 +86,7 @@ class _Context(Enum):
 
 
 def _words(name: str) -> list[str]:
-    """Return the words of an option's name, which may be in camel case, in lower case."""
+    """Return the words of an option's name in lower case; camel case is split too."""
     return re.findall("[a-z0-9]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower())
 
 
@@ -96,7 +96,7 @@ def _names_secret(name: str) -> bool:
 
 
 def _context_of(name: str, value: Any, parent: _Context) -> _Context:
-    """Return the place of the value of the option ``name`` in a mapping of the place ``parent``."""
+    """Return the context of the option ``name`` inside a mapping whose context is ``parent``."""
     is_container = isinstance(value, dict | list | tuple)
     ending = (_words(name) or [""])[-1]
     if parent is _Context.PUBLIC or _PUBLIC.search(name):
@@ -117,7 +117,7 @@ def _context_of(name: str, value: Any, parent: _Context) -> _Context:
 
 
 def _mask_text(text: str, secrets: list[Any]) -> str:
-    """Return ``text`` with the secrets inside it masked; add them to ``secrets``."""
+    """Return ``text`` with the secrets in it masked, and add them to ``secrets``."""
 
     def mask(match: re.Match[str]) -> str:
         secret = match["secret"]
@@ -133,16 +133,16 @@ def _mask_text(text: str, secrets: list[Any]) -> str:
 
 
 def _mask_value(value: Any, name: str, context: _Context, secrets: list[Any]) -> Any:
-    """Return ``value`` with every secret in it masked; add them to ``secrets``."""
+    """Return ``value`` with every secret in it masked, and add the secrets to ``secrets``."""
     if isinstance(value, dict):
         return {
             _mask_text(key, secrets) if isinstance(key, str) else key: _mask_value(
-                part, str(key), _context_of(str(key), part, context), secrets
+                item, str(key), _context_of(str(key), item, context), secrets
             )
-            for key, part in value.items()
+            for key, item in value.items()
         }
     if isinstance(value, list | tuple):
-        return [_mask_value(part, name, context, secrets) for part in value]
+        return [_mask_value(item, name, context, secrets) for item in value]
     if value is None or value == "":
         return value
     if isinstance(value, str) and (context is not _Context.SECRET or _is_connection(value, name)):

@@ -11,7 +11,7 @@ from worker.settings import Settings
 
 
 def read_replication_secret(path: str, settings: Settings) -> str:
-    """Return the replication secret in ``path``; in our own file it is derived, not read.
+    """Return the replication secret in ``path``; that of the rendered file is derived, not read.
 
     Raises:
         ConfigError: if the file cannot be used.

@@ -16,7 +16,7 @@ class Settings:
     """The validated settings of one process, parsed from its environment.
 
     Attributes:
-        process: the worker type to run.
+        process: the type of the process to run.
         name: ``worker_name``; "" for the main process, which must have none.
         name_given: whether the operator or the plan set the name, so that it is not the default.
         plan: every worker of the homeserver; None if homeserver.yaml configures them instead.
@@ -79,7 +79,7 @@ class Settings:
 def _process_and_name(
     reader: EnvironReader, table: Table, plan: Sequence[PlannedWorker] | None
 ) -> tuple[ProcessType | None, str]:
-    """Return the worker type to run and its name, both checked against the plan."""
+    """Return the type and the name of this process, both checked against the plan."""
     type_text, name = reader.text("SYNAPSE_WORKER"), reader.text("SYNAPSE_WORKER_NAME")
     planned_by_name = {worker.name: worker for worker in plan or ()}
     process = table.find(type_text) if type_text else None
@@ -87,10 +87,10 @@ def _process_and_name(
         reader.add_problem(
             "SYNAPSE_WORKER", f"is not a worker_app or worker type; choose one of {table.choices()}"
         )
-    elif process is not None and table.lacks(process):
+    elif process is not None and table.process_problem(process):
         reader.add_problem(
             "SYNAPSE_WORKER",
-            f"cannot run: {table.lacks(process)}; leave its work to the main process",
+            f"cannot run: {table.process_problem(process)}; leave its work to the main process",
         )
     elif not type_text and name in planned_by_name:
         return planned_by_name[name].process, name
@@ -158,8 +158,8 @@ def _replication_host(reader: EnvironReader, table: Table) -> str:
         )
     elif host_problem(host):
         reader.add_problem("SYNAPSE_REPLICATION_HOST", host_problem(host))
-    elif table.refuses_host(host):
-        reader.add_problem("SYNAPSE_REPLICATION_HOST", table.refuses_host(host))
+    elif table.host_problem(host):
+        reader.add_problem("SYNAPSE_REPLICATION_HOST", table.host_problem(host))
     return unbracketed(host)
 
 
@@ -206,7 +206,7 @@ def parse(
             reader.problems += error.problems
             plan_valid = False
     process, name = _process_and_name(reader, table, plan) if plan_valid else (None, "")
-    secret_file, secret_off = _replication_secret(reader)
+    replication_secret_file, replication_secret_off = _replication_secret(reader)
     sockets_dir = (
         reader.path("SYNAPSE_UNIX_SOCKETS", "/") if reader.text("SYNAPSE_UNIX_SOCKETS") else None
     )
@@ -226,8 +226,8 @@ def parse(
         name_given=plan is not None or bool(reader.text("SYNAPSE_WORKER_NAME")),
         plan=plan,
         replication_host=host,
-        replication_secret_file=secret_file,
-        replication_secret_off=secret_off,
+        replication_secret_file=replication_secret_file,
+        replication_secret_off=replication_secret_off,
         database_password_file=reader.secret_file("SYNAPSE_DATABASE_PASSWORD_FILE"),
         log_level=reader.log_level("SYNAPSE_LOG_LEVEL"),
         log_json=not reader.choice("SYNAPSE_LOG_FORMAT", "text", "json"),

@@ -20,7 +20,7 @@ _received_signal = 0
 
 
 class EndedError(BaseException):
-    """A signal requested the end; not an Exception, so that nothing handles it as a failure.
+    """A signal asked the process to end; a BaseException, so that no handler of errors catches it.
 
     Attributes:
         exit_code: 128 plus the number of the signal, as in shells.
@@ -49,7 +49,7 @@ def end_on_signals() -> None:
 
 
 def forget_signals() -> None:
-    """Let SIGTERM and SIGINT end this process at once; for a child, which is not process 1."""
+    """Restore the default action of SIGTERM and SIGINT; for a child, which is not process 1."""
     for signal_number in ENDING_SIGNALS:
         signal.signal(signal_number, signal.SIG_DFL)
 

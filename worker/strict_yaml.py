@@ -68,7 +68,7 @@ class _Constructor(yaml.constructor.SafeConstructor):
         return value
 
     def construct_undefined(self, node: Any) -> Any:
-        """Reject a tag without quoting its name, which may be the beginning of a password."""
+        """Reject a tag, without quoting its name, which may be the start of a password."""
         problem = "found a tag that YAML does not define; quote text that begins with !"
         raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
@@ -119,7 +119,7 @@ class _SizeMeter:
         if isinstance(node, yaml.MappingNode):
             size = self._mapping(node, name)
         elif isinstance(node, yaml.SequenceNode):
-            size = self._sum([self.measure(part, name) for part in node.value], below=1)
+            size = self._sum([self.measure(item, name) for item in node.value], levels_below=1)
         else:
             self._scalar(node, name)
             size = _Size(1, 0)
@@ -154,7 +154,7 @@ class _SizeMeter:
                 sizes.append(self.measure(key_node, key_setting))
                 setting = name
             sizes.append(self.measure(value_node, setting))
-        return self._sum(sizes, below=1)
+        return self._sum(sizes, levels_below=1)
 
     def _merged(self, value_node: Any, name: str) -> list[_Size]:
         """Return the sizes of what a merge key adds; PyYAML rejects anything but mappings."""
@@ -163,9 +163,9 @@ class _SizeMeter:
         sizes = [self.measure(mapping_node, name) for mapping_node in mapping_nodes]
         return [_Size(size.values, size.depth - 1) for size in sizes]
 
-    def _sum(self, sizes: list[_Size], below: int) -> _Size:
+    def _sum(self, sizes: list[_Size], levels_below: int) -> _Size:
         values = 1 + sum(size.values for size in sizes)
-        depth = below + max((size.depth for size in sizes), default=0)
+        depth = levels_below + max((size.depth for size in sizes), default=0)
         _refuse_large(values, depth)
         return _Size(values, depth)
 

@@ -45,7 +45,7 @@ class WorkerType:
 
     @property
     def takes_list(self) -> bool:
-        """Whether ``duty`` takes a list of workers rather than one name."""
+        """Whether the setting ``duty`` takes a list of workers rather than one name."""
         return self.duty.endswith("_instances")
 
 
@@ -95,7 +95,7 @@ class ProcessType:
 
 @dataclass(frozen=True)
 class Table:
-    """The table of worker types, with the version of Synapse that it is used for.
+    """The table of worker types, for one version of Synapse.
 
     Attributes:
         ports: the port of each kind of listener.
@@ -120,8 +120,8 @@ class Table:
 
     def has(self, feature: str) -> bool:
         """Return whether this Synapse has ``feature``, a name in ``features``."""
-        first, last = self.features[feature]
-        return first <= self._minor and (not last or self._minor <= last)
+        first_minor, last_minor = self.features[feature]
+        return first_minor <= self._minor and (not last_minor or self._minor <= last_minor)
 
     def streams(self, process: ProcessType) -> tuple[str, ...]:
         """Return the streams that ``process`` writes in this Synapse, each once."""
@@ -139,8 +139,8 @@ class Table:
             if worker_type.main_writes and worker_type.since <= self._minor
         )
 
-    def lacks(self, process: ProcessType) -> str:
-        """Return what this Synapse lacks to run ``process``, or "" if it lacks nothing."""
+    def process_problem(self, process: ProcessType) -> str:
+        """Return why this Synapse cannot run ``process``, or ""."""
         for worker_type in process.types:
             if worker_type.since > self._minor:
                 return (
@@ -149,7 +149,7 @@ class Table:
                 )
         return ""
 
-    def refuses_host(self, host: str) -> str:
+    def host_problem(self, host: str) -> str:
         """Return why this Synapse cannot reach another process at ``host``, or ""."""
         if ":" not in host or self.has("ipv6_replication"):
             return ""
@@ -210,5 +210,8 @@ def load_table(path: Path = _TABLE) -> Table:
         app: ProcessType(app, (worker_types[row["type"]],) if row["type"] else ())
         for app, row in document["apps"].items()
     }
-    features = {name: (first, last) for name, (first, last) in document["features"].items()}
+    features = {
+        name: (first_minor, last_minor)
+        for name, (first_minor, last_minor) in document["features"].items()
+    }
     return Table(document["ports"], worker_types, apps, features, installed_version())
