@@ -26,24 +26,33 @@ from worker.binding import (
     [
         (
             "a",
-            "has 'a', which is not an IP address; use addresses separated by commas, for example "
+            "contains 'a', which is not an IP address; use addresses separated by commas, for example "
             "0.0.0.0,::",
         ),
-        ("", "has '', which is not an IP address"),
-        ("127.0.0.1:8008", "has '127.0.0.1:8008', which is not an IP address"),
-        ("[::1]", "has '[::1]', which is not an IP address"),
-        ("fe80::1%eth0", "has 'fe80::1%eth0', which has a zone, so it is valid on one link alone"),
+        ("", "contains '', which is not an IP address"),
+        ("127.0.0.1:8008", "contains '127.0.0.1:8008', which is not an IP address"),
+        ("[::1]", "contains '[::1]', which is not an IP address"),
+        (
+            "fe80::1%eth0",
+            "contains 'fe80::1%eth0', which has a zone, so it is only valid on one link",
+        ),
         (
             "::ffff:10.0.0.5",
-            "has '::ffff:10.0.0.5', which is an IPv4 address; write it as 10.0.0.5",
+            "contains '::ffff:10.0.0.5', which is an IPv4-mapped address; write it as 10.0.0.5",
         ),
-        ("::ffff:0.0.0.0", "has '::ffff:0.0.0.0', which is an IPv4 address; write it as 0.0.0.0"),
-        ("224.0.0.1", "has '224.0.0.1', which is not the address of a single host"),
-        ("ff02::1", "has 'ff02::1', which is not the address of a single host"),
-        ("255.255.255.255", "has '255.255.255.255', which is not the address of a single host"),
-        ("::1,::1", "has '::1' twice; remove one"),
-        ("::,0::0", "has '0::0' twice, also written as '::'; remove one"),
-        ("fd00::A,fd00:0::a", "has 'fd00:0::a' twice, also written as 'fd00::A'; remove one"),
+        (
+            "::ffff:0.0.0.0",
+            "contains '::ffff:0.0.0.0', which is an IPv4-mapped address; write it as 0.0.0.0",
+        ),
+        ("224.0.0.1", "contains '224.0.0.1', which is not the address of a single host"),
+        ("ff02::1", "contains 'ff02::1', which is not the address of a single host"),
+        (
+            "255.255.255.255",
+            "contains '255.255.255.255', which is not the address of a single host",
+        ),
+        ("::1,::1", "contains '::1' twice; remove one"),
+        ("::,0::0", "contains '0::0' twice, also written as '::'; remove one"),
+        ("fd00::A,fd00:0::a", "contains 'fd00:0::a' twice, also written as 'fd00::A'; remove one"),
     ],
 )
 def test_an_address_that_cannot_be_bound_is_named(text: str, problem: str) -> None:

@@ -63,7 +63,7 @@ def test_an_unreadable_data_folder_is_named(data: Path, verb: str) -> None:
         lines = run(data, verb, *(["pusher"] if verb == "doctor" else []))
     finally:
         data.chmod(0o700)
-    reason = "cannot be written by uid 991" if verb == "generate" else "not readable for uid 991"
+    reason = "is not writable by uid 991" if verb == "generate" else "not readable by uid 991"
     assert reason in lines[0]
     assert str(data) in lines[0]
 
@@ -199,8 +199,8 @@ def test_a_program_is_no_folder_of_modules(data: Path) -> None:
     program = data.parent / "program"
     program.touch(mode=0o700)
     assert run(data, "print-config", SYNAPSE_MODULES_DIR=str(program)) == [
-        f"error: SYNAPSE_MODULES_DIR={program}: it is not a folder that uid 991 can read; mount "
-        "one, or unset it"
+        f"error: SYNAPSE_MODULES_DIR={program} is not a folder that uid 991 can read; mount one "
+        "there, or unset the variable"
     ]
 
 
