@@ -26,7 +26,8 @@ from worker.binding import (
     [
         (
             "a",
-            "contains 'a', which is not an IP address; use addresses separated by commas, for example "
+            "contains 'a', which is not an IP address; use addresses separated by commas, for "
+            "example "
             "0.0.0.0,::",
         ),
         ("", "contains '', which is not an IP address"),
