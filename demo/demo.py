@@ -79,7 +79,7 @@ def run(folder: Path, image_folder: Path, services: Path, seconds: float) -> Non
     unpack(image, folder / "root")
     parts = Parts(image, folder / "root", services, make_authority(folder / "authority"))
     types = load_table().apps
-    workers = {process.slug: app for app, process in types.items() if not process.main}
+    workers = {process.slug: app for app, process in types.items() if not process.is_main}
     homeserver = Homeserver(1, folder / "homeserver", parts, workers, planned=False, settings={})
     try:
         begin = time.monotonic()

@@ -40,7 +40,7 @@ def restart(homeserver: Homeserver, name: str) -> float:
 def starts(folder: Path, parts: Parts, bare: Path) -> None:
     """Print each worker type's time to become healthy in both layouts, and its memory."""
     types = load_table().apps
-    workers = {process.slug: app for app, process in types.items() if not process.main}
+    workers = {process.slug: app for app, process in types.items() if not process.is_main}
     ours = Homeserver(1, folder / "ours", parts, workers, planned=False, settings={})
     other = Homeserver(
         2, folder / "bare", replace(parts, root=bare), workers, planned=False, settings={}

@@ -22,7 +22,7 @@ PLAN = (
 
 def _render(app: str, version: str, homeserver: str) -> str:
     table = replace(load_table(), version=version)
-    host = {} if table.apps[app].main else {"SYNAPSE_REPLICATION_HOST": "main"}
+    host = {} if table.apps[app].is_main else {"SYNAPSE_REPLICATION_HOST": "main"}
     settings = parse({"SYNAPSE_WORKER": app, "SYNAPSE_HOSTNAME": "host-1"} | host, table)
     rendered = documents(yaml.safe_load(homeserver), settings)
     return yaml.safe_dump_all(rendered.values(), sort_keys=False)

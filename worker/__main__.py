@@ -10,7 +10,7 @@ from typing import Any
 
 # Each verb imports what it needs, since `healthcheck` runs every few seconds in each container.
 from worker.command_line import parse_command_line
-from worker.environ import LONGEST_WAIT
+from worker.environ import MAX_WAIT_SECONDS
 from worker.errors import ConfigError, NotReadyError, ReportedError, one_line, shown
 from worker.launch import choose_cpus, drop_rights, exec_synapse
 from worker.settings import Settings, parse
@@ -19,7 +19,7 @@ from worker.signals import end_on_signals, run
 Environ = Mapping[str, str]
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     print(one_line(line), file=sys.stderr)
 
 
@@ -27,12 +27,12 @@ def _prepare(environ: Environ) -> tuple[Settings, dict[str, Any]]:
     """Examine this process with the privileges of Synapse; return settings and homeserver.yaml."""
     from worker.examination import examine
 
-    found = examine({"": environ})
-    for line in found.warnings.lines():
-        _say(f"warning: {line}")
-    if found.problems:
-        raise ConfigError(found.problems.lines())
-    return found.settings[""], found.homeserver
+    examination = examine({"": environ})
+    for line in examination.warnings.lines():
+        _print_line(f"warning: {line}")
+    if examination.problems:
+        raise ConfigError(examination.problems.lines())
+    return examination.settings[""], examination.homeserver
 
 
 def _render(homeserver: Mapping[str, Any], settings: Settings) -> list[Path]:
@@ -44,20 +44,22 @@ def _render(homeserver: Mapping[str, Any], settings: Settings) -> list[Path]:
     if derives_secret(homeserver, settings):
         from worker.replication_secret import derived_secret
 
-        secret = derived_secret(settings.data / "signing.key")
-        write_text(settings.runtime / SECRET_FILE, secret + "\n")
-    return write_documents(settings.runtime, rendered_documents(homeserver, settings))
+        secret = derived_secret(settings.data_dir / "signing.key")
+        write_text(settings.runtime_dir / SECRET_FILE, secret + "\n")
+    return write_documents(settings.runtime_dir, rendered_documents(homeserver, settings))
 
 
 def _wait(homeserver: Mapping[str, Any], settings: Settings, seconds: int) -> None:
     from worker.asking import wait
-    from worker.probes import around, without_secrets_of
+    from worker.probes import secret_mask, service_probes
     from worker.rendering import rendered_shared
 
     document = rendered_shared(homeserver, settings)
-    missing = wait(around(document, settings), seconds, _say, without_secrets_of(document))
-    if missing:
-        raise NotReadyError([f"after {seconds} s: {line}" for line in missing])
+    unanswered = wait(
+        service_probes(document, settings), seconds, _print_line, secret_mask(document)
+    )
+    if unanswered:
+        raise NotReadyError([f"after {seconds} s: {line}" for line in unanswered])
 
 
 def _start(environ: Environ, _: Namespace) -> int:
@@ -68,9 +70,9 @@ def _start(environ: Environ, _: Namespace) -> int:
     files = _render(homeserver, settings)
     if settings.wait_seconds:
         _wait(homeserver, settings, settings.wait_seconds)
-    taken = listening_problems(documents(homeserver, settings).values())
-    if taken:
-        raise ConfigError(taken)
+    problems = listening_problems(documents(homeserver, settings).values())
+    if problems:
+        raise ConfigError(problems)
     exec_synapse(settings, files, environ)
     return 2
 
@@ -99,23 +101,23 @@ def _print_config(environ: Environ, _: Namespace) -> int:
 
 def _healthcheck(environ: Environ, options: Namespace) -> int:
     from worker.asking import ask, healthcheck_seconds
-    from worker.health import itself
+    from worker.health import health_probe
 
     settings = parse(environ)
     drop_rights(settings)  # So that no file is read that Synapse itself may not read.
     if not options.ready:
-        problems = ask([itself(settings)], healthcheck_seconds())
+        problems = ask([health_probe(settings)], healthcheck_seconds())
     else:
         from worker.files import read_homeserver
-        from worker.probes import around, without_secrets_of
+        from worker.probes import secret_mask, service_probes
 
-        rendered = settings.runtime / "homeserver.yaml"
+        rendered_path = settings.runtime_dir / "homeserver.yaml"
         # Until this file exists, the process itself is not up.
-        document = read_homeserver(rendered) if os.path.exists(rendered) else {}
-        probes = [itself(settings), *around(document, settings)]
-        problems = ask(probes, healthcheck_seconds(), without_secrets_of(document))
+        document = read_homeserver(rendered_path) if os.path.exists(rendered_path) else {}
+        probes = [health_probe(settings), *service_probes(document, settings)]
+        problems = ask(probes, healthcheck_seconds(), secret_mask(document))
     if problems:
-        _say(f"unhealthy: {'; '.join(problems)}")
+        _print_line(f"unhealthy: {'; '.join(problems)}")
         return 1
     print("ready" if options.ready else "healthy")
     return 0
@@ -126,11 +128,11 @@ def _wait_verb(environ: Environ, options: Namespace) -> int:
     seconds = options.seconds
     if seconds is None:
         seconds = str(settings.wait_seconds or 60)
-    if not re.fullmatch("[0-9]{1,5}", seconds) or not 0 < int(seconds) <= LONGEST_WAIT:
+    if not re.fullmatch("[0-9]{1,5}", seconds) or not 0 < int(seconds) <= MAX_WAIT_SECONDS:
         raise ConfigError(
             [
-                f"wait {shown(seconds)!r} is not a number of seconds from 1 to {LONGEST_WAIT}; "
-                "give one, for example 60"
+                f"wait {shown(seconds)!r} is not a number of seconds from 1 to {MAX_WAIT_SECONDS}; "
+                "use one, for example 60"
             ]
         )
     _wait(homeserver, settings, int(seconds))
@@ -143,21 +145,21 @@ def _doctor(environ: Environ, options: Namespace) -> int:
     from worker.examination import examine
     from worker.worker_types import load_table
 
-    text = read_plan(options.plan)
+    plan_text = read_plan(options.plan)
     try:
-        plan = planned(text)
+        plan = planned(plan_text)
     except ConfigError:
         plan = None  # The main process gets the same plan, so `examine` reports its problems.
-    processes = environs(environ, text, plan or ())
-    found = examine(processes, plan=plan)
-    for line in found.warnings.attributed(len(processes)):
-        _say(f"warning: {line}")
-    if not found.problems:
-        choose_cpus(found.settings[MAIN])
+    process_environs = environs(environ, plan_text, plan or ())
+    examination = examine(process_environs, plan=plan)
+    for line in examination.warnings.attributed(len(process_environs)):
+        _print_line(f"warning: {line}")
+    if not examination.problems:
+        choose_cpus(examination.settings[MAIN])
         if load_table().version:
-            ask_synapse_for_each(found)
-    if found.problems:
-        raise ConfigError(found.problems.attributed(len(processes)))
+            ask_synapse_for_each(examination)
+    if examination.problems:
+        raise ConfigError(examination.problems.attributed(len(process_environs)))
     print("\n".join(describe(plan or ())))
     return 0
 
@@ -205,7 +207,7 @@ def main(arguments: Sequence[str], environ: Environ) -> int:
         return _VERBS[options.verb](environ, options) if options else 0
     except ReportedError as error:
         for line in error.problems:
-            _say(f"error: {line}")
+            _print_line(f"error: {line}")
         return error.exit_code
 
 

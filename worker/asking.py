@@ -1,4 +1,4 @@
-"""Runs the probes of services concurrently, each in a thread, with a deadline that always holds.
+"""Runs the probes of services concurrently, each in a thread, and always meets its deadline.
 
 Neither name resolution (getaddrinfo) nor libpq can be interrupted.  So a probe without an answer is
 left to its thread, and the process ends anyway: ``signals.run`` does not wait for threads, and
@@ -20,14 +20,18 @@ from pathlib import Path
 from worker.errors import ReportedError, one_line
 from worker.signals import forget_signals
 
-_HEALTHCHECK = 4.7  # Seconds since the process started, so that `healthcheck` ends within 5 s.
-_SLOWEST_START = 3.0  # Maximum number of these seconds to deduct for the startup of Python.
-_ATTEMPT = 10  # Seconds; a resolver whose first name server is down needs 5 s by itself.
-_PAUSE = 0.5  # Seconds between two attempts.
-_GRACE = 0.5  # Seconds for a child process to answer after its own deadline.
-_LONGEST_LINE = 500  # Characters.
-_CALL = 0.4  # Seconds of one call; a signal that arrives just before it is handled after it.
-_SHORTEST = 0.3  # Minimum number of seconds left for another attempt.
+_HEALTHCHECK_SECONDS = (
+    4.7  # Seconds since the process started, so that `healthcheck` ends within 5 s.
+)
+_MAX_STARTUP_SECONDS = 3.0  # Maximum number of these seconds to deduct for the startup of Python.
+_ATTEMPT_SECONDS = 10  # Seconds; a resolver whose first name server is down needs 5 s by itself.
+_PAUSE_SECONDS = 0.5  # Seconds between two attempts.
+_GRACE_SECONDS = 0.5  # Seconds for a child process to answer after its own deadline.
+_MAX_LINE_LENGTH = 500  # Characters.
+_MAX_BLOCKING_SECONDS = (
+    0.4  # Seconds of one call; a signal that arrives just before it is handled after it.
+)
+_MIN_ATTEMPT_SECONDS = 0.3  # Minimum number of seconds left for another attempt.
 
 
 @dataclass(frozen=True)
@@ -46,21 +50,21 @@ class Probe:
 
 def healthcheck_seconds() -> float:
     """Return how many seconds `healthcheck` has left for its probes after Python's startup."""
-    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-    began = int(fields[19]) / os.sysconf("SC_CLK_TCK")  # proc_pid_stat(5), starttime.
-    running = time.clock_gettime(time.CLOCK_BOOTTIME) - began
+    stat_fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    started_at = int(stat_fields[19]) / os.sysconf("SC_CLK_TCK")  # proc_pid_stat(5), starttime.
+    seconds_running = time.clock_gettime(time.CLOCK_BOOTTIME) - started_at
     # User-space kernels may not know when a process started.
-    return _HEALTHCHECK - min(max(running, 0.0), _SLOWEST_START)
+    return _HEALTHCHECK_SECONDS - min(max(seconds_running, 0.0), _MAX_STARTUP_SECONDS)
 
 
-def _answer(probe: Probe) -> str:
-    """Return the line of the probe, even if it raises an exception."""
+def _answer_of(probe: Probe) -> str:
+    """Return the answer of the probe; an exception counts as an answer."""
     try:
         return probe.ask()
     except ReportedError as error:
         return "; ".join(error.problems)
     except Exception as error:  # Its message may quote a secret.
-        return f"{probe.name} cannot be asked: {type(error).__name__}"
+        return f"{probe.name} cannot be checked: {type(error).__name__}"
 
 
 def ask(probes: Sequence[Probe], seconds: float, mask: Callable[[str], str] = str) -> list[str]:
@@ -77,92 +81,94 @@ def ask(probes: Sequence[Probe], seconds: float, mask: Callable[[str], str] = st
     deadline = time.monotonic() + seconds
     answers: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
 
-    def put(number: int) -> None:
-        answers.put((number, _answer(probes[number])))
+    def put_answer(index: int) -> None:
+        answers.put((index, _answer_of(probes[index])))
 
     lines = [f"{probe.name} has not answered within {seconds:.2g} s" for probe in probes]
-    for number, probe in enumerate(probes):
+    for index, probe in enumerate(probes):
         try:
-            threading.Thread(target=put, args=[number], daemon=True).start()
+            threading.Thread(target=put_answer, args=[index], daemon=True).start()
         except RuntimeError:
-            answers.put((number, f"{probe.name} cannot be asked: no thread can be started"))
+            answers.put((index, f"{probe.name} cannot be checked: no thread can be started"))
     for _ in probes:
-        answer = _next(answers, deadline)
+        answer = _next_answer(answers, deadline)
         if answer is None:
             break
-        number, line = answer
-        lines[number] = line
-    return [one_line(mask(line))[:_LONGEST_LINE] for line in lines if line]
+        index, line = answer
+        lines[index] = line
+    return [one_line(mask(line))[:_MAX_LINE_LENGTH] for line in lines if line]
 
 
-def _next(answers: queue.SimpleQueue[tuple[int, str]], deadline: float) -> tuple[int, str] | None:
+def _next_answer(
+    answers: queue.SimpleQueue[tuple[int, str]], deadline: float
+) -> tuple[int, str] | None:
     """Return the next answer, or None if none arrives before the deadline."""
     while True:
-        left = max(0.0, deadline - time.monotonic())
+        seconds_left = max(0.0, deadline - time.monotonic())
         try:
-            return answers.get(timeout=min(left, _CALL))
+            return answers.get(timeout=min(seconds_left, _MAX_BLOCKING_SECONDS))
         except queue.Empty:
-            if left <= _CALL:
+            if seconds_left <= _MAX_BLOCKING_SECONDS:
                 return None
 
 
-def _become_child(questions: Callable[[], list[str]], seconds: float, writing: int) -> None:
-    """Call ``questions``, write its lines to the pipe ``writing``, and end this process."""
+def _become_child(ask_all: Callable[[], list[str]], seconds: float, write_end: int) -> None:
+    """Call ``ask_all``, write its lines to the pipe ``write_end``, and end this process."""
     try:
         forget_signals()
         # Ends this process even if it hangs and its parent was killed.
-        signal.setitimer(signal.ITIMER_REAL, seconds + 2 * _GRACE)
-        with os.fdopen(writing, "w") as pipe:
-            json.dump(questions(), pipe)
+        signal.setitimer(signal.ITIMER_REAL, seconds + 2 * _GRACE_SECONDS)
+        with os.fdopen(write_end, "w") as pipe:
+            json.dump(ask_all(), pipe)
     finally:
         os._exit(0)
 
 
-def _read(pipe: int, deadline: float) -> bytes:
+def _read_pipe(pipe: int, deadline: float) -> bytes:
     """Return what arrives before the pipe is closed or the deadline has passed."""
     data = b""
     while True:
-        left = max(0.0, deadline - time.monotonic())
-        if select.select([pipe], [], [], min(left, _CALL))[0]:
-            part = os.read(pipe, 65536)
-            if not part:
+        seconds_left = max(0.0, deadline - time.monotonic())
+        if select.select([pipe], [], [], min(seconds_left, _MAX_BLOCKING_SECONDS))[0]:
+            chunk = os.read(pipe, 65536)
+            if not chunk:
                 break
-            data += part
-        elif left <= _CALL:
+            data += chunk
+        elif seconds_left <= _MAX_BLOCKING_SECONDS:
             break
     return data
 
 
 def _ask_in_child(probes: Sequence[Probe], seconds: float, mask: Callable[[str], str]) -> list[str]:
     """Call ``ask`` in a child process, which leaves neither threads nor processes behind."""
-    deadline = time.monotonic() + seconds + _GRACE
-    reading, writing = os.pipe()
+    deadline = time.monotonic() + seconds + _GRACE_SECONDS
+    read_end, write_end = os.pipe()
     try:
         child = os.fork()
     except OSError as error:
-        os.close(reading)
-        os.close(writing)
-        return [f"{probe.name} cannot be asked: {error.strerror}" for probe in probes]
+        os.close(read_end)
+        os.close(write_end)
+        return [f"{probe.name} cannot be checked: {error.strerror}" for probe in probes]
     if child == 0:
-        _become_child(lambda: ask(probes, seconds, mask), seconds, writing)
+        _become_child(lambda: ask(probes, seconds, mask), seconds, write_end)
     try:
-        os.close(writing)
-        answer = _read(reading, deadline)
+        os.close(write_end)
+        answer = _read_pipe(read_end, deadline)
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        os.close(reading)
+        os.close(read_end)
     try:
         lines: list[str] = json.loads(answer)
     except ValueError:
-        return [f"{probe.name} cannot be asked: its probe was killed" for probe in probes]
+        return [f"{probe.name} cannot be checked: its probe was killed" for probe in probes]
     return lines
 
 
 def wait(
     probes: Sequence[Probe],
     seconds: float,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
     mask: Callable[[str], str] = str,
 ) -> list[str]:
     """Run the probes repeatedly until all services answer.
@@ -170,22 +176,24 @@ def wait(
     Args:
         probes: the probes to run.
         seconds: how long to continue; it ends slightly early rather than late.
-        say: receives a line for each service that does not answer, whenever that line changes.
+        report: receives a line for each service that does not answer, whenever that line changes.
         mask: masks the secrets in a line.
 
     Returns:
         A line for each service that still does not answer.
     """
     deadline = time.monotonic() + seconds
-    missing: list[str] = []
+    unanswered: list[str] = []
     while True:
-        before, left = missing, deadline - time.monotonic()
-        missing = _ask_in_child(probes, min(left, _ATTEMPT), mask)
-        if not missing:
+        previous, seconds_left = unanswered, deadline - time.monotonic()
+        unanswered = _ask_in_child(probes, min(seconds_left, _ATTEMPT_SECONDS), mask)
+        if not unanswered:
             return []
-        for line in missing:
-            if line not in before:
-                say(f"waiting: {line}")
-        time.sleep(max(0.0, min(_PAUSE, deadline - time.monotonic() - _SHORTEST)))
-        if deadline - time.monotonic() <= _SHORTEST:
-            return missing
+        for line in unanswered:
+            if line not in previous:
+                report(f"waiting: {line}")
+        time.sleep(
+            max(0.0, min(_PAUSE_SECONDS, deadline - time.monotonic() - _MIN_ATTEMPT_SECONDS))
+        )
+        if deadline - time.monotonic() <= _MIN_ATTEMPT_SECONDS:
+            return unanswered

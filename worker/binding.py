@@ -15,7 +15,7 @@ _ANY4, _ANY6 = ipaddress.IPv4Address("0.0.0.0"), ipaddress.IPv6Address("::")
 _LOCAL = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
-def takes_both() -> bool:
+def is_dual_stack() -> bool:
     """Return whether a socket on ``::`` also serves IPv4 (``bindv6only`` of ip-sysctl is 0)."""
     try:
         with socket.socket(socket.AF_INET6) as probe:
@@ -24,68 +24,72 @@ def takes_both() -> bool:
         return False  # The kernel has no IPv6.
 
 
-def _problem(text: str) -> str:
-    """Return why nothing can listen on the address ``text``, or ""."""
+def _address_problem(address: str) -> str:
+    """Return why nothing can listen on ``address``, or ""."""
     try:
-        parsed = ipaddress.ip_address(text)
+        ip = ipaddress.ip_address(address)
     except ValueError:
-        return "which is not an IP address; give addresses, for example 0.0.0.0,::"
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.scope_id:
-            return "which has a zone, so it is valid on one link alone; give another address"
-        if parsed.ipv4_mapped:
-            return f"which is an IPv4 address; write it as {parsed.ipv4_mapped}"
-    if parsed.is_multicast or parsed == ipaddress.IPv4Address("255.255.255.255"):
-        return "which is not the address of one host; give an address of this container"
+        return (
+            "which is not an IP address; use addresses separated by commas, for example 0.0.0.0,::"
+        )
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.scope_id:
+            return "which has a zone, so it is only valid on one link; use another address"
+        if ip.ipv4_mapped:
+            return f"which is an IPv4-mapped address; write it as {ip.ipv4_mapped}"
+    if ip.is_multicast or ip == ipaddress.IPv4Address("255.255.255.255"):
+        return "which is not the address of a single host; use an address of this container"
     return ""
 
 
-def bind_problem(texts: Sequence[str]) -> str:
-    """Return what is wrong with the addresses ``texts``, or "".
+def bind_problem(addresses: Sequence[str]) -> str:
+    """Return what is wrong with ``addresses``, or "".
 
     Returns:
         The end of a sentence that starts with the setting.
     """
-    seen: dict[Address, str] = {}
-    for text in texts:
-        if _problem(text):
-            return f"has {text!r}, {_problem(text)}"
-        parsed = ipaddress.ip_address(text)
-        if parsed in seen:
-            also = "" if seen[parsed] == text else f", also written as {seen[parsed]!r}"
-            return f"has {text!r} twice{also}; leave one out"
-        seen[parsed] = text
+    spellings: dict[Address, str] = {}
+    for address in addresses:
+        if _address_problem(address):
+            return f"contains {address!r}, {_address_problem(address)}"
+        ip = ipaddress.ip_address(address)
+        if ip in spellings:
+            other_spelling = (
+                "" if spellings[ip] == address else f", also written as {spellings[ip]!r}"
+            )
+            return f"contains {address!r} twice{other_spelling}; remove one"
+        spellings[ip] = address
     return ""
 
 
-def sockets_for(texts: Iterable[str], *, both: bool) -> tuple[str, ...]:
-    """Return the addresses to bind to serve all of ``texts``, in their canonical notation.
+def sockets_for(addresses: Iterable[str], *, dual_stack: bool) -> tuple[str, ...]:
+    """Return the addresses to bind to serve all of ``addresses``, in their canonical notation.
 
     An address that a wildcard covers cannot be bound with it (EADDRINUSE), in either order.
 
     Args:
-        texts: valid addresses.
-        both: the result of `takes_both`.
+        addresses: valid addresses.
+        dual_stack: the result of `is_dual_stack`.
     """
-    parsed = [ipaddress.ip_address(text) for text in texts]
+    ips = [ipaddress.ip_address(text) for text in addresses]
     needed = []
-    for one in parsed:
-        by_four = one.version == 4 and one != _ANY4 and _ANY4 in parsed
-        by_six = _ANY6 in parsed and one != _ANY6 and (one.version == 6 or both)
-        if not (by_four or by_six):
-            needed.append(str(one))
+    for ip in ips:
+        covered_by_any4 = ip.version == 4 and ip != _ANY4 and _ANY4 in ips
+        covered_by_any6 = _ANY6 in ips and ip != _ANY6 and (ip.version == 6 or dual_stack)
+        if not (covered_by_any4 or covered_by_any6):
+            needed.append(str(ip))
     return tuple(needed)
 
 
-def local_address(addresses: Sequence[str], *, both: bool) -> str:
-    """Return the address of a process that binds ``addresses`` from within its container."""
-    first = addresses[0]
-    if first == "::" and both:
+def local_address(addresses: Sequence[str], *, dual_stack: bool) -> str:
+    """Return the address at which a process that binds ``addresses`` can reach itself."""
+    first_address = addresses[0]
+    if first_address == "::" and dual_stack:
         return "127.0.0.1"  # Works even if the container has no IPv6 address, not even ::1.
-    return _LOCAL.get(first, first)
+    return _LOCAL.get(first_address, first_address)
 
 
-def _taken(address: str, port: int) -> str:
+def _listening_problem(address: str, port: int) -> str:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -93,15 +97,18 @@ def _taken(address: str, port: int) -> str:
             probe.bind((address, port))
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            return f"port {port} of {address} is in use; stop the process that listens there"
+            return f"port {port} of {address} is in use; stop the process that listens on it"
         if error.errno == errno.EADDRNOTAVAIL:
             return (
-                f"SYNAPSE_BIND_ADDRESSES has {address}, which is not an address of this container; "
-                "give one that it has, for example 0.0.0.0"
+                f"SYNAPSE_BIND_ADDRESSES contains {address}, which is not an address of this "
+                "container; use one that is, for example 0.0.0.0"
             )
         if error.errno == errno.EAFNOSUPPORT:
-            return f"SYNAPSE_BIND_ADDRESSES has {address}, and there is no IPv6 here; leave it out"
-        return f"port {port} of {address} cannot be listened on: {error.strerror}"
+            return (
+                f"SYNAPSE_BIND_ADDRESSES contains {address}, but this container has no IPv6; "
+                "remove it"
+            )
+        return f"port {port} of {address} cannot be opened: {error.strerror}"
     return ""
 
 
@@ -112,7 +119,7 @@ def listening_problems(documents: Iterable[Mapping[str, Any]]) -> list[str]:
     """
     lines: dict[str, None] = {}
     for document in documents:
-        for row in document.get("listeners", []) + document.get("worker_listeners", []):
-            for address in row.get("bind_addresses", []):
-                lines[_taken(address, row["port"])] = None
+        for listener in document.get("listeners", []) + document.get("worker_listeners", []):
+            for address in listener.get("bind_addresses", []):
+                lines[_listening_problem(address, listener["port"])] = None
     return [line for line in lines if line]

@@ -18,27 +18,27 @@ import sys
 import threading
 from types import FrameType
 
-_ENDING = (signal.SIGTERM, signal.SIGINT)
+_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def _end(number: int, _: FrameType | None) -> None:
-    os._exit(128 + number)
+def _end(signal_number: int, _: FrameType | None) -> None:
+    os._exit(128 + signal_number)
 
 
-def _watch(signals: int) -> None:
+def _watch(wakeup_reader: int) -> None:
     """End the process even while its main thread is inside a library, as in a migration's query.
 
     Python runs signal handlers only in the main thread, and only between bytecode instructions.
 
     Args:
-        signals: the file descriptor to read the number of each signal from, one byte each.
+        wakeup_reader: the file descriptor to read the number of each signal from, one byte each.
     """
     while signal.getsignal(signal.SIGTERM) is _end:
-        if select.select([signals], [], [], 0.5)[0]:
-            number = os.read(signals, 1)[0]
+        if select.select([wakeup_reader], [], [], 0.5)[0]:
+            signal_number = os.read(wakeup_reader, 1)[0]
             # Twisted may have taken over in the meantime.
-            if number in _ENDING and signal.getsignal(signal.SIGTERM) is _end:
-                os._exit(128 + number)
+            if signal_number in _ENDING_SIGNALS and signal.getsignal(signal.SIGTERM) is _end:
+                os._exit(128 + signal_number)
 
 
 def main(application: str) -> None:
@@ -48,12 +48,12 @@ def main(application: str) -> None:
         sys.path.append(modules)  # Last, so that it cannot replace a module of the image.
     # SIGINT keeps Python's own handler, since Twisted does not replace any other handler.
     signal.signal(signal.SIGTERM, _end)
-    signals, wakeup = os.pipe()
-    os.set_blocking(wakeup, False)
-    signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
-    threading.Thread(target=_watch, args=[signals], daemon=True).start()
+    wakeup_reader, wakeup_writer = os.pipe()
+    os.set_blocking(wakeup_writer, False)
+    signal.set_wakeup_fd(wakeup_writer, warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=[wakeup_reader], daemon=True).start()
     # The entrypoint blocked these signals while there was no handler.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING_SIGNALS)
     try:
         runpy.run_module(application, run_name="__main__", alter_sys=True)
     except KeyboardInterrupt:

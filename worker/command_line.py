@@ -2,20 +2,21 @@
 
 import argparse
 from collections.abc import Sequence
+from functools import cache
 from typing import NoReturn
 
 from worker.errors import ConfigError, shown
 
 # Maps each verb to its description, in the order of the help.
 VERBS = {
-    "start": "wait for what Synapse needs, and become Synapse (the default)",
-    "check": "check the configuration as start does, and ask Synapse's own parser",
-    "print-config": "print the configuration that Synapse would get, secrets masked",
-    "healthcheck": "ask the health port of this container",
+    "start": "start Synapse (the default)",
+    "check": "check the configuration as start does, and with Synapse's own parser",
+    "print-config": "print the configuration that Synapse would get, with secrets masked",
+    "healthcheck": "query the health port of this container",
     "wait": "wait until the database, Redis and the main process answer",
     "doctor": "check the main process and every worker of a plan",
-    "prometheus": "print scrape targets of a plan's processes (file_sd_configs)",
-    "generate": "write a first homeserver.yaml and keys into an empty data folder",
+    "prometheus": "print Prometheus scrape targets for the processes of a plan (file_sd_configs)",
+    "generate": "write a first homeserver.yaml, keys and secrets to the data folder",
 }
 
 
@@ -29,31 +30,37 @@ class _Parser(argparse.ArgumentParser):
         raise _UsageError(message)
 
 
+@cache
 def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     """Return the parser of the whole command line, and the parser of each verb by name."""
-    program = _Parser(
+    parser = _Parser(
         prog="synapse-worker",
         description="Runs one process of a Synapse homeserver, configured by SYNAPSE_* variables.",
-        epilog="Exit codes: 0 done, 1 unhealthy, 2 wrong settings, 75 something did not answer in "
-        "time.",
+        epilog="Exit codes: 0 success, 1 unhealthy, 2 configuration error, 75 a service did not "
+        "answer in time.",
         allow_abbrev=False,
     )
-    kinds = program.add_subparsers(title="verbs", metavar="VERB", dest="verb")
-    verbs = {
-        name: kinds.add_parser(name, prog=name, help=what, description=what, allow_abbrev=False)
-        for name, what in VERBS.items()
+    subparsers = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb")
+    verb_parsers = {
+        name: subparsers.add_parser(
+            name, prog=name, help=description, description=description, allow_abbrev=False
+        )
+        for name, description in VERBS.items()
     }
-    verbs["healthcheck"].add_argument(
-        "--ready", action="store_true", help="ask the database, Redis and the main process too"
+    verb_parsers["healthcheck"].add_argument(
+        "--ready", action="store_true", help="also query the database, Redis and the main process"
     )
-    verbs["wait"].add_argument(
-        "seconds", metavar="SECONDS", nargs="?", help="SYNAPSE_WAIT_SECONDS or 60 by default"
+    verb_parsers["wait"].add_argument(
+        "seconds",
+        metavar="SECONDS",
+        nargs="?",
+        help="how long to wait; the default is SYNAPSE_WAIT_SECONDS, or 60 if that is not set",
     )
     for name in ("doctor", "prometheus"):
-        verbs[name].add_argument(
+        verb_parsers[name].add_argument(
             "plan", metavar="PLAN", help="a plan as in SYNAPSE_WORKERS, or the path of a file"
         )
-    return program, verbs
+    return parser, verb_parsers
 
 
 def parse_command_line(arguments: Sequence[str]) -> argparse.Namespace | None:
@@ -70,13 +77,13 @@ def parse_command_line(arguments: Sequence[str]) -> argparse.Namespace | None:
     verb, *rest = arguments or ["start"]
     if verb.removeprefix("--") in VERBS:
         verb = verb.removeprefix("--")
-    program, verbs = _parsers()
+    parser, verb_parsers = _parsers()
     if verb not in (*VERBS, "-h", "--help"):
         raise ConfigError([f"{shown(verb)!r} is not a verb; use one of {', '.join(VERBS)}"])
     try:
-        return program.parse_args([verb, *rest])
+        return parser.parse_args([verb, *rest])
     except SystemExit:
         return None
     except _UsageError as error:
-        usage = " ".join(verbs[verb].format_usage().split()).replace(" [-h]", "")
+        usage = " ".join(verb_parsers[verb].format_usage().split()).replace(" [-h]", "")
         raise ConfigError([f"{verb}: {shown(str(error))}; {usage}"]) from None

@@ -29,21 +29,24 @@ def read_plan(argument: str) -> str:
         return read_bounded(path, "the plan", KEY_FILE_LIMIT).decode()
     except UnicodeDecodeError as error:
         raise ConfigError(
-            [f"{shown(path)}: the plan is not UTF-8: byte {error.start} is wrong; save it so"]
+            [
+                f"{shown(path)}: the plan is not UTF-8: byte {error.start} is invalid; save it as "
+                "UTF-8"
+            ]
         ) from None
 
 
-def planned(text: str) -> tuple[PlannedWorker, ...] | None:
-    """Return the workers of the plan ``text``, or None if it is empty, which is the same as unset.
+def planned(plan_text: str) -> tuple[PlannedWorker, ...] | None:
+    """Return the workers of a plan, or None if its text is empty, which is the same as unset.
 
     Raises:
         ConfigError: if `parse_plan` finds problems.
     """
-    return parse_plan(text, load_table()) if text else None
+    return parse_plan(plan_text, load_table()) if plan_text else None
 
 
 def main_host(environ: Mapping[str, str]) -> str:
-    """Return the host of the main process that workers get; ``main`` if it is not set.
+    """Return the host at which workers reach the main process; ``main`` if it is not set.
 
     Raises:
         ConfigError: if it is not a valid host.
@@ -55,13 +58,13 @@ def main_host(environ: Mapping[str, str]) -> str:
 
 
 def environs(
-    environ: Mapping[str, str], text: str, plan: tuple[PlannedWorker, ...]
+    environ: Mapping[str, str], plan_text: str, plan: tuple[PlannedWorker, ...]
 ) -> dict[str, dict[str, str]]:
     """Return the environment of each process of a plan by name; the main process is first.
 
     Args:
         environ: the environment that all of them get.
-        text: the plan, as in ``SYNAPSE_WORKERS``.
+        plan_text: the plan, as in ``SYNAPSE_WORKERS``.
         plan: the workers of the plan.
     """
     shared = {
@@ -69,29 +72,29 @@ def environs(
         for name, value in environ.items()
         if name not in ("SYNAPSE_WORKER", "SYNAPSE_WORKER_NAME")
     }
-    shared["SYNAPSE_WORKERS"] = text
+    shared["SYNAPSE_WORKERS"] = plan_text
     shared["SYNAPSE_REPLICATION_HOST"] = environ.get("SYNAPSE_REPLICATION_HOST") or MAIN
-    processes = {MAIN: shared | {"SYNAPSE_WORKER": "synapse.app.homeserver"}}
+    process_environs = {MAIN: shared | {"SYNAPSE_WORKER": "synapse.app.homeserver"}}
     for worker in plan:
-        processes[worker.name] = shared | {"SYNAPSE_WORKER_NAME": worker.name}
-    return processes
+        process_environs[worker.name] = shared | {"SYNAPSE_WORKER_NAME": worker.name}
+    return process_environs
 
 
-def ask_synapse_for_each(found: Examination) -> None:
+def ask_synapse_for_each(examination: Examination) -> None:
     """Check one process of each kind with Synapse's own parser; add the problems that it finds.
 
     The parser takes two seconds to load, and a tenth of a second for each check.
     """
     from worker.synapse_check import ask_synapse
 
-    kinds: dict[object, list[str]] = {}
-    for name, settings in found.settings.items():
-        kinds.setdefault(document_kind(found.homeserver, settings), []).append(name)
-    for names in kinds.values():
+    names_by_kind: dict[object, list[str]] = {}
+    for name, settings in examination.settings.items():
+        names_by_kind.setdefault(document_kind(examination.homeserver, settings), []).append(name)
+    for names in names_by_kind.values():
         try:
-            ask_synapse(found.homeserver, found.settings[names[0]])
+            ask_synapse(examination.homeserver, examination.settings[names[0]])
         except ConfigError as error:
-            found.problems.add(error.problems, names)
+            examination.problems.add(error.problems, names)
 
 
 def describe(plan: tuple[PlannedWorker, ...]) -> list[str]:
@@ -100,10 +103,10 @@ def describe(plan: tuple[PlannedWorker, ...]) -> list[str]:
     port = table.ports["replication"]
     lines = [f"ok: {MAIN}: the main process"]
     for worker in plan:
-        reached = f", replication at {address(worker.host, port)}"
+        replication = f", replication at {address(worker.host, port)}"
         lines.append(
             f"ok: {worker.name}: {worker.process.joined}"
-            f"{reached if replicates(worker.process, table) else ''}"
+            f"{replication if replicates(worker.process, table) else ''}"
         )
     return lines
 

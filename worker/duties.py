@@ -1,4 +1,7 @@
-"""Checks the assignment of duties and streams to a process, mainly when there is no plan."""
+"""Checks that homeserver.yaml assigns duties and streams to the process that is to run.
+
+A plan assigns most of them itself, so most of these checks apply only without a plan.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,57 +11,62 @@ from worker.settings import Settings
 from worker.worker_types import WorkerType
 
 
-def _names(value: object) -> list[str]:
-    """Return the workers that the value of a setting names; none if it is not set."""
+def _named_workers(value: object) -> list[str]:
+    """Return the names in the value of a setting that takes one worker or a list of them."""
     if value is None:
         return []
     return [str(name) for name in value] if isinstance(value, list) else [str(value)]
 
 
+def _missing_name_clause(option: str, value: object, name: str) -> str:
+    """Return a clause for a message: ``option`` has the value ``value``, without ``name``."""
+    return f"{option} is not set" if value is None else f"{option}={value!r} does not name {name}"
+
+
 def _writers(homeserver: Mapping[str, Any], stream: str) -> object:
-    """Return the writers of a stream as homeserver.yaml has them; None if it names none."""
+    """Return the writers of a stream as written in homeserver.yaml, or None if it is not there."""
     writers = homeserver.get("stream_writers")
     return writers.get(stream) if isinstance(writers, dict) else None
 
 
 def main_writer_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
-    """Return a line for each stream that homeserver.yaml wrongly takes from the main process."""
+    """Return a line for each stream that lacks the main process among its writers."""
     problems = []
     for stream in sorted(settings.table.shared_with_main()):
-        named = _writers(homeserver, stream)
-        if named is None or MAIN_WRITER in _names(named):
+        writers = _writers(homeserver, stream)
+        if writers is None or MAIN_WRITER in _named_workers(writers):
             continue
-        value = ", ".join([*_names(named), MAIN_WRITER])
+        corrected = ", ".join([*_named_workers(writers), MAIN_WRITER])
         problems.append(
-            f"homeserver.yaml: stream_writers.{stream}={named!r} lacks {MAIN_WRITER}: the main "
-            "process updates the database, and an update that may not write this stream keeps all "
-            f"later ones from running; set stream_writers: {{{stream}: [{value}]}} there for every "
+            f"homeserver.yaml: stream_writers.{stream}={writers!r} lacks {MAIN_WRITER}: the main "
+            "process runs the database updates, and an update that cannot write to this stream "
+            f"blocks all later ones; set stream_writers: {{{stream}: [{corrected}]}} for every "
             "process"
         )
     return problems
 
 
 def quarantine_warnings(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
-    """Return a line if this worker cannot quarantine media, or if others are not told about it.
+    """Return a warning if this worker cannot quarantine media, or does not notify the others.
 
     The rules are from "Workers which quarantine media must be stream writers" of the upgrade notes
     (1.152), and from the changelog of 1.159.
     """
-    table, worker = settings.table, settings.worker
-    if worker.main or not worker.media or not table.shared_with_main():
+    table, process = settings.table, settings.process
+    if process.is_main or not process.writes_media or not table.shared_with_main():
         return []
     stream = table.types["quarantined_media_changes"].stream
-    named = _writers(homeserver, stream)
-    writes = stream in table.streams(worker)
+    writers = _writers(homeserver, stream)
+    is_writer = stream in table.streams(process)
     if settings.plan is None:
-        writes = settings.name in _names(named)
-    if writes and not table.has("quarantined_media_replicated"):
+        is_writer = settings.name in _named_workers(writers)
+    if is_writer and not table.has("quarantined_media_replicated"):
         return [
-            f"Synapse {table.version}: {settings.name} writes {stream}, and the others do not hear "
-            "of it, so that /sync may stop after media was quarantined; update to 1.159, or let "
-            "nobody but main write that stream"
+            f"Synapse {table.version}: {settings.name} writes {stream}, but other processes are "
+            "not notified, so /sync may stop working after media is quarantined; update to 1.159, "
+            "or let only the main process write that stream"
         ]
-    if writes:
+    if is_writer:
         return []
     if settings.plan is not None:
         return [
@@ -66,87 +74,99 @@ def quarantine_warnings(homeserver: Mapping[str, Any], settings: Settings) -> li
             "an error; update to 1.159"
         ]
     return [
-        f"homeserver.yaml: stream_writers.{stream} is {named!r} and does not name {settings.name}, "
-        "so that it answers requests to quarantine media with an error; set stream_writers: "
+        "homeserver.yaml: "
+        f"{_missing_name_clause(f'stream_writers.{stream}', writers, settings.name)}, so "
+        f"{settings.name} answers requests to quarantine media with an error; set stream_writers: "
         f"{{{stream}: [{settings.name}, {MAIN_WRITER}]}} and instance_map: {{{settings.name}: "
-        f"{{host: HOST, port: {settings.ports['replication']}}}}} there for every process"
+        f"{{host: HOST, port: {settings.ports['replication']}}}}} for every process"
     ]
 
 
 def duty_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
-    """Return a line for each duty that this worker could not do, or that would be done twice."""
+    """Return a line for each duty that this worker would not perform, or not alone."""
     problems = []
-    for worker_type in settings.worker.types:
-        if worker_type.legacy and not settings.worker.named_by_type:
-            problems += _old_application(homeserver, settings, worker_type)
+    for worker_type in settings.process.types:
+        if worker_type.legacy and not settings.process.named_by_type:
+            problems += _old_application_problems(homeserver, settings, worker_type)
         elif worker_type.duty:
-            problems += _named_duty(homeserver, settings, worker_type)
+            problems += _duty_problems(homeserver, settings, worker_type)
         if worker_type.stream:
-            problems += _stream(homeserver, settings, worker_type)
+            problems += _stream_problems(homeserver, settings, worker_type)
     return problems
 
 
-def _old_application(
+def _old_application_problems(
     homeserver: Mapping[str, Any], settings: Settings, worker_type: WorkerType
 ) -> list[str]:
-    """Return a line if the duty of an old application is not moved from main to this worker.
+    """Return a line if the work of an old application is not moved from main to this worker.
 
     Synapse's old application names require that the main process has given up the duty.
     """
-    named = homeserver.get(worker_type.duty)
-    listed = settings.name in _names(named)
+    assigned = homeserver.get(worker_type.duty)
+    is_assigned = settings.name in _named_workers(assigned)
     if homeserver.get(worker_type.legacy) is False:
-        if named is None or listed:
+        if assigned is None or is_assigned:
             return []
-        other = _names(named)[0] if _names(named) else "NAME"
+        names = _named_workers(assigned)
+        corrected = settings.name
+        if worker_type.takes_list:
+            corrected = f"[{', '.join([*names, settings.name])}]"
+        remedy = f"set {worker_type.duty}: {corrected} for every process"
+        if names:
+            remedy += f", or start this worker with SYNAPSE_WORKER_NAME={names[0]}"
         return [
-            f"homeserver.yaml: {worker_type.duty} names {named!r} and not {settings.name}, so this "
-            f"worker would do nothing; name it there, or start it with SYNAPSE_WORKER_NAME={other}"
+            f"homeserver.yaml: {_missing_name_clause(worker_type.duty, assigned, settings.name)}, "
+            "so this "
+            f"worker would do nothing; {remedy}"
         ]
-    if worker_type.takes_list and listed:
+    if worker_type.takes_list and is_assigned:
         return []
-    remedy = f"set {worker_type.legacy}: false there for every process"
+    remedy = f"set {worker_type.legacy}: false for every process"
     if worker_type.takes_list:
         remedy += f", or {worker_type.duty}: [{settings.name}]"
     return [
-        f"homeserver.yaml: {worker_type.legacy} leaves the duty of {settings.worker.app} on the "
-        f"main process, so that it would be done twice; {remedy}"
+        f"homeserver.yaml: {worker_type.legacy} is not false, so the main process would do the "
+        f"work of {settings.process.app} too; {remedy}"
     ]
 
 
-def _named_duty(
+def _duty_problems(
     homeserver: Mapping[str, Any], settings: Settings, worker_type: WorkerType
 ) -> list[str]:
-    named = homeserver.get(worker_type.duty)
-    if settings.name in _names(named):
+    assigned = homeserver.get(worker_type.duty)
+    if settings.name in _named_workers(assigned):
         return []
     if "media" in worker_type.resources:
         return []  # One media worker runs the jobs; the others only serve media.
-    value = f"[{settings.name}]" if worker_type.takes_list else settings.name
+    corrected = f"[{settings.name}]" if worker_type.takes_list else settings.name
     return [
-        f"homeserver.yaml: {worker_type.duty} is {named!r} and does not name {settings.name}, so "
-        f"this worker would do nothing as {worker_type.name}; set {worker_type.duty}: {value} "
-        "there for every process"
+        f"homeserver.yaml: {_missing_name_clause(worker_type.duty, assigned, settings.name)}, so "
+        "this "
+        f"worker would do nothing as {worker_type.name}; set {worker_type.duty}: {corrected} for "
+        "every process"
     ]
 
 
-def _stream(
+def _stream_problems(
     homeserver: Mapping[str, Any], settings: Settings, worker_type: WorkerType
 ) -> list[str]:
     problems = []
-    named = _writers(homeserver, worker_type.stream)
-    value = f"[{settings.name}, {MAIN_WRITER}]" if worker_type.main_writes else settings.name
-    if settings.name not in _names(named):
+    writers = _writers(homeserver, worker_type.stream)
+    corrected = f"[{settings.name}, {MAIN_WRITER}]" if worker_type.main_writes else settings.name
+    if settings.name not in _named_workers(writers):
+        option = f"stream_writers.{worker_type.stream}"
         problems.append(
-            f"homeserver.yaml: stream_writers.{worker_type.stream} is {named!r} and does not name "
-            f"{settings.name}, so this worker would refuse what it is there for; set "
-            f"stream_writers: {{{worker_type.stream}: {value}}} there for every process"
+            f"homeserver.yaml: {_missing_name_clause(option, writers, settings.name)}, so this "
+            "worker "
+            f"cannot write that stream; set stream_writers: {{{worker_type.stream}: {corrected}}} "
+            "for "
+            "every process"
         )
-    instances = homeserver.get("instance_map")
-    if not isinstance(instances, dict) or settings.name not in instances:
+    instance_map = homeserver.get("instance_map")
+    if not isinstance(instance_map, dict) or settings.name not in instance_map:
         problems.append(
-            f"homeserver.yaml: instance_map lacks {settings.name}, so the others could not reach "
-            f"it; set instance_map: {{{settings.name}: {{host: HOST, port: "
-            f"{settings.ports['replication']}}}}} there for every process"
+            f"homeserver.yaml: instance_map has no entry {settings.name}, so other processes "
+            f"cannot reach this worker; set instance_map: {{{settings.name}: {{host: HOST, port: "
+            f"{settings.ports['replication']}}}}} for every process"
         )
     return problems

@@ -5,39 +5,39 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from worker.binding import bind_problem, sockets_for, takes_both
+from worker.binding import bind_problem, is_dual_stack, sockets_for
 from worker.errors import shown
 from worker.redaction import masked_text
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-LONGEST_WAIT = 86400  # Seconds.
+MAX_WAIT_SECONDS = 86400  # Seconds.
 # Maps SYNAPSE_X_FORWARDED to the kinds of listener whose peers are trusted proxies.
-_FORWARDED = {
+_FORWARDED_KINDS = {
     "client": frozenset({"client"}),
     "all": frozenset({"client", "federation"}),
     "off": frozenset[str](),
 }
-_MOST_CPUS = 4096
-_MASK = re.compile(
+_MAX_CPUS = 4096
+_CPU_MASK = re.compile(
     "0[xX][0-9A-Fa-f]{1,1024}|0[bB][01]{1,4096}|0[oO][0-7]{1,1366}|[1-9][0-9]{0,1233}"
 )
-_LONGEST_PATH, _LONGEST_PART = 4095, 255  # Bytes; PATH_MAX without its null, NAME_MAX.
+_MAX_PATH_BYTES, _MAX_NAME_BYTES = 4095, 255  # Bytes; PATH_MAX without its null, NAME_MAX.
 
 
 def _path_problem(path: Path) -> str:
-    """Return why ``path`` cannot be the path of a file, or ""."""
+    """Return why no file can have the path ``path``, or ""."""
     try:
-        data = str(path).encode()  # The rendered files that contain it are UTF-8.
+        encoded = str(path).encode()  # The rendered files that contain it are UTF-8.
     except UnicodeEncodeError:
-        return "is not UTF-8; give a path that is"
-    if b"\0" in data or len(data) > _LONGEST_PATH:
-        return f"is not a path of up to {_LONGEST_PATH} bytes; give a shorter one"
-    if any(len(part) > _LONGEST_PART for part in data.split(b"/")):
-        return f"has a part of more than {_LONGEST_PART} bytes; give a shorter one"
+        return "is not valid UTF-8; use a path that is"
+    if b"\0" in encoded or len(encoded) > _MAX_PATH_BYTES:
+        return f"is not a path of at most {_MAX_PATH_BYTES} bytes; use a shorter one"
+    if any(len(name) > _MAX_NAME_BYTES for name in encoded.split(b"/")):
+        return f"has a component of more than {_MAX_NAME_BYTES} bytes; use a shorter one"
     return ""
 
 
-class Environ:
+class EnvironReader:
     """Reads single environment variables, and collects the problems with them."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -48,38 +48,41 @@ class Environ:
         """Return the value of a variable, or ``default`` if it is empty or not set."""
         return self._environ.get(name) or default
 
-    def wrong(self, name: str, what: str) -> None:
-        """Add a problem that names the variable, its value, and ``what`` is wrong with it."""
-        self.problems.append(f"{name}={shown(repr(masked_text(self._environ[name])))} {what}")
+    def add_problem(self, name: str, problem: str) -> None:
+        """Add a line with the variable, its value without secrets, and the clause ``problem``."""
+        self.problems.append(f"{name}={shown(repr(masked_text(self._environ[name])))} {problem}")
 
-    def choice(self, name: str, default: str, other: str) -> bool:
-        """Return whether the variable is ``default``, the only alternative being ``other``."""
+    def choice(self, name: str, default: str, alternative: str) -> bool:
+        """Return whether the variable is ``default``; the only other choice is ``alternative``."""
         value = self.text(name, default)
-        if value not in (default, other):
-            self.wrong(name, f"is neither {default} nor {other}; use one of them")
+        if value not in (default, alternative):
+            self.add_problem(name, f"is neither {default} nor {alternative}; use one of them")
         return value == default
 
     def forwarded(self, name: str) -> frozenset[str]:
         """Return the kinds of listener that trust ``X-Forwarded-For``."""
         value = self.text(name, "client")
-        if value not in _FORWARDED:
-            self.wrong(name, f"is not a choice of listeners; use one of {', '.join(_FORWARDED)}")
-        return _FORWARDED.get(value, _FORWARDED["off"])
+        if value not in _FORWARDED_KINDS:
+            self.add_problem(name, f"is none of {', '.join(_FORWARDED_KINDS)}; use one of them")
+        return _FORWARDED_KINDS.get(value, _FORWARDED_KINDS["off"])
 
     def path(self, name: str, default: Path | str) -> Path:
-        """Return the absolute path that the variable has, or ``default``."""
+        """Return the value of the variable as an absolute path, or ``default``."""
         value = Path(self.text(name, str(default)))
         if self.text(name) and not value.is_absolute():
-            self.wrong(name, "is not an absolute path; begin it with /")
+            self.add_problem(name, "is not an absolute path; use one that begins with /")
         elif self.text(name) and _path_problem(value):
-            self.wrong(name, _path_problem(value))
+            self.add_problem(name, _path_problem(value))
         return value
 
     def secret_file(self, name: str) -> Path | None:
         """Return the path of a secret's file; messages omit it, since it may be the secret."""
         value = Path(self.text(name, "/"))
         if not value.is_absolute():
-            self.problems.append(f"{name} is not an absolute path; write the secret into a file")
+            self.problems.append(
+                f"{name} is not an absolute path; write the secret to a file and use the path of "
+                "that file"
+            )
         elif _path_problem(value):
             self.problems.append(f"{name} {_path_problem(value)}")
         return value if self.text(name) else None
@@ -88,7 +91,7 @@ class Environ:
         """Return a user or group ID other than root's; the default is 991."""
         value = self.text(name, "991")
         if not re.fullmatch("[0-9]{1,9}", value) or int(value) == 0:
-            self.wrong(name, "is not a numeric id above 0; give one, such as 991")
+            self.add_problem(name, "is not a number from 1 to 999999999; use one, for example 991")
             return 991
         return int(value)
 
@@ -97,43 +100,48 @@ class Environ:
         value = self.text(name)
         if not value:
             return frozenset()
-        mask = int(value, 0) if _MASK.fullmatch(value) else 0
-        if not 0 < mask < 1 << _MOST_CPUS:
-            self.wrong(
+        mask = int(value, 0) if _CPU_MASK.fullmatch(value) else 0
+        if not 0 < mask < 1 << _MAX_CPUS:
+            self.add_problem(
                 name,
-                "is not a CPU mask; give a positive number whose bits are CPUs, such as 0x3 for "
-                "the first two",
+                "is not a CPU mask; use a positive number with one bit for each CPU, for example "
+                "0x3 for the first two",
             )
             return frozenset()
         return frozenset(cpu for cpu in range(mask.bit_length()) if mask >> cpu & 1)
 
     def log_level(self, name: str) -> str:
-        """Return one of ``LOG_LEVELS``; the variable may have it in any case."""
+        """Return one of ``LOG_LEVELS``; the variable may be in upper or lower case."""
         level = self.text(name, "INFO").upper()
         level = {"WARN": "WARNING", "FATAL": "CRITICAL"}.get(level, level)
         if level not in LOG_LEVELS:
-            self.wrong(name, f"is not a log level; choose one of {', '.join(LOG_LEVELS)}")
+            self.add_problem(name, f"is not a log level; choose one of {', '.join(LOG_LEVELS)}")
         return level
 
     def addresses(self, name: str) -> tuple[str, ...]:
         """Return the addresses to bind sockets to, without those that a wildcard covers."""
-        values = [value.strip() for value in self.text(name, "0.0.0.0").split(",")]
-        if bind_problem(values):
-            self.wrong(name, bind_problem(values))
+        addresses = [address.strip() for address in self.text(name, "0.0.0.0").split(",")]
+        if bind_problem(addresses):
+            self.add_problem(name, bind_problem(addresses))
             return ()
-        return sockets_for(values, both=takes_both())
+        return sockets_for(addresses, dual_stack=is_dual_stack())
 
     def hostname(self, name: str) -> str:
-        """Return the host name for the log; the default is that of the container."""
+        """Return the host name for the log; the default is the host name of the container."""
         value = self.text(name) or socket.gethostname()
         if not value.isprintable() or len(value) > 255:
-            self.wrong(name, "is not one printable line of up to 255 characters")
+            self.add_problem(
+                name, "is not a printable line of at most 255 characters; use another host name"
+            )
         return value
 
     def seconds(self, name: str) -> int:
-        """Return how many seconds to wait, from 0 to ``LONGEST_WAIT``."""
+        """Return how many seconds to wait, from 0 to ``MAX_WAIT_SECONDS``."""
         value = self.text(name, "0")
-        if not re.fullmatch("[0-9]{1,5}", value) or int(value) > LONGEST_WAIT:
-            self.wrong(name, f"is not a number of seconds from 0 to {LONGEST_WAIT}")
+        if not re.fullmatch("[0-9]{1,5}", value) or int(value) > MAX_WAIT_SECONDS:
+            self.add_problem(
+                name,
+                f"is not a number of seconds from 0 to {MAX_WAIT_SECONDS}; use one, for example 60",
+            )
             return 0
         return int(value)

@@ -1,24 +1,26 @@
-"""The exceptions that end the entrypoint with lines for the operator and an exit code."""
+"""The exceptions that end the entrypoint with messages for the operator and an exit code."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-_LONGEST = 400  # Maximum number of characters of a path or value in a message.
+_MAX_SHOWN_LENGTH = 400  # Maximum number of characters of a path or value in a message.
 
 
 def one_line(text: str) -> str:
     """Return ``text`` with every non-printable character escaped, including line breaks."""
     if text.isprintable():
         return text
-    return "".join(part if part.isprintable() else ascii(part)[1:-1] for part in text)
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in text
+    )
 
 
-def shown(value: Path | str, longest: int = _LONGEST) -> str:
-    """Return ``value`` for a message: on one line, and truncated after ``longest`` characters."""
-    text = one_line(str(value))
-    if len(text) <= longest:
-        return text
-    return f"{text[:longest]}... ({len(text)} characters)"
+def shown(value: Path | str, max_length: int = _MAX_SHOWN_LENGTH) -> str:
+    """Return ``value`` for a message: on one line, truncated after ``max_length`` characters."""
+    line = one_line(str(value))
+    if len(line) <= max_length:
+        return line
+    return f"{line[:max_length]}... ({len(line)} characters)"
 
 
 class ReportedError(Exception):

@@ -4,50 +4,53 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from worker.check import Answers, find_problems, find_warnings
-from worker.documents import dropped
+from worker.check import SharedResults, find_problems, find_warnings
+from worker.documents import dropped_warnings
 from worker.errors import ConfigError
 from worker.files import read_homeserver
 from worker.launch import drop_rights
 from worker.plan import PlannedWorker
 from worker.settings import Settings, parse
 
-_MOST_NAMES = 8  # Maximum number of processes listed after a line.
+_MAX_LISTED_NAMES = 8  # Maximum number of processes listed after a line.
 
 
 @dataclass
 class Findings:
-    """Lines in the order in which they were found, each with the processes that it concerns."""
+    """Messages in the order in which they were found, each with the processes that it concerns."""
 
-    _names: dict[str, dict[str, None]] = field(default_factory=dict)  # Ordered sets.
+    _names_by_line: dict[str, dict[str, None]] = field(default_factory=dict)  # Ordered sets.
 
     def __bool__(self) -> bool:
-        return bool(self._names)
+        return bool(self._names_by_line)
 
     def add(self, lines: Sequence[str], names: Sequence[str]) -> None:
         """Add ``lines``, which were found for the processes ``names``."""
         for line in lines:
-            self._names.setdefault(line, {}).update(dict.fromkeys(names))
+            self._names_by_line.setdefault(line, {}).update(dict.fromkeys(names))
 
     def lines(self) -> list[str]:
         """Return each line once, without the processes that it concerns."""
-        return list(self._names)
+        return list(self._names_by_line)
 
-    def attributed(self, processes: int) -> list[str]:
-        """Return each line once, followed by those of the ``processes`` that it concerns.
+    def attributed(self, process_count: int) -> list[str]:
+        """Return each line once, followed by the names of the processes that it concerns.
 
         Args:
-            processes: the number of all processes.
+            process_count: the number of all processes.
         """
-        return [f"{line} ({_listed([*names], processes)})" for line, names in self._names.items()]
+        return [
+            f"{line} ({_listed([*names], process_count)})"
+            for line, names in self._names_by_line.items()
+        ]
 
 
-def _listed(names: Sequence[str], processes: int) -> str:
-    if len(names) == processes:
+def _listed(names: Sequence[str], process_count: int) -> str:
+    if len(names) == process_count:
         return "every process"
-    more = len(names) - _MOST_NAMES
-    shown = ", ".join(names[:_MOST_NAMES])
-    return f"{shown} and {more} more" if more > 0 else shown
+    hidden_count = len(names) - _MAX_LISTED_NAMES
+    listed = ", ".join(names[:_MAX_LISTED_NAMES])
+    return f"{listed} and {hidden_count} more" if hidden_count > 0 else listed
 
 
 @dataclass
@@ -81,25 +84,27 @@ def examine(
     Returns:
         All findings; anything that prevents a process from starting is among the problems.
     """
-    found = Examination()
+    examination = Examination()
     for name, environ in environs.items():
         try:
-            found.settings[name] = parse(environ, plan=plan)
+            examination.settings[name] = parse(environ, plan=plan)
         except ConfigError as error:
-            found.problems.add(error.problems, [name])
-    names = list(found.settings)
+            examination.problems.add(error.problems, [name])
+    names = list(examination.settings)
     if not names:
-        return found
-    first = found.settings[names[0]]
+        return examination
+    first_settings = examination.settings[names[0]]
     try:
-        found.warnings.add(drop_rights(first), names)
-        found.homeserver = read_homeserver(first.config)
+        examination.warnings.add(drop_rights(first_settings), names)
+        examination.homeserver = read_homeserver(first_settings.config_path)
     except ConfigError as error:
-        found.problems.add(error.problems, names)
-        return found
-    found.warnings.add(dropped(found.homeserver), names)
-    answers = Answers()
-    for name, settings in found.settings.items():
-        found.warnings.add(find_warnings(found.homeserver, settings), [name])
-        found.problems.add(find_problems(found.homeserver, settings, answers), [name])
-    return found
+        examination.problems.add(error.problems, names)
+        return examination
+    examination.warnings.add(dropped_warnings(examination.homeserver), names)
+    shared_results = SharedResults()
+    for name, settings in examination.settings.items():
+        examination.warnings.add(find_warnings(examination.homeserver, settings), [name])
+        examination.problems.add(
+            find_problems(examination.homeserver, settings, shared_results), [name]
+        )
+    return examination

@@ -11,12 +11,12 @@ from typing import Any
 from worker.errors import ConfigError, shown
 from worker.strict_yaml import DocumentError, dump, load
 
-_LARGEST = 10 * 1024 * 1024  # Bytes; far more than any homeserver.yaml has.
+_MAX_HOMESERVER_BYTES = 10 * 1024 * 1024  # Bytes; far more than any homeserver.yaml has.
 KEY_FILE_LIMIT = 1024 * 1024  # Bytes; for a key, certificate chain, secret or plan.
 
 
-def _kind(mode: int) -> str:
-    """Return what kind of special file ``mode`` describes, or "" for any other file."""
+def _special_kind(mode: int) -> str:
+    """Return the kind of special file that ``mode`` describes, or "" for any other file."""
     kinds = {
         stat.S_IFBLK: "a block device",
         stat.S_IFCHR: "a character device",
@@ -26,14 +26,14 @@ def _kind(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "")
 
 
-def read_bounded(path: Path, what: str, limit: int) -> bytes:
+def read_bounded(path: Path, description: str, limit: int) -> bytes:
     """Return the contents of the regular file ``path``, which the operator named.
 
     No other kind of file is opened, so that neither a FIFO nor a device can block the reader.
 
     Args:
         path: the file.
-        what: what the file is, such as "the signing key", for messages.
+        description: what the file is, such as "the signing key", for messages.
         limit: the maximum size in bytes.
 
     Raises:
@@ -41,42 +41,44 @@ def read_bounded(path: Path, what: str, limit: int) -> bytes:
     """
     try:
         # Checked first, since merely opening some devices has an effect.
-        _refuse_irregular(path, what, os.stat(path).st_mode)
-        handle = os.open(path, os.O_NONBLOCK | os.O_NOCTTY)  # O_RDONLY is 0.
-        with open(handle, "rb") as file:
-            _refuse_irregular(path, what, os.fstat(handle).st_mode)
-            data = file.read(limit + 1)
-            if data is None:  # Some files in /proc are empty until an event occurs.
+        _refuse_irregular(path, description, os.stat(path).st_mode)
+        descriptor = os.open(path, os.O_NONBLOCK | os.O_NOCTTY)  # O_RDONLY is 0.
+        with open(descriptor, "rb") as file:
+            _refuse_irregular(path, description, os.fstat(descriptor).st_mode)
+            content = file.read(limit + 1)
+            if content is None:  # Some files in /proc are empty until an event occurs.
                 raise BlockingIOError(errno.EAGAIN, "it has no content yet")
     except (FileNotFoundError, NotADirectoryError):
-        raise ConfigError([f"{shown(path)}: {what} is missing; mount it"]) from None
+        raise ConfigError([f"{shown(path)}: {description} is missing; mount it"]) from None
     except PermissionError:
         raise ConfigError(
             [
-                f"{shown(path)}: {what} is not readable for uid {os.geteuid()}; change its owner "
-                "or mode"
+                f"{shown(path)}: {description} is not readable by uid {os.geteuid()}; change its "
+                "owner or mode"
             ]
         ) from None
     except OSError as error:
         raise ConfigError(
-            [f"{shown(path)}: {what} cannot be read: {error.strerror}; give another file"]
+            [f"{shown(path)}: {description} cannot be read: {error.strerror}; use another file"]
         ) from None
     except ValueError:
         # The path has a null character, or one that the file system's encoding cannot represent.
-        raise ConfigError([f"{shown(path)}: {what} is missing: no file has such a name"]) from None
-    if len(data) > limit:
         raise ConfigError(
-            [f"{shown(path)}: {what} has more than {limit} bytes; give a smaller file"]
+            [f"{shown(path)}: {description} is missing: no file can have that name"]
+        ) from None
+    if len(content) > limit:
+        raise ConfigError(
+            [f"{shown(path)}: {description} has more than {limit} bytes; use a smaller file"]
         )
-    return data
+    return content
 
 
-def _refuse_irregular(path: Path, what: str, mode: int) -> None:
+def _refuse_irregular(path: Path, description: str, mode: int) -> None:
     if stat.S_ISDIR(mode):
-        raise ConfigError([f"{shown(path)}: {what} is a folder; mount a file there"])
+        raise ConfigError([f"{shown(path)}: {description} is a folder; mount a file there"])
     if not stat.S_ISREG(mode):
-        kind = _kind(mode) or "not a regular file"
-        raise ConfigError([f"{shown(path)}: {what} is {kind}; give a regular file"])
+        kind = _special_kind(mode) or "not a regular file"
+        raise ConfigError([f"{shown(path)}: {description} is {kind}; use a regular file"])
 
 
 def read_homeserver(path: Path) -> dict[str, Any]:
@@ -85,12 +87,12 @@ def read_homeserver(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: if it cannot be used, with one line that says why.
     """
-    data = read_bounded(path, "the configuration", _LARGEST)
+    content = read_bounded(path, "the configuration", _MAX_HOMESERVER_BYTES)
     try:
-        document = load(data.decode("utf-8-sig"))
+        document = load(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ConfigError(
-            [f"{shown(path)}: not UTF-8: byte {error.start} is wrong; save it as UTF-8"]
+            [f"{shown(path)}: not UTF-8: byte {error.start} is invalid; save it as UTF-8"]
         ) from None
     except DocumentError as error:
         raise ConfigError([f"{shown(path)}: {error}"]) from None
@@ -107,19 +109,19 @@ def write_text(path: Path, text: str) -> None:
         ConfigError: if the file cannot be written to its folder.
     """
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        descriptor, temporary_path = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
-            os.replace(temporary, path)
+            os.replace(temporary_path, path)
         except BaseException:
-            os.unlink(temporary)
+            os.unlink(temporary_path)
             raise
     except OSError as error:
         raise ConfigError(
             [
-                f"{path.parent} cannot be written: {error.strerror}; mount a tmpfs that uid "
-                f"{os.geteuid()} may write"
+                f"{path.parent} cannot be written to: {error.strerror}; mount a tmpfs that uid "
+                f"{os.geteuid()} can write to"
             ]
         ) from None
 
@@ -137,24 +139,27 @@ def write_documents(folder: Path, documents: Mapping[str, Mapping[str, Any]]) ->
 
 
 def write_new(path: Path, text: str) -> Path:
-    """Create the file ``path`` with mode 0600, complete or not at all; return ``path``.
+    """Create the file ``path`` atomically with mode 0600; return ``path``.
 
     Raises:
         ConfigError: if it already exists, or cannot be written.
     """
-    temporary = ""
+    temporary_path = ""
     try:
-        handle, temporary = tempfile.mkstemp(prefix=".new.", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        descriptor, temporary_path = tempfile.mkstemp(prefix=".new.", dir=path.parent)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
-        os.link(temporary, path)  # Unlike a rename, it replaces nothing.
+        os.link(temporary_path, path)  # Unlike a rename, it replaces nothing.
     except FileExistsError:
-        raise ConfigError([f"{shown(path)} exists already; it is not replaced"]) from None
+        raise ConfigError([f"{shown(path)} already exists; it is not replaced"]) from None
     except OSError as error:
         raise ConfigError(
-            [f"{shown(path)} cannot be written: {error.strerror}; make room, or mount another"]
+            [
+                f"{shown(path)} cannot be written: {error.strerror}; free some space, or mount "
+                "another folder"
+            ]
         ) from None
     finally:
-        if temporary:
-            os.unlink(temporary)
+        if temporary_path:
+            os.unlink(temporary_path)
     return path

@@ -1,4 +1,4 @@
-"""Generates the first homeserver.yaml, keys and secrets of a homeserver; replaces no file."""
+"""Generates a first homeserver.yaml, keys and secrets; existing files are never replaced."""
 
 import base64
 import os
@@ -29,36 +29,41 @@ def _server_name_problem(name: str) -> str:
     """
     match = _SERVER_NAME.fullmatch(name)
     if match is None or not 0 < int(match["port"] or 1) < 65536:
-        return "is not a server name; give a name, for example example.com, and a port if needed"
+        return "is not a server name; use a name such as example.com, followed by a port if needed"
     return host_problem(match["host"])
 
 
-def configuration(name: str, *, statistics: bool, data: Path) -> str:
+def configuration(server_name: str, *, report_stats: bool, data_dir: Path) -> str:
     """Return a first homeserver.yaml.
 
     Args:
-        name: the server name.
-        statistics: whether to send anonymous statistics to matrix.org.
-        data: the folder of the database and the secrets.
+        server_name: the server name.
+        report_stats: whether to send anonymous statistics to matrix.org.
+        data_dir: the folder of the database and the secrets.
     """
-    parts: list[tuple[str, dict[str, Any]]] = [
+    sections: list[tuple[str, dict[str, Any]]] = [
         (
-            f"The first configuration of {name}; the same file for every process.\n"
+            f"The first configuration of {server_name}; the same file for every process.\n"
             f"{_DOCUMENTATION}",
-            {"server_name": name, "report_stats": statistics},
+            {"server_name": server_name, "report_stats": report_stats},
         ),
         (
-            "SQLite is enough for one process; before there are workers, move to PostgreSQL:\n"
+            "SQLite is enough for one process; move to PostgreSQL before you add workers:\n"
             "database: {name: psycopg2, args: {host: postgres, user: synapse, dbname: synapse}}",
-            {"database": {"name": "sqlite3", "args": {"database": str(data / "homeserver.db")}}},
+            {
+                "database": {
+                    "name": "sqlite3",
+                    "args": {"database": str(data_dir / "homeserver.db")},
+                }
+            },
         ),
         (
-            "Workers hear of events through Redis:\nredis: {enabled: true, host: redis}",
-            {f"{secret}_path": str(data / secret) for secret in _SECRETS},
+            "Workers receive events through Redis:\nredis: {enabled: true, host: redis}",
+            {f"{secret}_path": str(data_dir / secret) for secret in _SECRETS},
         ),
         (
-            "The server that vouches for the keys of servers that are down; Synapse would warn of\n"
-            "this choice.",
+            "The server to ask for the keys of servers that are down; the second setting turns\n"
+            "off Synapse's warning about this choice.",
             {
                 "trusted_key_servers": [{"server_name": "matrix.org"}],
                 "suppress_key_server_warning": True,
@@ -66,9 +71,9 @@ def configuration(name: str, *, statistics: bool, data: Path) -> str:
         ),
     ]
     texts = []
-    for comment, values in parts:
+    for comment, options in sections:
         lines = [f"# {line}\n" for line in comment.splitlines()]
-        texts.append("".join(lines) + dump(values))
+        texts.append("".join(lines) + dump(options))
     return "\n".join(texts)
 
 
@@ -82,41 +87,45 @@ def generate(environ: Mapping[str, str]) -> list[Path]:
         ConfigError: if a variable is invalid, homeserver.yaml already exists, or a folder is not
             writable; then no new file is left behind.
     """
-    name = environ.get("SYNAPSE_SERVER_NAME", "")
-    stats = environ.get("SYNAPSE_REPORT_STATS", "")
-    data = Path(environ.get("SYNAPSE_DATA_DIR") or "/data")
-    config = Path(environ.get("SYNAPSE_CONFIG_PATH") or data / "homeserver.yaml")
+    server_name = environ.get("SYNAPSE_SERVER_NAME", "")
+    report_stats = environ.get("SYNAPSE_REPORT_STATS", "")
+    data_dir = Path(environ.get("SYNAPSE_DATA_DIR") or "/data")
+    config_path = Path(environ.get("SYNAPSE_CONFIG_PATH") or data_dir / "homeserver.yaml")
     problems = []
-    if not name:
+    if not server_name:
         problems.append(
-            "SYNAPSE_SERVER_NAME is not set; give the part behind the colon of user ids"
+            "SYNAPSE_SERVER_NAME is not set; set it to the part after the colon in user IDs"
         )
-    elif _server_name_problem(name):
-        problems.append(f"SYNAPSE_SERVER_NAME={shown(repr(name))} {_server_name_problem(name)}")
-    if stats not in ("yes", "no"):
+    elif _server_name_problem(server_name):
         problems.append(
-            f"SYNAPSE_REPORT_STATS={shown(repr(stats))} is neither yes nor no; it decides whether "
-            "matrix.org gets anonymous statistics"
+            f"SYNAPSE_SERVER_NAME={shown(repr(server_name))} {_server_name_problem(server_name)}"
         )
-    if os.path.lexists(config):
-        problems.append(f"{shown(config)} exists already; it is not replaced")
-    for folder in dict.fromkeys((data, config.parent)):
+    if report_stats not in ("yes", "no"):
+        problems.append(
+            f"SYNAPSE_REPORT_STATS={shown(repr(report_stats))} is neither yes nor no; use yes to "
+            "send anonymous statistics to matrix.org, or no"
+        )
+    if os.path.lexists(config_path):
+        problems.append(f"{shown(config_path)} already exists; it is not replaced")
+    for folder in dict.fromkeys((data_dir, config_path.parent)):
         if not os.access(folder, os.W_OK | os.X_OK):
             problems.append(
-                f"{shown(folder)}: it cannot be written by uid {os.geteuid()}; mount a folder that "
-                "it owns"
+                f"{shown(folder)} is not writable by uid {os.geteuid()}; mount a folder that it "
+                "owns"
             )
     if problems:
         raise ConfigError(problems)
-    texts = {data / secret: secrets.token_urlsafe(32) + "\n" for secret in _SECRETS}
+    texts = {data_dir / secret: secrets.token_urlsafe(32) + "\n" for secret in _SECRETS}
     seed = base64.b64encode(secrets.token_bytes(32)).decode().rstrip("=")
-    texts[data / "signing.key"] = f"ed25519 a_{secrets.token_hex(2)} {seed}\n"
-    missing = {path: text for path, text in texts.items() if not os.path.lexists(path)}
+    texts[data_dir / "signing.key"] = f"ed25519 a_{secrets.token_hex(2)} {seed}\n"
+    new_texts = {path: text for path, text in texts.items() if not os.path.lexists(path)}
     # Written last, so that everything that it names already exists.
-    missing[config] = configuration(name, statistics=stats == "yes", data=data)
+    new_texts[config_path] = configuration(
+        server_name, report_stats=report_stats == "yes", data_dir=data_dir
+    )
     written: list[Path] = []
     try:
-        for path, text in missing.items():
+        for path, text in new_texts.items():
             written.append(write_new(path, text))
     except BaseException:
         for path in written:

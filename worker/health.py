@@ -4,14 +4,14 @@ import http.client
 from collections.abc import Mapping
 
 from worker.asking import Probe
-from worker.binding import local_address, takes_both
+from worker.binding import is_dual_stack, local_address
 from worker.settings import Settings
 
 
 def status_of(
     connection: http.client.HTTPConnection, path: str, headers: Mapping[str, str] = {}
 ) -> int:
-    """Return the status code of the response to a GET of ``path``."""
+    """Send a GET request for ``path``; return the status code of the response."""
     try:
         connection.request("GET", path, headers=dict(headers))
         return connection.getresponse().status
@@ -25,15 +25,15 @@ def reason_of(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def itself(settings: Settings) -> Probe:
+def health_probe(settings: Settings) -> Probe:
     """Return the probe of the health port of this container's Synapse."""
-    local = local_address(settings.bind_addresses, both=takes_both())
+    own_address = local_address(settings.bind_addresses, dual_stack=is_dual_stack())
     port = settings.ports["health"]
-    name = f"{settings.worker.app} at {local} port {port}"
+    name = f"{settings.process.app} at {own_address} port {port}"
 
     def ask() -> str:
         try:
-            status = status_of(http.client.HTTPConnection(local, port), "/health")
+            status = status_of(http.client.HTTPConnection(own_address, port), "/health")
         except (OSError, http.client.HTTPException) as error:
             return f"{name} does not answer: {reason_of(error)}"
         return "" if status == http.client.OK else f"{name} answers /health with {status}"

@@ -3,7 +3,9 @@
 import ipaddress
 import re
 
-_LONGEST = 253  # Characters of a full name (RFC 1035 section 2.3.4), without the trailing dot.
+_MAX_NAME_LENGTH = (
+    253  # Characters of a full name (RFC 1035 section 2.3.4), without the trailing dot.
+)
 # RFC 1123 section 2.1, plus the underscore, which container engines allow in names.
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
@@ -17,13 +19,13 @@ def unbracketed(host: str) -> str:
 
 
 def address(host: str, port: int) -> str:
-    """Return ``host:port`` as in URLs and for Prometheus: an IPv6 address in brackets."""
-    bare = unbracketed(host)
-    return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
+    """Return ``host:port`` as in URLs and for Prometheus, with brackets around IPv6 addresses."""
+    bare_host = unbracketed(host)
+    return f"[{bare_host}]:{port}" if ":" in bare_host else f"{bare_host}:{port}"
 
 
-def host_problem(text: str) -> str:
-    """Return why no process can be reached at the host ``text``, or "" if it is valid.
+def host_problem(host: str) -> str:
+    """Return why no process can be reached at ``host``, or "" if it is valid.
 
     A host is a name (RFC 1123, with underscores), an IPv4 address of four numbers, or an IPv6
     address with or without brackets.  Text that inet_aton(3) reads as a number, such as ``1`` or
@@ -32,48 +34,56 @@ def host_problem(text: str) -> str:
     Returns:
         The end of a sentence that starts with the host, with the remedy after a semicolon.
     """
-    if "://" in text:
-        return f"is a URL; give the host alone, {_EXAMPLE}"
-    bare = unbracketed(text)
-    if ":" in bare or bare != text:
-        return _ipv6_problem(bare, text)
-    labels = bare.removesuffix(".").split(".")
+    if "://" in host:
+        return f"is a URL; use only the host, {_EXAMPLE}"
+    bare_host = unbracketed(host)
+    if ":" in bare_host or bare_host != host:
+        return _ipv6_problem(bare_host, host)
+    name = bare_host.removesuffix(".")
+    labels = name.split(".")
     if _NUMBER.fullmatch(labels[-1]):
-        return _ip_problem(bare)
-    if len(bare.removesuffix(".")) > _LONGEST:
-        return f"is not a host name: it has {len(bare)} characters, and at most 253 are allowed"
+        return _ip_problem(bare_host)
+    if len(name) > _MAX_NAME_LENGTH:
+        return (
+            f"is not a host name: it has {len(name)} characters, but at most {_MAX_NAME_LENGTH} "
+            "are allowed"
+        )
     for label in labels:
         if not _LABEL.fullmatch(label):
             return (
-                "is not a host name; give labels of up to 63 of A-Z a-z 0-9 _ -, joined by dots, "
-                "without scheme, port or path"
+                "is not a host name; use labels of at most 63 characters of A-Z a-z 0-9 _ -, "
+                "separated by dots, without a scheme, port or path"
             )
     return ""
 
 
-def _ipv6_problem(bare: str, text: str) -> str:
+def _ipv6_problem(bare_host: str, host: str) -> str:
     try:
-        parsed = ipaddress.IPv6Address(bare)
+        ip = ipaddress.IPv6Address(bare_host)
     except ValueError:
-        if _PORT.fullmatch(text):
-            return f"has a port, and the port is fixed; give the host alone, {_EXAMPLE}"
-        return f"is not an IPv6 address; give one, or a name, {_EXAMPLE}"
-    if parsed.scope_id:
-        return "has a zone, which is valid on one machine alone; give a routable address or a name"
-    return _reach_problem(parsed)
+        if _PORT.fullmatch(host):
+            return f"has a port, but the port is fixed; use only the host, {_EXAMPLE}"
+        return f"is not an IPv6 address; use one, or a name, {_EXAMPLE}"
+    if ip.scope_id:
+        return "has a zone, which is only valid on one machine; use a routable address or a name"
+    return _reach_problem(ip)
 
 
-def _ip_problem(bare: str) -> str:
+def _ip_problem(bare_host: str) -> str:
     try:
-        return _reach_problem(ipaddress.IPv4Address(bare))
+        return _reach_problem(ipaddress.IPv4Address(bare_host))
     except ValueError:
         return (
-            "is not an IPv4 address of four numbers from 0 to 255, and no host name ends in a "
-            f"number; give one of them, {_EXAMPLE}"
+            "is not an IPv4 address of four numbers from 0 to 255, and the last part of a host "
+            "name cannot be a number; use one or the other, "
+            f"{_EXAMPLE}"
         )
 
 
-def _reach_problem(parsed: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
-    if parsed.is_unspecified or parsed.is_multicast:
-        return f"is not the address of one host; give the address that others reach, {_EXAMPLE}"
+def _reach_problem(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    if ip.is_unspecified or ip.is_multicast:
+        return (
+            "is not the address of a single host; use one at which other processes can reach it, "
+            f"{_EXAMPLE}"
+        )
     return ""

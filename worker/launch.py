@@ -12,32 +12,32 @@ from worker.signals import block_for_exec, unblock
 
 # Prefixes of variables of Bazel's launcher, through which Synapse must not look for anything.
 _LAUNCHER_VARIABLES = ("JAVA_RUNFILES", "RUNFILES_")
-_HOME = "home"  # Below the runtime folder.
-_BOOT = Path(__file__).with_name("boot.py")
+_HOME_NAME = "home"  # Below the runtime folder.
+_BOOT_PROGRAM = Path(__file__).with_name("boot.py")
 _JEMALLOC = "libjemalloc.so.2"  # A soname, which is found on every architecture.
 
 
-def home(settings: Settings) -> Path:
+def home_folder(settings: Settings) -> Path:
     """Return the home folder of every process of this container.
 
     A container started as root gets root's home folder from the engine, which no other user may
     enter: since libpq then cannot look for ``~/.postgresql``, it silently does without TLS, or
     fails.  Otherwise the engine sets the folder that passwd names, or ``/``.
     """
-    return settings.runtime / _HOME
+    return settings.runtime_dir / _HOME_NAME
 
 
 def synapse_environ(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:
     """Return ``environ`` for Synapse, without ``PYTHON*``, which would affect what is imported."""
-    result = {
+    kept = {
         name: value
         for name, value in environ.items()
         if not name.startswith(("PYTHON", *_LAUNCHER_VARIABLES))
     }
-    result["HOME"] = str(home(settings))
-    if settings.jemalloc and "LD_PRELOAD" not in result and _has_jemalloc():
-        result["LD_PRELOAD"] = _JEMALLOC
-    return result
+    kept["HOME"] = str(home_folder(settings))
+    if settings.jemalloc and "LD_PRELOAD" not in kept and _has_jemalloc():
+        kept["LD_PRELOAD"] = _JEMALLOC
+    return kept
 
 
 def _has_jemalloc() -> bool:
@@ -51,7 +51,7 @@ def synapse_command(settings: Settings, files: Sequence[Path]) -> list[str]:
     nor ``PYTHON*`` variables affect what is imported.  With ``-u`` (unbuffered), the last lines
     before a crash are not lost.  ``boot.py`` works like ``-m``, and handles SIGTERM from the start.
     """
-    command = [sys.executable, "-I", "-u", str(_BOOT), settings.worker.app]
+    command = [sys.executable, "-I", "-u", str(_BOOT_PROGRAM), settings.process.app]
     for path in files:
         if path.name != "log.yaml":
             command += ["-c", str(path)]
@@ -64,7 +64,7 @@ def drop_rights(settings: Settings) -> list[str]:
     Raises:
         ConfigError: if root lacks CAP_SETUID or CAP_SETGID.
     """
-    os.environ["HOME"] = str(home(settings))  # For libpq in this process.
+    os.environ["HOME"] = str(home_folder(settings))  # For libpq in this process.
     if os.geteuid() == 0:
         try:
             os.setgroups([])
@@ -74,13 +74,13 @@ def drop_rights(settings: Settings) -> list[str]:
             user = f"{settings.uid}:{settings.gid}"
             raise ConfigError(
                 [
-                    f"started as root without the right to become {user}; start the container with "
-                    f"--user {user}"
+                    f"started as root without permission to switch to {user}; start the container "
+                    f"with --user {user}"
                 ]
             ) from None
         return []
     if os.geteuid() != settings.uid and settings.uid_given:
-        return [f"UID={settings.uid} is not used: started as uid {os.geteuid()}, not as root"]
+        return [f"UID={settings.uid} is ignored: started as uid {os.geteuid()}, not as root"]
     return []
 
 
@@ -95,11 +95,11 @@ def choose_cpus(settings: Settings) -> None:
     try:
         os.sched_setaffinity(0, settings.cpus)
     except OSError:
-        have = sorted(os.sched_getaffinity(0))
+        available = sorted(os.sched_getaffinity(0))
         raise ConfigError(
             [
-                f"SYNAPSE_CPU_AFFINITY names CPUs {sorted(settings.cpus)}, but only {have} may be "
-                "used here; choose among them"
+                f"SYNAPSE_CPU_AFFINITY names CPUs {sorted(settings.cpus)}, but only {available} "
+                "are available here; choose from them"
             ]
         ) from None
 
@@ -110,7 +110,7 @@ def make_home(settings: Settings) -> None:
     Raises:
         ConfigError: if it cannot be created, or is not a folder that this user owns.
     """
-    folder = home(settings)
+    folder = home_folder(settings)
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()
@@ -120,8 +120,8 @@ def make_home(settings: Settings) -> None:
         if stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid():
             folder.chmod(0o700)
             return
-        reason = f"it is not a folder of uid {os.geteuid()}; remove it"
-    raise ConfigError([f"{folder}: the home folder cannot be made: {reason}"])
+        reason = f"it is not a folder owned by uid {os.geteuid()}; remove it"
+    raise ConfigError([f"{folder}: the home folder cannot be created: {reason}"])
 
 
 def exec_synapse(settings: Settings, files: Sequence[Path], environ: Mapping[str, str]) -> None:

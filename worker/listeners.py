@@ -9,46 +9,48 @@ from worker.plan import replicates
 from worker.settings import Settings
 
 Document = dict[str, Any]
-_LONGEST_SOCKET = 107  # Bytes; sun_path of unix(7), without the terminating null byte.
+_MAX_SOCKET_PATH_BYTES = 107  # Bytes; sun_path of unix(7), without the terminating null byte.
 
 
-def kinds(settings: Settings, instance_map: object) -> list[str]:
+def listener_kinds(settings: Settings, instance_map: object) -> list[str]:
     """Return the kinds of listener of this process, in the order of the table of ports.
 
     Args:
         settings: the settings of this process.
-        instance_map: that of the shared configuration; a process listed in it is called by others.
+        instance_map: that of the shared configuration; other processes call those in it.
     """
-    worker = settings.worker
-    found = []
-    plain_federation = "federation" in worker.resources and not _tls_wished(settings)
-    if "client" in worker.resources or plain_federation:
-        found.append("client")
+    process = settings.process
+    kinds = []
+    plain_federation = "federation" in process.resources and not _wants_tls(settings)
+    if "client" in process.resources or plain_federation:
+        kinds.append("client")
     # A worker that serves both clients and federation uses the plain port for both.
     if has_tls(settings):
-        found.append("federation")
-    found += ["health", "metrics"]
-    named = isinstance(instance_map, dict) and settings.name in instance_map
-    called = settings.plan is not None and replicates(worker, settings.table)
-    if worker.main or named or called:
-        found.append("replication")
-    return found
+        kinds.append("federation")
+    kinds += ["health", "metrics"]
+    in_instance_map = isinstance(instance_map, dict) and settings.name in instance_map
+    planned_to_replicate = settings.plan is not None and replicates(process, settings.table)
+    if process.is_main or in_instance_map or planned_to_replicate:
+        kinds.append("replication")
+    return kinds
 
 
 def has_tls(settings: Settings) -> bool:
     """Return whether this process uses TLS on the federation port."""
-    worker = settings.worker
-    serves = "federation" in worker.resources and (worker.main or "client" not in worker.resources)
-    return serves and _tls_wished(settings)
+    process = settings.process
+    serves_federation = "federation" in process.resources and (
+        process.is_main or "client" not in process.resources
+    )
+    return serves_federation and _wants_tls(settings)
 
 
-def _tls_wished(settings: Settings) -> bool:
-    can = settings.worker.main or settings.table.has("worker_tls")
-    return settings.federation_tls and can
+def _wants_tls(settings: Settings) -> bool:
+    tls_possible = settings.process.is_main or settings.table.has("worker_tls")
+    return settings.federation_tls and tls_possible
 
 
 def uses_tcp(homeserver: Mapping[str, Any], settings: Settings) -> bool:
-    """Return whether workers get events from a port of the main process, since Redis is off."""
+    """Return whether workers receive events over TCP from the main process instead of Redis."""
     redis = homeserver.get("redis")
     enabled = isinstance(redis, dict) and redis.get("enabled") is True
     return settings.table.has("tcp_replication") and not enabled
@@ -61,17 +63,19 @@ def _resources(kind: str, settings: Settings) -> list[str]:
     """
     if kind != "client":
         return [kind]
-    return [name for name in ("client", "federation", "media") if name in settings.worker.resources]
+    return [
+        name for name in ("client", "federation", "media") if name in settings.process.resources
+    ]
 
 
 def socket_path(settings: Settings, name: str, kind: str) -> str:
     """Return the path of the Unix socket that replaces a port of the process ``name``."""
-    return f"{settings.sockets}/{name or 'main'}.{kind}.sock"
+    return f"{settings.sockets_dir}/{name or 'main'}.{kind}.sock"
 
 
 def listener(kind: str, settings: Settings) -> Document:
     """Return one listener with the predecessor's port, or with the Unix socket that replaces it."""
-    if settings.sockets is not None and kind in ("client", "replication"):
+    if settings.sockets_dir is not None and kind in ("client", "replication"):
         document: Document = {"path": socket_path(settings, settings.name, kind)}
     else:
         document = {
@@ -79,7 +83,7 @@ def listener(kind: str, settings: Settings) -> Document:
             "bind_addresses": list(settings.bind_addresses),
         }
     document["type"] = "http"
-    if kind in settings.forwarded or (kind == "client" and "path" in document):
+    if kind in settings.forwarded_kinds or (kind == "client" and "path" in document):
         # Synapse trusts the header from any peer, so it is set only where a proxy is the only peer
         # ("Reverse proxy" in its documentation).  The peer of a Unix socket has no address.
         document["x_forwarded"] = True
@@ -92,24 +96,25 @@ def listener(kind: str, settings: Settings) -> Document:
     return document | {"resources": [{"names": _resources(kind, settings), "compress": False}]}
 
 
-def socket_problem(path: object, where: str) -> str:
+def socket_problem(path: object, setting: str) -> str:
     """Return one line if the path of a Unix socket is too long to be bound, or "".
 
     Args:
         path: the path, or any other value that homeserver.yaml has in its place.
-        where: the setting that the path comes from.
+        setting: the setting that the path comes from.
     """
-    size = len(os.fsencode(path)) if isinstance(path, str) else 0
-    if size <= _LONGEST_SOCKET:
+    byte_count = len(os.fsencode(path)) if isinstance(path, str) else 0
+    if byte_count <= _MAX_SOCKET_PATH_BYTES:
         return ""
     return (
-        f"{where}: the unix socket {shown(str(path))} has a path of {size} bytes, and at most "
-        f"{_LONGEST_SOCKET} are possible; choose a shorter folder or a shorter name of the worker"
+        f"{setting}: the path of the Unix socket {shown(str(path))} has {byte_count} bytes, but at "
+        f"most {_MAX_SOCKET_PATH_BYTES} are possible; choose a shorter folder or a shorter worker "
+        "name"
     )
 
 
 def location(settings: Settings, name: str, host: str) -> Document:
     """Return the ``instance_map`` entry for the replication listener of the process ``name``."""
-    if settings.sockets is not None:
+    if settings.sockets_dir is not None:
         return {"path": socket_path(settings, name, "replication")}
     return {"host": host, "port": settings.ports["replication"]}

@@ -16,8 +16,8 @@ from worker.worker_types import ProcessType, Table
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 MAIN_WRITER = "master"  # The name of the main process in ``stream_writers``.
 RESERVED_NAMES = ("main", MAIN_WRITER)  # Synapse's own names for the main process.
-_MOST = 500  # Workers; more than any cluster has, to catch a typing error such as :1000000.
-_MOST_PROBLEMS = 50  # Lines to report for one plan.
+_MAX_WORKERS = 500  # Workers; more than any cluster has, to catch a typing error such as :1000000.
+_MAX_PROBLEMS = 50  # Lines to report for one plan.
 _ENTRY = re.compile(
     r"(?:(?P<name>[^=:@]+)=)?(?P<type>[^=:@]+)(?::(?P<count>[^=:@]+))?(?:@(?P<host>.+))?"
 )
@@ -42,11 +42,13 @@ def _quoted(text: str) -> str:
     return shown(repr(text))
 
 
-def _entry(text: str, table: Table, problems: list[str]) -> list[PlannedWorker]:
-    match = _ENTRY.fullmatch(text)
-    where = f"SYNAPSE_WORKERS: {_quoted(text)}"
+def _entry_workers(entry: str, table: Table, problems: list[str]) -> list[PlannedWorker]:
+    match = _ENTRY.fullmatch(entry)
+    shown_entry = f"SYNAPSE_WORKERS: {_quoted(entry)}"
     if match is None:
-        problems.append(f"{where} is not an entry; write [NAME=]TYPE[+TYPE...][:COUNT][@HOST]")
+        problems.append(
+            f"{shown_entry} is not a valid entry; write [NAME=]TYPE[+TYPE...][:COUNT][@HOST]"
+        )
         return []
     process = table.find(match["type"].strip())
     if process is None:
@@ -55,94 +57,103 @@ def _entry(text: str, table: Table, problems: list[str]) -> list[PlannedWorker]:
             f"one of {table.choices()}"
         )
         return []
-    if process.main:
-        problems.append(f"{where} is the main process, which is always there; leave it out")
+    if process.is_main:
+        problems.append(f"{shown_entry} is the main process, which is always included; remove it")
         return []
-    if table.lacks(process):
-        problems.append(f"{where}: {table.lacks(process)}; leave it out")
+    if table.process_problem(process):
+        problems.append(f"{shown_entry}: {table.process_problem(process)}; remove it")
         return []
     count_text = (match["count"] or "1").strip()
     count = int(count_text) if re.fullmatch("[0-9]{1,6}", count_text) else 0
-    if not 1 <= count <= _MOST:
-        problems.append(f"{where}: {_quoted(count_text)} is not a count from 1 to {_MOST}")
-        return []
-    base = (match["name"] or process.slug).strip()
-    names = [base] if match["count"] is None else [f"{base}{n}" for n in range(1, count + 1)]
-    if not NAME.fullmatch(names[-1]) or base in RESERVED_NAMES:
+    if not 1 <= count <= _MAX_WORKERS:
         problems.append(
-            f"SYNAPSE_WORKERS: {_quoted(base)} cannot be a worker's name; use up to 64 of A-Z a-z "
-            "0-9 _ . -, neither main nor master"
+            f"{shown_entry}: {_quoted(count_text)} is not a count from 1 to {_MAX_WORKERS}"
+        )
+        return []
+    base_name = (match["name"] or process.slug).strip()
+    names = (
+        [base_name]
+        if match["count"] is None
+        else [f"{base_name}{number}" for number in range(1, count + 1)]
+    )
+    if not NAME.fullmatch(names[-1]) or base_name in RESERVED_NAMES:
+        problems.append(
+            f"SYNAPSE_WORKERS: {_quoted(base_name)} is not a valid worker name; use at most 64 "
+            "characters of A-Z a-z 0-9 _ . -, but neither main nor master"
         )
         return []
     host = (match["host"] or "").strip()
     if host and count > 1:
         problems.append(
-            f"{where}: {_quoted(host)} is one host for several workers; give one worker one name"
+            f"{shown_entry}: {_quoted(host)} would be the host of several workers; write one entry "
+            "for each worker"
         )
         return []
-    problem = (host_problem(host) or table.refuses_host(host)) if host else ""
+    problem = (host_problem(host) or table.host_problem(host)) if host else ""
     if problem:
-        problems.append(f"{where}: {_quoted(host)} {problem}")
+        problems.append(f"{shown_entry}: {_quoted(host)} {problem}")
         return []
     for name in names:
         if not host and host_problem(name):
             problems.append(
-                f"SYNAPSE_WORKERS: {name!r} is where the others look for that worker, and it "
+                f"SYNAPSE_WORKERS: {name!r} is also the host of that worker, but it "
                 f"{host_problem(name)}; or add @HOST"
             )
             return []
     return [PlannedWorker(name, process, unbracketed(host) or name) for name in names]
 
 
-def parse_plan(text: str, table: Table) -> tuple[PlannedWorker, ...]:
-    """Return the workers of ``text``: entries separated by commas or lines; ``#`` starts a comment.
+def parse_plan(plan_text: str, table: Table) -> tuple[PlannedWorker, ...]:
+    """Return the workers of a plan: entries separated by commas or lines; ``#`` starts a comment.
 
     Raises:
-        ConfigError: if there are problems, with at most ``_MOST_PROBLEMS`` of them.
+        ConfigError: if there are problems, with at most ``_MAX_PROBLEMS`` of them.
     """
     problems: list[str] = []
     workers: list[PlannedWorker] = []
-    for line in text.splitlines():
-        for part in line.partition("#")[0].split(","):
-            if part.strip():
-                workers += _entry(part.strip(), table, problems)
-            if len(workers) > _MOST or len(problems) > _MOST_PROBLEMS:
-                raise ConfigError(_first(problems, too_many=len(workers) > _MOST))
+    for line in plan_text.splitlines():
+        for entry in line.partition("#")[0].split(","):
+            if entry.strip():
+                workers += _entry_workers(entry.strip(), table, problems)
+            if len(workers) > _MAX_WORKERS or len(problems) > _MAX_PROBLEMS:
+                raise ConfigError(_limited(problems, too_many=len(workers) > _MAX_WORKERS))
     problems += _clashes(workers)
     if problems:
-        raise ConfigError(_first(problems))
+        raise ConfigError(_limited(problems))
     return tuple(workers)
 
 
-def _first(problems: list[str], *, too_many: bool = False) -> list[str]:
-    """Return the first problems, and a line for each limit exceeded, of problems or of workers."""
-    lines = problems[:_MOST_PROBLEMS]
-    if len(problems) > _MOST_PROBLEMS:
-        lines.append("SYNAPSE_WORKERS has more problems than these; correct these first")
+def _limited(problems: list[str], *, too_many: bool = False) -> list[str]:
+    """Return the first ``_MAX_PROBLEMS`` problems, and a line for each limit that was exceeded."""
+    lines = problems[:_MAX_PROBLEMS]
+    if len(problems) > _MAX_PROBLEMS:
+        lines.append("SYNAPSE_WORKERS has more problems than these; fix these first")
     if too_many:
-        lines.append(f"SYNAPSE_WORKERS has more than {_MOST} workers; plan at most {_MOST}")
+        lines.append(
+            f"SYNAPSE_WORKERS has more than {_MAX_WORKERS} workers; plan at most {_MAX_WORKERS}"
+        )
     return lines
 
 
 def _clashes(workers: Sequence[PlannedWorker]) -> list[str]:
-    """Return a line for each name, and each type that only one worker may have, planned twice."""
+    """Return a line for each name used twice, and each single-worker type with two workers."""
     problems = []
-    names = Counter(worker.name for worker in workers)
-    for name in sorted(name for name, count in names.items() if count > 1):
+    count_by_name = Counter(worker.name for worker in workers)
+    for name in sorted(name for name, count in count_by_name.items() if count > 1):
         problems.append(
-            f"SYNAPSE_WORKERS: the name {name} is given {names[name]} times; two workers of one "
-            "name keep each other's deleted tokens valid: give each its own"
+            f"SYNAPSE_WORKERS: the name {name} is given {count_by_name[name]} times; workers with "
+            "the same name keep each other's deleted tokens valid: give each worker its own name"
         )
-    having: dict[str, list[str]] = {}
+    holders_by_type: dict[str, list[str]] = {}
     for worker in workers:
         for worker_type in worker.process.types:
             if not worker_type.many:
-                having.setdefault(worker_type.name, []).append(worker.name)
-    for type_name, holders in having.items():
+                holders_by_type.setdefault(worker_type.name, []).append(worker.name)
+    for type_name, holders in holders_by_type.items():
         if len(holders) > 1:
             problems.append(
                 f"SYNAPSE_WORKERS: {', '.join(holders)} all have the worker type {type_name}, "
-                "which only one worker may have; drop it from the others"
+                "which only one worker may have; remove it from the others"
             )
     return problems
 
@@ -176,7 +187,7 @@ def planned_settings(workers: Sequence[PlannedWorker], table: Table) -> dict[str
 
 
 def replaced_settings(workers: Sequence[PlannedWorker]) -> frozenset[str]:
-    """Return the older settings that must be left out for ``workers``.
+    """Return the older settings that must be dropped for ``workers``.
 
     The newer ones mean the same, and Synapse may treat both together as a contradiction.
     """
@@ -195,12 +206,14 @@ def replicates(process: ProcessType, table: Table) -> bool:
     )
 
 
-def _same(one: object, other: object) -> bool:
+def _same(value: object, other_value: object) -> bool:
     """Return whether both name the same workers; Synapse treats a name as a list of one."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    return (one if isinstance(one, list) else [one]) == (
-        other if isinstance(other, list) else [other]
+    if isinstance(value, dict) and isinstance(other_value, dict):
+        return value.keys() == other_value.keys() and all(
+            _same(value[key], other_value[key]) for key in value
+        )
+    return (value if isinstance(value, list) else [value]) == (
+        other_value if isinstance(other_value, list) else [other_value]
     )
 
 
@@ -211,31 +224,33 @@ def contradictions(
     problems = []
     planned, replaced = planned_settings(workers, table), replaced_settings(workers)
     for name, value in planned.items():
-        have = homeserver.get(name)
-        if have is None or _same(have, value):
+        configured = homeserver.get(name)
+        if configured is None or _same(configured, value):
             continue
         if name == "enable_media_repo":
             continue  # The default in every homeserver.yaml; the plan's media workers override it.
         problems.append(
-            f"homeserver.yaml: {name} is {have!r}, but SYNAPSE_WORKERS makes it {value!r}; drop it "
-            "there"
+            f"homeserver.yaml: {name} is {configured!r}, but SYNAPSE_WORKERS sets it to {value!r}; "
+            "remove it from homeserver.yaml"
         )
     for name, worker_type in table.types.items():
         duty, legacy = worker_type.duty, worker_type.legacy
         if legacy and homeserver.get(legacy) is False and legacy not in replaced:
             problems.append(
-                f"homeserver.yaml: {legacy} is false, but no worker of SYNAPSE_WORKERS has the "
-                f"worker type {name}, so nobody would do it; drop the setting or plan a worker"
+                f"homeserver.yaml: {legacy} is false, but no worker in SYNAPSE_WORKERS has the "
+                f"worker type {name}, so no process would do this work; remove the setting, or add "
+                "such a worker to the plan"
             )
         if duty and duty not in planned and homeserver.get(duty):
             problems.append(
-                f"homeserver.yaml: {duty} names {homeserver[duty]!r}, but no worker of "
-                f"SYNAPSE_WORKERS has the worker type {name}; drop the setting or plan a worker"
+                f"homeserver.yaml: {duty} names {homeserver[duty]!r}, but no worker in "
+                f"SYNAPSE_WORKERS has the worker type {name}; remove the setting, or add such a "
+                "worker to the plan"
             )
-    streams = homeserver.get("stream_writers")
-    if isinstance(streams, dict) and "stream_writers" not in planned and streams:
+    writers = homeserver.get("stream_writers")
+    if isinstance(writers, dict) and "stream_writers" not in planned and writers:
         problems.append(
-            f"homeserver.yaml: stream_writers has {', '.join(map(str, streams))}, but no worker of "
-            "SYNAPSE_WORKERS writes a stream; drop it there"
+            f"homeserver.yaml: stream_writers has {', '.join(map(str, writers))}, but no worker in "
+            "SYNAPSE_WORKERS writes a stream; remove it"
         )
     return problems

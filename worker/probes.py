@@ -26,9 +26,9 @@ from worker.settings import Settings
 
 # A request that only checks the secret, since no stream has this name.  The last part identifies
 # the request, because Synapse caches its responses for repeated requests.
-_ASK_SECRET = "/_synapse/replication/get_repl_stream_updates/is_the_secret_right/{}"
+_SECRET_QUESTION = "/_synapse/replication/get_repl_stream_updates/is_the_secret_right/{}"
 _UNKNOWN_STREAM = 400
-_LONGEST_ANSWER = 4096  # Bytes.
+_MAX_ANSWER_BYTES = 4096  # Bytes.
 _CONNECT_SECONDS = 3  # For each host of a database that has several.
 
 
@@ -44,42 +44,49 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _wrong(option: str, value: object, remedy: str) -> Probe:
+def _malformed(option: str, value: object, remedy: str) -> Probe:
     """Return a probe that fails because an option of homeserver.yaml is wrong.
 
     A text is not shown, since a value in the wrong place may be a secret.
     """
-    kinds = {str: "text", list: "a list", dict: "a mapping of another shape", type(None): "empty"}
-    given = kinds.get(type(value)) or shown(str(value))
+    descriptions = {
+        str: "text",
+        list: "a list",
+        dict: "a mapping of another shape",
+        type(None): "empty",
+    }
+    shown_value = descriptions.get(type(value)) or shown(str(value))
     name = f"homeserver.yaml: {option}"
-    return Probe(name, lambda: f"{name} is {given}; {remedy}")
+    return Probe(name, lambda: f"{name} is {shown_value}; {remedy}")
 
 
 def _is_port(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536
 
 
-def databases(document: Document) -> Iterator[Probe]:
+def database_probes(document: Document) -> Iterator[Probe]:
     """Yield a probe for each PostgreSQL database of ``document``, and for each malformed option."""
-    several = document.get("databases")
+    databases = document.get("databases")
     configs = {"database": document.get("database")}
-    if isinstance(several, dict):
-        configs = {f"databases.{name}": config for name, config in several.items()}
-    elif several:
-        yield _wrong("databases", several, "make it a mapping from name to database")
+    if isinstance(databases, dict):
+        configs = {f"databases.{name}": config for name, config in databases.items()}
+    elif databases:
+        yield _malformed("databases", databases, "make it a mapping from name to database")
     for option, config in configs.items():
         if not isinstance(config, dict):
             if config is not None:
-                yield _wrong(option, config, "make it a mapping with name and args")
+                yield _malformed(option, config, "make it a mapping with name and args")
         elif config.get("name") == "psycopg2":
-            yield _postgres(f"{option}.args", config.get("args") or {})
+            yield _postgres_probe(f"{option}.args", config.get("args") or {})
 
 
-def _postgres(option: str, given: Any) -> Probe:
-    """Return the probe of one database with the libpq parameters ``given``."""
-    if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
-        return _wrong(option, given, "make it a mapping from libpq's parameters to their values")
-    args = {name: value for name, value in given.items() if not name.startswith("cp_")}
+def _postgres_probe(option: str, raw_args: Any) -> Probe:
+    """Return the probe of one database with the libpq parameters ``raw_args``."""
+    if not isinstance(raw_args, dict) or not all(isinstance(name, str) for name in raw_args):
+        return _malformed(
+            option, raw_args, "make it a mapping from libpq's parameters to their values"
+        )
+    args = {name: value for name, value in raw_args.items() if not name.startswith("cp_")}
     host = args.get("host") or args.get("hostaddr")
     name = f"PostgreSQL at {host or 'its local socket'} port {args.get('port') or 5432}"
     if not host and (args.get("dsn") or args.get("service")):
@@ -106,12 +113,12 @@ def _postgres(option: str, given: Any) -> Probe:
     return Probe(name, ask)
 
 
-def redis(document: Document) -> Iterator[Probe]:
+def redis_probes(document: Document) -> Iterator[Probe]:
     """Yield the probe of the Redis server of ``document``, if Redis is enabled."""
     config = document.get("redis")
     if not isinstance(config, dict):
         if config:
-            yield _wrong("redis", config, "make it a mapping with enabled and host")
+            yield _malformed("redis", config, "make it a mapping with enabled and host")
         return
     if not config.get("enabled"):
         return
@@ -119,13 +126,13 @@ def redis(document: Document) -> Iterator[Probe]:
     path = config.get("path")
     if path is not None:
         if not isinstance(path, str):
-            yield _wrong("redis.path", path, "make it the path of a socket")
+            yield _malformed("redis.path", path, "make it the path of a socket")
             return
     elif not isinstance(host, str):
-        yield _wrong("redis.host", host, "make it text: a host name, or an address in quotes")
+        yield _malformed("redis.host", host, "make it text: a host name, or an address in quotes")
         return
     elif not _is_port(port):
-        yield _wrong("redis.port", port, "make it a number from 1 to 65535, without quotes")
+        yield _malformed("redis.port", port, "make it a number from 1 to 65535, without quotes")
         return
     name = f"Redis at {path if path is not None else f'{host} port {port}'}"
     yield Probe(name, lambda: _ask_redis(name, config, host, port))
@@ -145,7 +152,7 @@ def _ask_redis(name: str, config: Mapping[str, Any], host: str, port: int) -> st
                 user = [str(config["username"])] if config.get("username") else []
                 commands.insert(0, ["AUTH", *user, str(password)])
             for command in commands:
-                answer = _say(connection, *command)
+                answer = _send_command(connection, *command)
                 if answer.startswith(b"-"):
                     break
     except OSError as error:
@@ -155,10 +162,10 @@ def _ask_redis(name: str, config: Mapping[str, Any], host: str, port: int) -> st
     if not answer:
         return f"{name} does not answer: the connection was closed"
     # Old versions of Redis quote the arguments of an unknown command.
-    text = without_values(answer.decode("utf-8", "replace").strip(), [password or ""], MASK)
-    if text.startswith("-"):
-        return f"{name} refuses: {text[1:]}"
-    return f"{name} is not a Redis: it answers PING with {text[:80]!r}"
+    reply = without_values(answer.decode("utf-8", "replace").strip(), [password or ""], MASK)
+    if reply.startswith("-"):
+        return f"{name} answers with an error: {reply[1:]}"
+    return f"{name} is not a Redis server: it answers PING with {reply[:80]!r}"
 
 
 def _redis_socket(config: Mapping[str, Any], host: str, port: int) -> socket.socket:
@@ -189,50 +196,52 @@ def _redis_tls(config: Mapping[str, Any]) -> ssl.SSLContext:
     return context
 
 
-def _say(connection: socket.socket, *words: str) -> bytes:
+def _send_command(connection: socket.socket, *words: str) -> bytes:
     """Send one command in the Redis protocol; return the first line of the response."""
-    parts = [word.encode() for word in words]
-    message = b"*%d\r\n" % len(parts)
-    message += b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
+    arguments = [word.encode() for word in words]
+    message = b"*%d\r\n" % len(arguments)
+    message += b"".join(b"$%d\r\n%s\r\n" % (len(argument), argument) for argument in arguments)
     connection.sendall(message)
-    with connection.makefile("rb") as answer:
-        return answer.readline(_LONGEST_ANSWER)
+    with connection.makefile("rb") as reader:
+        return reader.readline(_MAX_ANSWER_BYTES)
 
 
-def _secret(document: Document, settings: Settings) -> str:
+def _replication_secret(document: Document, settings: Settings) -> str:
     path = document.get("worker_replication_secret_path")
     if path:
         return read_replication_secret(str(path), settings)
     return str(document.get("worker_replication_secret") or "")
 
 
-def main_process(document: Document, settings: Settings) -> Iterator[Probe]:
+def main_process_probes(document: Document, settings: Settings) -> Iterator[Probe]:
     """Yield a worker's probe of the main process, which also checks the replication secret."""
-    if settings.worker.main:
+    if settings.process.is_main:
         return
-    instances = document.get("instance_map")
-    where = instances.get("main") if isinstance(instances, dict) else None
-    where = where or location(settings, "", settings.replication_host)
-    place = where if isinstance(where, dict) else {}
-    path, host, port = place.get("path") or "", place.get("host"), place.get("port")
+    instance_map = document.get("instance_map")
+    configured = instance_map.get("main") if isinstance(instance_map, dict) else None
+    configured = configured or location(settings, "", settings.replication_host)
+    entry = configured if isinstance(configured, dict) else {}
+    path, host, port = entry.get("path") or "", entry.get("host"), entry.get("port")
     if not isinstance(path, str) or not (path or (isinstance(host, str) and _is_port(port))):
-        yield _wrong("instance_map.main", where, "make it a mapping with host and port, or path")
+        yield _malformed(
+            "instance_map.main", configured, "make it a mapping with host and port, or path"
+        )
         return
     name = f"the main process at {path or f'{host} port {port}'}"
 
     def ask() -> str:
-        secret = _secret(document, settings)
+        secret = _replication_secret(document, settings)
         # Synapse accepts only these (synapse/replication/http/_base.py); HTTP forbids line breaks.
         if not re.fullmatch(r"[!-~]*", secret):
             return (
-                f"{name} cannot be asked: the replication secret has other characters than "
-                "printable ASCII, or white space; make another one"
+                f"{name} cannot be checked: the replication secret has white space or characters "
+                "other than printable ASCII; use another one"
             )
         headers = {"Authorization": f"Bearer {secret}"} if secret else {}
         try:
             status = status_of(
                 _UnixConnection(path) if path else http.client.HTTPConnection(str(host), port),
-                _ASK_SECRET.format(secrets.token_hex(8)),
+                _SECRET_QUESTION.format(secrets.token_hex(8)),
                 headers,
             )
         except (OSError, http.client.HTTPException) as error:
@@ -243,18 +252,24 @@ def main_process(document: Document, settings: Settings) -> Iterator[Probe]:
                 "or the same SYNAPSE_REPLICATION_SECRET_FILE"
             )
         if status != _UNKNOWN_STREAM:
-            return f"{name} is not a replication listener of Synapse: it answers {status}"
+            return (
+                f"{name} is not a replication listener of Synapse: it answers with status {status}"
+            )
         return ""
 
     yield Probe(name, ask)
 
 
-def around(document: Document, settings: Settings) -> list[Probe]:
+def service_probes(document: Document, settings: Settings) -> list[Probe]:
     """Return the probes of all services that this process needs."""
-    return [*databases(document), *redis(document), *main_process(document, settings)]
+    return [
+        *database_probes(document),
+        *redis_probes(document),
+        *main_process_probes(document, settings),
+    ]
 
 
-def without_secrets_of(document: Document) -> Callable[[str], str]:
+def secret_mask(document: Document) -> Callable[[str], str]:
     """Return a function that masks the secrets of ``document``; libpq's messages may quote them."""
     from worker.redaction import without_secrets
 

@@ -1,4 +1,4 @@
-"""Finds values in the messages of other programs, in the forms in which errors quote them."""
+"""Finds values in the messages of other programs, in every form in which errors quote them."""
 
 import base64
 import json
@@ -7,20 +7,22 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-_SHORT = 4  # Characters; a shorter value is only found as a whole word.
-_CUT = 6  # Characters at the start or end of a value that identify it in a truncated message.
+_MIN_LENGTH = 4  # Characters; a shorter value is only found as a whole word.
+_MIN_CUT_LENGTH = (
+    6  # Characters at the start or end of a value that identify it in a truncated message.
+)
 
 
 def _base64_forms(data: bytes) -> Iterator[str]:
     """Yield the base64 forms of ``data`` at any offset in a longer text (``user:password``)."""
-    for lead in range(3):
+    for offset in range(3):
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            text = encode(b"\0" * lead + data).decode().rstrip("=")
+            encoded = encode(b"\0" * offset + data).decode().rstrip("=")
             # Characters that also depend on the text before or after are left out.
-            start = (0, 2, 3)[lead]
-            end = len(text) - (1 if (lead + len(data)) % 3 else 0)
-            if end - start >= 2 * _SHORT:
-                yield text[start:end]
+            start = (0, 2, 3)[offset]
+            end = len(encoded) - (1 if (offset + len(data)) % 3 else 0)
+            if end - start >= 2 * _MIN_LENGTH:
+                yield encoded[start:end]
 
 
 def _forms(value: Any) -> set[str]:
@@ -36,43 +38,46 @@ def _forms(value: Any) -> set[str]:
     forms |= {" ".join(text.split()), text.replace("'", "''"), text.replace("\\", "\\\\")}
     forms |= {repr(json.dumps(text))[2:-2]}
     for encoded in (quote(data, safe=""), quote(data), quote_plus(data)):
-        forms |= {encoded, encoded.lower(), re.sub("%..", lambda m: m[0].lower(), encoded)}
+        forms |= {encoded, encoded.lower(), re.sub("%..", lambda match: match[0].lower(), encoded)}
     forms |= set(_base64_forms(data))
     return {form for form in forms if form.strip()}
 
 
-def _alike(form: str, there: str) -> int:
-    """Return the length of the common start of both texts, of which ``there`` is not the longer."""
-    return next((n for n, part in enumerate(there) if part != form[n]), len(there))
+def _common_prefix_length(form: str, excerpt: str) -> int:
+    """Return the length of the common prefix of ``form`` and ``excerpt``, which is not longer."""
+    return next(
+        (length for length, character in enumerate(excerpt) if character != form[length]),
+        len(excerpt),
+    )
 
 
-def _extended(text: str, form: str) -> Iterator[tuple[int, int]]:
-    """Yield the spans of ``text`` that have the start or the end of a truncated ``form``."""
-    for match in re.finditer(re.escape(form[:_CUT]), text):
-        there = text[match.start() : match.start() + len(form)]
-        yield match.start(), match.start() + _alike(form, there)
-    for match in re.finditer(re.escape(form[-_CUT:]), text):
-        there = text[: match.end()][-len(form) :]
-        yield match.end() - _alike(form[::-1], there[::-1]), match.end()
+def _truncated_spans(text: str, form: str) -> Iterator[tuple[int, int]]:
+    """Yield the spans of ``text`` that contain the start or the end of a truncated ``form``."""
+    for match in re.finditer(re.escape(form[:_MIN_CUT_LENGTH]), text):
+        excerpt = text[match.start() : match.start() + len(form)]
+        yield match.start(), match.start() + _common_prefix_length(form, excerpt)
+    for match in re.finditer(re.escape(form[-_MIN_CUT_LENGTH:]), text):
+        excerpt = text[: match.end()][-len(form) :]
+        yield match.end() - _common_prefix_length(form[::-1], excerpt[::-1]), match.end()
 
 
 def _spans(text: str, form: str) -> Iterator[tuple[int, int]]:
-    """Yield the spans of ``text`` that have ``form``, a word of it, its start or its end."""
+    """Yield the spans of ``text`` that contain ``form``, a word of it, its start or its end."""
     words = [form]
-    if len(form) >= _SHORT:
+    if len(form) >= _MIN_LENGTH:
         for match in re.finditer(re.escape(form), text):
             yield match.span()
         # libpq quotes one word of a connection string that it cannot parse.
-        words = [word for word in re.split(r"[\s=:;,&@/'\"]+", form) if len(word) >= _SHORT]
-    if len(form) >= _CUT + 2:
-        yield from _extended(text, form)
+        words = [word for word in re.split(r"[\s=:;,&@/'\"]+", form) if len(word) >= _MIN_LENGTH]
+    if len(form) >= _MIN_CUT_LENGTH + 2:
+        yield from _truncated_spans(text, form)
     for word in words:
         for match in re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", text):
             yield match.span()
 
 
 def without_values(text: str, values: Iterable[Any], mask: str) -> str:
-    """Return ``text`` with ``mask`` in place of each of ``values`` and of their longer parts."""
+    """Return ``text`` with ``mask`` in place of each value and of recognizable parts of it."""
     hidden = bytearray(len(text))
     # True and False are common words in messages, and reveal nothing.
     for value in values:

@@ -1,4 +1,4 @@
-"""Masks secrets in output: of print-config, and of errors of other programs that quote settings.
+"""Masks secrets in the output of print-config, and in other programs' errors that quote settings.
 
 An option is judged by its name, by its position (in a third party's configuration, below a secret),
 and by its text (a password in a URL, a private key).  redaction_documented_test.py compares the
@@ -53,10 +53,10 @@ _THIRD_PARTIES = frozenset(
     spam_checker third_party_event_rules user_mapping_provider
     """.split()
 )
-_SWITCHES = frozenset("accept allow enable inhibit require requires suppress trust use".split())
+_SWITCH_WORDS = frozenset("accept allow enable inhibit require requires suppress trust use".split())
 
 # The group ``secret`` of each pattern matches the secret.
-_IN_TEXT = [
+_TEXT_PATTERNS = [
     # The password of a URL, up to the last @, since an @ is often not escaped; not a port.
     re.compile(r"[A-Za-z][\w+.-]*://[^\s:@/?#]*:(?!\d+[/?#])(?P<secret>\S+)@"),
     # A token without a user before it, as git and Sentry accept it.
@@ -76,8 +76,8 @@ _IN_TEXT = [
 _CONNECTION = re.compile(r"(?:\s*[a-z_]+\s*=\s*(?:'(?:[^'\\]|\\.)*'|[^\s'\\]\S*))+\s*")
 
 
-class _Place(Enum):
-    """What the names above a value say about it."""
+class _Context(Enum):
+    """How the names of an option and of the options that contain it classify its value."""
 
     PLAIN = auto()
     PUBLIC = auto()
@@ -86,7 +86,7 @@ class _Place(Enum):
 
 
 def _words(name: str) -> list[str]:
-    """Return the words of an option's name, which may be in camel case, in lower case."""
+    """Return the words of an option's name in lower case; camel case is split too."""
     return re.findall("[a-z0-9]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower())
 
 
@@ -95,27 +95,29 @@ def _names_secret(name: str) -> bool:
     return bool(_SECRET_PARTS.search("".join(words)) or _SECRET_WORDS & set(words))
 
 
-def _place(name: str, value: Any, above: _Place) -> _Place:
-    """Return the place of the value of the option ``name`` in a mapping of the place ``above``."""
-    holds = isinstance(value, dict | list | tuple)
+def _context_of(name: str, value: Any, parent: _Context) -> _Context:
+    """Return the context of the option ``name`` inside a mapping whose context is ``parent``."""
+    is_container = isinstance(value, dict | list | tuple)
     ending = (_words(name) or [""])[-1]
-    if above is _Place.PUBLIC or _PUBLIC.search(name):
-        return _Place.PUBLIC
-    if ending in _PATH_ENDINGS and (_names_secret(name) or above is _Place.SECRET):
+    if parent is _Context.PUBLIC or _PUBLIC.search(name):
+        return _Context.PUBLIC
+    if ending in _PATH_ENDINGS and (_names_secret(name) or parent is _Context.SECRET):
         # The operator may have set the secret itself instead of a path.
-        return _Place.PLAIN if _PATH.fullmatch(str(value)) else _Place.SECRET
+        return _Context.PLAIN if _PATH.fullmatch(str(value)) else _Context.SECRET
     if ending in _PLAIN_ENDINGS | _PATH_ENDINGS:
-        third = holds and name in _THIRD_PARTIES
-        return _Place.THIRD_PARTY if third else above if holds else _Place.PLAIN
-    if isinstance(value, bool) and _SWITCHES & set(_words(name)):
-        return _Place.PLAIN
+        is_third_party = is_container and name in _THIRD_PARTIES
+        return (
+            _Context.THIRD_PARTY if is_third_party else parent if is_container else _Context.PLAIN
+        )
+    if isinstance(value, bool) and _SWITCH_WORDS & set(_words(name)):
+        return _Context.PLAIN
     if _names_secret(name):
-        return _Place.SECRET
-    return _Place.THIRD_PARTY if holds and name in _THIRD_PARTIES else above
+        return _Context.SECRET
+    return _Context.THIRD_PARTY if is_container and name in _THIRD_PARTIES else parent
 
 
-def _split_text(text: str, secrets: list[Any]) -> str:
-    """Return ``text`` with the secrets inside it masked; add them to ``secrets``."""
+def _mask_text(text: str, secrets: list[Any]) -> str:
+    """Return ``text`` with the secrets in it masked, and add them to ``secrets``."""
 
     def mask(match: re.Match[str]) -> str:
         secret = match["secret"]
@@ -125,53 +127,55 @@ def _split_text(text: str, secrets: list[Any]) -> str:
         start, end = match.start("secret") - match.start(), match.end("secret") - match.start()
         return match[0][:start] + MASK + match[0][end:]
 
-    for pattern in _IN_TEXT:
+    for pattern in _TEXT_PATTERNS:
         text = pattern.sub(mask, text)
     return text
 
 
-def _split(value: Any, name: str, place: _Place, secrets: list[Any]) -> Any:
-    """Return ``value`` with every secret in it masked; add them to ``secrets``."""
+def _mask_value(value: Any, name: str, context: _Context, secrets: list[Any]) -> Any:
+    """Return ``value`` with every secret in it masked, and add the secrets to ``secrets``."""
     if isinstance(value, dict):
         return {
-            _split_text(key, secrets) if isinstance(key, str) else key: _split(
-                part, str(key), _place(str(key), part, place), secrets
+            _mask_text(key, secrets) if isinstance(key, str) else key: _mask_value(
+                item, str(key), _context_of(str(key), item, context), secrets
             )
-            for key, part in value.items()
+            for key, item in value.items()
         }
     if isinstance(value, list | tuple):
-        return [_split(part, name, place, secrets) for part in value]
+        return [_mask_value(item, name, context, secrets) for item in value]
     if value is None or value == "":
         return value
-    if isinstance(value, str) and (place is not _Place.SECRET or _is_connection(value, name)):
-        if place is not _Place.THIRD_PARTY:
-            return _split_text(value, secrets)
-    elif not isinstance(value, bytes | set) and place is not _Place.SECRET:
+    if isinstance(value, str) and (context is not _Context.SECRET or _is_connection(value, name)):
+        if context is not _Context.THIRD_PARTY:
+            return _mask_text(value, secrets)
+    elif not isinstance(value, bytes | set) and context is not _Context.SECRET:
         return value
     secrets += value if isinstance(value, set) else [value]
     return MASK
 
 
 def _is_connection(text: str, name: str) -> bool:
-    """Return whether ``text`` is a data source name whose secrets ``_split_text`` finds."""
-    named = "dsn" in _words(name)
-    return named and bool(_CONNECTION.fullmatch(text) or re.match(r"[a-z][a-z+]*://[^\s@]+@", text))
+    """Return whether ``text`` is a data source name whose secrets ``_mask_text`` finds."""
+    is_dsn = "dsn" in _words(name)
+    return is_dsn and bool(
+        _CONNECTION.fullmatch(text) or re.match(r"[a-z][a-z+]*://[^\s@]+@", text)
+    )
 
 
 def masked_text(text: str) -> str:
     """Return ``text`` with passwords of URLs, private keys and the like masked."""
-    return _split_text(text, [])
+    return _mask_text(text, [])
 
 
 def masked(document: Any) -> Any:
     """Return ``document`` with the same structure, and with every secret in it masked."""
-    return _split(document, "", _Place.PLAIN, [])
+    return _mask_value(document, "", _Context.PLAIN, [])
 
 
 def secrets_of(document: Any) -> Iterator[Any]:
     """Yield every value, or part of a text, that ``masked`` would mask."""
     secrets: list[Any] = []
-    _split(document, "", _Place.PLAIN, secrets)
+    _mask_value(document, "", _Context.PLAIN, secrets)
     yield from secrets
 
 

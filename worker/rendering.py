@@ -11,15 +11,15 @@ from worker.settings import Settings
 
 
 def read_replication_secret(path: str, settings: Settings) -> str:
-    """Return the replication secret in ``path``; in our own file it is derived, not read.
+    """Return the replication secret in ``path``; that of the rendered file is derived, not read.
 
     Raises:
         ConfigError: if the file cannot be used.
     """
-    if path == str(settings.runtime / SECRET_FILE):
+    if path == str(settings.runtime_dir / SECRET_FILE):
         from worker.replication_secret import derived_secret
 
-        return derived_secret(settings.data / "signing.key")
+        return derived_secret(settings.data_dir / "signing.key")
     return replication_secret(Path(path), settings)
 
 
@@ -48,5 +48,7 @@ def rendered_documents(homeserver: Mapping[str, Any], settings: Settings) -> dic
     Raises:
         ConfigError: if the file of a secret cannot be used.
     """
-    found = documents(homeserver, settings)
-    return found | {"homeserver.yaml": _with_secrets(found["homeserver.yaml"], settings)}
+    documents_by_name = documents(homeserver, settings)
+    return documents_by_name | {
+        "homeserver.yaml": _with_secrets(documents_by_name["homeserver.yaml"], settings)
+    }

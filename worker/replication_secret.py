@@ -15,5 +15,5 @@ def derived_secret(signing_key: Path) -> str:
     processes mount that file anyway, and the label separates the secret from any other use.
     """
     seed = signing_key.read_text(encoding="utf-8").split()[2]
-    extracted = hmac.digest(b"", seed.encode(), hashlib.sha256)
-    return hmac.digest(extracted, _LABEL + b"\x01", hashlib.sha256).hex()
+    pseudorandom_key = hmac.digest(b"", seed.encode(), hashlib.sha256)
+    return hmac.digest(pseudorandom_key, _LABEL + b"\x01", hashlib.sha256).hex()

@@ -22,30 +22,34 @@ def shown_path(path: Path | str) -> str:
     return shown(path)
 
 
-def read_secret_file(setting: str, path: Path, what: str) -> str:
+def read_secret_file(setting: str, path: Path, description: str) -> str:
     """Return the secret in a file without surrounding white space, as Synapse reads its own.
 
     Args:
         setting: the environment variable or the option of homeserver.yaml that names the file.
         path: the file.
-        what: what the file is, such as "the replication secret", for messages.
+        description: what the file is, such as "the replication secret", for messages.
 
     Raises:
         ConfigError: if there is no usable secret, with one line that names the setting.
     """
-    where = f"{setting}={shown_path(path)}"
+    shown_setting = f"{setting}={shown_path(path)}"
     try:
-        text = read_bounded(path, what, KEY_FILE_LIMIT).decode().strip()
+        secret = read_bounded(path, description, KEY_FILE_LIMIT).decode().strip()
     except ConfigError as error:
         reason = error.problems[0].removeprefix(f"{shown(path)}: ")
-        raise ConfigError([f"{where}: {reason}"]) from None
+        raise ConfigError([f"{shown_setting}: {reason}"]) from None
     except UnicodeDecodeError:
-        raise ConfigError([f"{where}: {what} is not UTF-8; write it as text"]) from None
-    if not text:
-        raise ConfigError([f"{where}: {what} is empty; write one into it"])
-    if len(text.splitlines()) > 1 or "\0" in text:
-        raise ConfigError([f"{where}: {what} has more than one line of text; write one line"])
-    return text
+        raise ConfigError(
+            [f"{shown_setting}: {description} is not UTF-8; save it as UTF-8 text"]
+        ) from None
+    if not secret:
+        raise ConfigError([f"{shown_setting}: {description} is empty; write it to that file"])
+    if len(secret.splitlines()) > 1 or "\0" in secret:
+        raise ConfigError(
+            [f"{shown_setting}: {description} has more than one line of text; write it on one line"]
+        )
+    return secret
 
 
 def replication_secret(path: Path, settings: Settings) -> str:
@@ -54,17 +58,17 @@ def replication_secret(path: Path, settings: Settings) -> str:
     Raises:
         ConfigError: if there is no usable secret, with one line that names the setting.
     """
-    given = settings.replication_secret is not None
-    setting = _REPLICATION if given else "homeserver.yaml: worker_replication_secret_path"
+    from_variable = settings.replication_secret_file is not None
+    setting = _REPLICATION if from_variable else "homeserver.yaml: worker_replication_secret_path"
     return read_secret_file(setting, path, "the replication secret")
 
 
 def replication_secret_problems(settings: Settings) -> list[str]:
     """Return one line if the file that SYNAPSE_REPLICATION_SECRET_FILE names cannot be used."""
-    if settings.replication_secret is None:
+    if settings.replication_secret_file is None:
         return []
     try:
-        replication_secret(settings.replication_secret, settings)
+        replication_secret(settings.replication_secret_file, settings)
     except ConfigError as error:
         return list(error.problems)
     return []

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker.environ import Environ
+from worker.environ import EnvironReader
 from worker.errors import ConfigError
 from worker.hosts import host_problem, unbracketed
 from worker.plan import NAME, RESERVED_NAMES, PlannedWorker, parse_plan
@@ -16,14 +16,14 @@ class Settings:
     """The validated settings of one process, parsed from its environment.
 
     Attributes:
-        worker: the worker type to run.
+        process: the type of the process to run.
         name: ``worker_name``; "" for the main process, which must have none.
-        named: whether the operator or the plan set the name, so that it is not the default.
+        name_given: whether the operator or the plan set the name, so that it is not the default.
         plan: every worker of the homeserver; None if homeserver.yaml configures them instead.
         replication_host: the host of the main process; "" for the main process, or with sockets.
-        replication_secret: a file with the replication secret; None if no variable names one.
-        secret_off: whether replication uses no secret.
-        database_password: a file with the PostgreSQL password, or None.
+        replication_secret_file: a file with the replication secret; None if no variable names one.
+        replication_secret_off: whether replication uses no secret.
+        database_password_file: a file with the PostgreSQL password, or None.
         log_level: one of ``LOG_LEVELS``.
         log_json: whether log lines are JSON.
         hostname: the host name in log lines.
@@ -31,29 +31,29 @@ class Settings:
         uid: the user ID to switch to when started as root.
         gid: the group ID to switch to when started as root.
         uid_given: whether the operator set the user ID.
-        config: the mounted homeserver.yaml.
-        data: the folder of keys and certificates.
-        media: the folder of the media repository.
-        runtime: the folder for rendered files.
-        modules: a mounted folder with Synapse modules, or None.
-        sockets: the folder of Unix sockets that replace the client and replication ports, or None.
+        config_path: the mounted homeserver.yaml.
+        data_dir: the folder of keys and certificates.
+        media_dir: the folder of the media repository.
+        runtime_dir: the folder for rendered files.
+        modules_dir: a mounted folder with Synapse modules, or None.
+        sockets_dir: the folder of the Unix sockets that replace two of the ports, or None.
         jemalloc: whether to preload jemalloc.
         federation_tls: whether port 8448 serves federation with TLS; otherwise port 8008 serves it.
-        forwarded: the kinds of listener that trust ``X-Forwarded-For``.
+        forwarded_kinds: the kinds of listener that trust ``X-Forwarded-For``.
         bind_addresses: the addresses that every listener binds, except those a wildcard covers.
         wait_seconds: how long to wait for the database, Redis and the main process; 0 not to wait.
         ports: the port of each kind of listener.
         table: the worker types and features of the Synapse that is run.
     """
 
-    worker: ProcessType
+    process: ProcessType
     name: str
-    named: bool
+    name_given: bool
     plan: tuple[PlannedWorker, ...] | None
     replication_host: str
-    replication_secret: Path | None
-    secret_off: bool
-    database_password: Path | None
+    replication_secret_file: Path | None
+    replication_secret_off: bool
+    database_password_file: Path | None
     log_level: str
     log_json: bool
     hostname: str
@@ -61,114 +61,122 @@ class Settings:
     uid: int
     gid: int
     uid_given: bool
-    config: Path
-    data: Path
-    media: Path
-    runtime: Path
-    modules: Path | None
-    sockets: Path | None
+    config_path: Path
+    data_dir: Path
+    media_dir: Path
+    runtime_dir: Path
+    modules_dir: Path | None
+    sockets_dir: Path | None
     jemalloc: bool
     federation_tls: bool
-    forwarded: frozenset[str]
+    forwarded_kinds: frozenset[str]
     bind_addresses: tuple[str, ...]
     wait_seconds: int
     ports: Mapping[str, int]
     table: Table
 
 
-def _worker(
-    read: Environ, table: Table, plan: Sequence[PlannedWorker] | None
+def _process_and_name(
+    reader: EnvironReader, table: Table, plan: Sequence[PlannedWorker] | None
 ) -> tuple[ProcessType | None, str]:
-    """Return the worker type to run and its name, both checked against the plan."""
-    text, name = read.text("SYNAPSE_WORKER"), read.text("SYNAPSE_WORKER_NAME")
-    known = {worker.name: worker for worker in plan or ()}
-    process = table.find(text) if text else None
-    if text and process is None:
-        read.wrong(
+    """Return the type and the name of this process, both checked against the plan."""
+    type_text, name = reader.text("SYNAPSE_WORKER"), reader.text("SYNAPSE_WORKER_NAME")
+    planned_by_name = {worker.name: worker for worker in plan or ()}
+    process = table.find(type_text) if type_text else None
+    if type_text and process is None:
+        reader.add_problem(
             "SYNAPSE_WORKER", f"is not a worker_app or worker type; choose one of {table.choices()}"
         )
-    elif process is not None and table.lacks(process):
-        read.wrong(
+    elif process is not None and table.process_problem(process):
+        reader.add_problem(
             "SYNAPSE_WORKER",
-            f"cannot run: {table.lacks(process)}; leave its duty to the main process",
+            f"cannot run: {table.process_problem(process)}; leave its work to the main process",
         )
-    elif not text and name in known:
-        return known[name].process, name
-    elif not text and not (name and known):
-        read.problems.append(f"SYNAPSE_WORKER is not set; choose one of {table.choices()}")
-    if process is not None and process.main:
+    elif not type_text and name in planned_by_name:
+        return planned_by_name[name].process, name
+    elif not type_text and not (name and planned_by_name):
+        reader.problems.append(f"SYNAPSE_WORKER is not set; choose one of {table.choices()}")
+    if process is not None and process.is_main:
         if name:
-            read.wrong(
+            reader.add_problem(
                 "SYNAPSE_WORKER_NAME",
-                "is set for the main process, which would then call itself; unset it",
+                "is set for the main process, which would then send requests to itself; unset it",
             )
         return process, ""
     if name in RESERVED_NAMES:
-        read.wrong("SYNAPSE_WORKER_NAME", "is reserved for the main process; choose another")
+        reader.add_problem(
+            "SYNAPSE_WORKER_NAME", "is reserved for the main process; choose another"
+        )
     elif name and not NAME.fullmatch(name):
-        read.wrong(
+        reader.add_problem(
             "SYNAPSE_WORKER_NAME",
-            "has characters that no worker name may have; use up to 64 of A-Z a-z 0-9 _ . -",
+            "is not a valid worker name; use at most 64 characters of A-Z a-z 0-9 _ . -",
         )
     elif plan is not None:
-        return _planned(read, process, name, plan)
+        return _planned_process(reader, process, name, plan)
     return process, name or (process.slug if process else "")
 
 
-def _planned(
-    read: Environ, process: ProcessType | None, name: str, plan: Sequence[PlannedWorker]
+def _planned_process(
+    reader: EnvironReader, process: ProcessType | None, name: str, plan: Sequence[PlannedWorker]
 ) -> tuple[ProcessType | None, str]:
     """Return the type and name of this worker according to the plan."""
-    names = ", ".join(worker.name for worker in plan) or "nobody"
     if name:
         for worker in plan:
             if worker.name == name and (process is None or worker.process.types == process.types):
                 return worker.process, name
             if worker.name == name:
                 types = worker.process.joined
-                read.wrong("SYNAPSE_WORKER", f"is not what {name} is in SYNAPSE_WORKERS: {types}")
+                reader.add_problem(
+                    "SYNAPSE_WORKER",
+                    f"contradicts SYNAPSE_WORKERS, where {name} is {types}; unset SYNAPSE_WORKER",
+                )
                 return process, name
-        read.wrong("SYNAPSE_WORKER_NAME", f"is not in SYNAPSE_WORKERS, which has {names}")
+        names = ", ".join(worker.name for worker in plan)
+        remedy = f"choose one of {names}" if names else "add it there"
+        reader.add_problem("SYNAPSE_WORKER_NAME", f"is not in SYNAPSE_WORKERS; {remedy}")
         return process, name
-    alike = [
+    candidates = [
         worker for worker in plan if process is not None and worker.process.types == process.types
     ]
-    if len(alike) == 1:
-        return alike[0].process, alike[0].name
+    if len(candidates) == 1:
+        return candidates[0].process, candidates[0].name
     if process is not None:
-        count = f"{len(alike)} such workers" if alike else "no such worker"
-        read.problems.append(
-            f"SYNAPSE_WORKER_NAME is not set, and SYNAPSE_WORKERS has {count}; give one of {names}"
-        )
+        problem = "no worker of this type; add one, or correct SYNAPSE_WORKER"
+        if candidates:
+            names = ", ".join(worker.name for worker in candidates)
+            problem = f"{len(candidates)} workers of this type; choose one of {names}"
+        reader.problems.append(f"SYNAPSE_WORKER_NAME is not set, and SYNAPSE_WORKERS has {problem}")
     return process, ""
 
 
-def _host(read: Environ, table: Table) -> str:
-    host = read.text("SYNAPSE_REPLICATION_HOST")
+def _replication_host(reader: EnvironReader, table: Table) -> str:
+    host = reader.text("SYNAPSE_REPLICATION_HOST")
     if not host:
-        read.problems.append(
-            "SYNAPSE_REPLICATION_HOST is not set; give the host name of the main process"
+        reader.problems.append(
+            "SYNAPSE_REPLICATION_HOST is not set; set it to the host name of the main process"
         )
     elif host_problem(host):
-        read.wrong("SYNAPSE_REPLICATION_HOST", host_problem(host))
-    elif table.refuses_host(host):
-        read.wrong("SYNAPSE_REPLICATION_HOST", table.refuses_host(host))
+        reader.add_problem("SYNAPSE_REPLICATION_HOST", host_problem(host))
+    elif table.host_problem(host):
+        reader.add_problem("SYNAPSE_REPLICATION_HOST", table.host_problem(host))
     return unbracketed(host)
 
 
-def _secret(read: Environ) -> tuple[Path | None, bool]:
+def _replication_secret(reader: EnvironReader) -> tuple[Path | None, bool]:
     """Return the file of the replication secret, and whether the secret is turned off."""
-    switch = read.text("SYNAPSE_REPLICATION_SECRET", "on")
+    switch = reader.text("SYNAPSE_REPLICATION_SECRET", "on")
     if switch not in ("on", "off"):
         # The value is not shown, since it may be the secret itself.
-        read.problems.append(
-            "SYNAPSE_REPLICATION_SECRET is neither on nor off; put a secret of your own into a "
-            "file and name that in SYNAPSE_REPLICATION_SECRET_FILE"
+        reader.problems.append(
+            "SYNAPSE_REPLICATION_SECRET is neither on nor off; to use your own secret, write it to "
+            "a file and set SYNAPSE_REPLICATION_SECRET_FILE to its path"
         )
-    path = read.secret_file("SYNAPSE_REPLICATION_SECRET_FILE")
+    path = reader.secret_file("SYNAPSE_REPLICATION_SECRET_FILE")
     if path is not None and switch == "off":
-        read.problems.append(
-            "SYNAPSE_REPLICATION_SECRET_FILE contradicts SYNAPSE_REPLICATION_SECRET=off; unset one"
+        reader.problems.append(
+            "SYNAPSE_REPLICATION_SECRET_FILE contradicts SYNAPSE_REPLICATION_SECRET=off; unset one "
+            "of them"
         )
     return path, switch == "off"
 
@@ -188,58 +196,62 @@ def parse(
     Raises:
         ConfigError: if there are problems, with all of them.
     """
-    read = Environ(environ)
+    reader = EnvironReader(environ)
     table = table or load_table()
-    planned = True
-    if plan is None and read.text("SYNAPSE_WORKERS"):
+    plan_valid = True
+    if plan is None and reader.text("SYNAPSE_WORKERS"):
         try:
             plan = parse_plan(environ["SYNAPSE_WORKERS"], table)
         except ConfigError as error:
-            read.problems += error.problems
-            planned = False
-    worker, name = _worker(read, table, plan) if planned else (None, "")
-    secret, secret_off = _secret(read)
-    sockets = read.path("SYNAPSE_UNIX_SOCKETS", "/") if read.text("SYNAPSE_UNIX_SOCKETS") else None
-    if sockets is not None and not table.has("unix_sockets"):
-        read.wrong(
+            reader.problems += error.problems
+            plan_valid = False
+    process, name = _process_and_name(reader, table, plan) if plan_valid else (None, "")
+    replication_secret_file, replication_secret_off = _replication_secret(reader)
+    sockets_dir = (
+        reader.path("SYNAPSE_UNIX_SOCKETS", "/") if reader.text("SYNAPSE_UNIX_SOCKETS") else None
+    )
+    if sockets_dir is not None and not table.has("unix_sockets"):
+        reader.add_problem(
             "SYNAPSE_UNIX_SOCKETS",
-            f"needs Synapse 1.{table.features['unix_sockets'][0]} or newer, and this is "
+            f"needs Synapse 1.{table.features['unix_sockets'][0]} or newer, but this is "
             f"{table.version}; unset it",
         )
     host = ""
-    if worker is not None and not worker.main and sockets is None:
-        host = _host(read, table)
-    data = read.path("SYNAPSE_DATA_DIR", "/data")
+    if process is not None and not process.is_main and sockets_dir is None:
+        host = _replication_host(reader, table)
+    data_dir = reader.path("SYNAPSE_DATA_DIR", "/data")
     settings = Settings(
-        worker=worker or table.apps["synapse.app.homeserver"],
+        process=process or table.apps["synapse.app.homeserver"],
         name=name,
-        named=plan is not None or bool(read.text("SYNAPSE_WORKER_NAME")),
+        name_given=plan is not None or bool(reader.text("SYNAPSE_WORKER_NAME")),
         plan=plan,
         replication_host=host,
-        replication_secret=secret,
-        secret_off=secret_off,
-        database_password=read.secret_file("SYNAPSE_DATABASE_PASSWORD_FILE"),
-        log_level=read.log_level("SYNAPSE_LOG_LEVEL"),
-        log_json=not read.choice("SYNAPSE_LOG_FORMAT", "text", "json"),
-        hostname=read.hostname("SYNAPSE_HOSTNAME"),
-        cpus=read.cpus("SYNAPSE_CPU_AFFINITY"),
-        uid=read.identity("UID"),
-        gid=read.identity("GID"),
+        replication_secret_file=replication_secret_file,
+        replication_secret_off=replication_secret_off,
+        database_password_file=reader.secret_file("SYNAPSE_DATABASE_PASSWORD_FILE"),
+        log_level=reader.log_level("SYNAPSE_LOG_LEVEL"),
+        log_json=not reader.choice("SYNAPSE_LOG_FORMAT", "text", "json"),
+        hostname=reader.hostname("SYNAPSE_HOSTNAME"),
+        cpus=reader.cpus("SYNAPSE_CPU_AFFINITY"),
+        uid=reader.identity("UID"),
+        gid=reader.identity("GID"),
         uid_given="UID" in environ,
-        config=read.path("SYNAPSE_CONFIG_PATH", data / "homeserver.yaml"),
-        data=data,
-        media=read.path("SYNAPSE_MEDIA_DIR", "/synapse_media"),
-        runtime=read.path("SYNAPSE_RUNTIME_DIR", "/synapse_runtime"),
-        modules=read.path("SYNAPSE_MODULES_DIR", "/") if read.text("SYNAPSE_MODULES_DIR") else None,
-        sockets=sockets,
-        jemalloc=read.choice("SYNAPSE_JEMALLOC", "on", "off"),
-        federation_tls=read.choice("SYNAPSE_FEDERATION_TLS", "on", "off"),
-        forwarded=read.forwarded("SYNAPSE_X_FORWARDED"),
-        bind_addresses=read.addresses("SYNAPSE_BIND_ADDRESSES"),
-        wait_seconds=read.seconds("SYNAPSE_WAIT_SECONDS"),
+        config_path=reader.path("SYNAPSE_CONFIG_PATH", data_dir / "homeserver.yaml"),
+        data_dir=data_dir,
+        media_dir=reader.path("SYNAPSE_MEDIA_DIR", "/synapse_media"),
+        runtime_dir=reader.path("SYNAPSE_RUNTIME_DIR", "/synapse_runtime"),
+        modules_dir=reader.path("SYNAPSE_MODULES_DIR", "/")
+        if reader.text("SYNAPSE_MODULES_DIR")
+        else None,
+        sockets_dir=sockets_dir,
+        jemalloc=reader.choice("SYNAPSE_JEMALLOC", "on", "off"),
+        federation_tls=reader.choice("SYNAPSE_FEDERATION_TLS", "on", "off"),
+        forwarded_kinds=reader.forwarded("SYNAPSE_X_FORWARDED"),
+        bind_addresses=reader.addresses("SYNAPSE_BIND_ADDRESSES"),
+        wait_seconds=reader.seconds("SYNAPSE_WAIT_SECONDS"),
         ports=table.ports,
         table=table,
     )
-    if read.problems or worker is None:
-        raise ConfigError(read.problems)
+    if reader.problems or process is None:
+        raise ConfigError(reader.problems)
     return settings

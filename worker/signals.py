@@ -12,46 +12,46 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
-ENDING = (signal.SIGTERM, signal.SIGINT)
-_GRACE = 0.5  # Seconds allowed for removing temporary files.
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_GRACE_SECONDS = 0.5  # Seconds allowed for removing temporary files.
 _IO_ERROR = 74  # EX_IOERR of sysexits.h.
 
-_asked_to_end = 0
+_received_signal = 0
 
 
 class EndedError(BaseException):
-    """A signal requested the end; not an Exception, so that nothing handles it as a failure.
+    """A signal asked the process to end; a BaseException, so that no handler of errors catches it.
 
     Attributes:
         exit_code: 128 plus the number of the signal, as in shells.
     """
 
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.exit_code = 128 + number
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.exit_code = 128 + signal_number
 
 
-def _end(number: int, _: FrameType | None) -> None:
-    """Unwind, so that temporary files are removed; exit after ``_GRACE`` seconds in any case."""
-    global _asked_to_end
-    if _asked_to_end:
+def _end(signal_number: int, _: FrameType | None) -> None:
+    """Unwind, so that temporary files are removed; exit after ``_GRACE_SECONDS`` in any case."""
+    global _received_signal
+    if _received_signal:
         return  # The process is already ending.
-    _asked_to_end = number
-    signal.signal(signal.SIGALRM, lambda *_: os._exit(128 + number))
-    signal.setitimer(signal.ITIMER_REAL, _GRACE)
-    raise EndedError(number)
+    _received_signal = signal_number
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(128 + signal_number))
+    signal.setitimer(signal.ITIMER_REAL, _GRACE_SECONDS)
+    raise EndedError(signal_number)
 
 
 def end_on_signals() -> None:
     """Install handlers that raise ``EndedError`` in the main thread on SIGTERM or SIGINT."""
-    for number in ENDING:
-        signal.signal(number, _end)
+    for signal_number in ENDING_SIGNALS:
+        signal.signal(signal_number, _end)
 
 
 def forget_signals() -> None:
-    """Let SIGTERM and SIGINT end this process at once; for a child, which is not process 1."""
-    for number in ENDING:
-        signal.signal(number, signal.SIG_DFL)
+    """Restore the default action of SIGTERM and SIGINT; for a child, which is not process 1."""
+    for signal_number in ENDING_SIGNALS:
+        signal.signal(signal_number, signal.SIG_DFL)
 
 
 def block_for_exec() -> None:
@@ -60,14 +60,14 @@ def block_for_exec() -> None:
     Raises:
         EndedError: if one of them has already arrived.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-    if _asked_to_end:
-        raise EndedError(_asked_to_end)
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
+    if _received_signal:
+        raise EndedError(_received_signal)
 
 
 def unblock() -> None:
     """Undo ``block_for_exec`` if the program was not replaced."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
 
 
 def run(program: Callable[[], int]) -> None:
@@ -76,20 +76,20 @@ def run(program: Callable[[], int]) -> None:
     Threads are not waited for, since one that still runs a probe may hang indefinitely.
     """
     try:
-        code = program()
+        exit_code = program()
     except EndedError as error:
-        code = error.exit_code
+        exit_code = error.exit_code
     except BrokenPipeError:
-        code = 128 + signal.SIGPIPE
+        exit_code = 128 + signal.SIGPIPE
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        code = _IO_ERROR
+        exit_code = _IO_ERROR
     try:
         if sys.stdout is not None:  # It is None if it was closed from the start.
             sys.stdout.flush()
     except BrokenPipeError:
-        code = 128 + signal.SIGPIPE
+        exit_code = 128 + signal.SIGPIPE
     except OSError:
-        code = code or _IO_ERROR
-    os._exit(code)
+        exit_code = exit_code or _IO_ERROR
+    os._exit(exit_code)

@@ -11,13 +11,13 @@ import yaml
 
 from worker.errors import shown
 
-MOST_VALUES = 100_000  # In a document, with aliases and merge keys expanded.
-DEEPEST = 100  # Levels of nesting, with aliases expanded.
+MAX_VALUES = 100_000  # In a document, with aliases and merge keys expanded.
+MAX_DEPTH = 100  # Levels of nesting, with aliases expanded.
 # libyaml is ten times as fast, but rejects a few texts that PyYAML's own parser accepts.  Synapse
 # uses that parser, so it is tried on what libyaml rejects.
-_FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_LONGEST_SLOW = 64 * 1024  # Characters, which take one second.
-_LONGEST_NAME = 200  # Characters of a setting's name in a message.
+_FAST_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MAX_SLOW_LENGTH = 64 * 1024  # Characters, which take one second.
+_MAX_NAME_LENGTH = 200  # Characters of a setting's name in a message.
 
 _TAG = "tag:yaml.org,2002:"
 _MERGE, _VALUE = f"{_TAG}merge", f"{_TAG}value"
@@ -55,25 +55,28 @@ class _Constructor(yaml.constructor.SafeConstructor):
             # PyYAML passes on the exceptions of int(), date() and the like, which quote the value.
             if isinstance(error, yaml.YAMLError) and not isinstance(node, yaml.ScalarNode):
                 raise
-            meant = _LOOKS_LIKE.get(node.tag)
-            problem = f"looks like {meant}, but is not a valid one; correct or quote it"
+            expected = _LOOKS_LIKE.get(node.tag)
+            problem = f"looks like {expected}, but is not a valid one; correct or quote it"
             if isinstance(error, UnicodeEncodeError):
                 problem = "has half of a surrogate pair; write the character itself"
-            elif meant is None:
-                problem = "has a tag that does not fit; remove it, or quote what begins with !"
+            elif expected is None:
+                problem = (
+                    "has a tag that does not fit its value; remove the tag, or quote text that "
+                    "begins with !"
+                )
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
         return value
 
     def construct_undefined(self, node: Any) -> Any:
-        """Reject a tag without quoting its name, which may be the beginning of a password."""
-        problem = "found a tag that is not of YAML itself; quote what begins with !"
+        """Reject a tag, without quoting its name, which may be the start of a password."""
+        problem = "found a tag that YAML does not define; quote text that begins with !"
         raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
 _Constructor.add_constructor(None, _Constructor.construct_undefined)  # type: ignore[type-var]
 
 
-class _FastLoader(_Constructor, _FAST):  # type: ignore[misc]
+class _FastLoader(_Constructor, _FAST_LOADER):  # type: ignore[misc]
     """Loads with libyaml, if PyYAML was built with it."""
 
 
@@ -89,7 +92,7 @@ class _Size:
     depth: int
 
 
-class _Census:
+class _SizeMeter:
     """Measures the composed nodes of a document before any of them is expanded."""
 
     def __init__(self, loader: Any) -> None:
@@ -106,17 +109,17 @@ class _Census:
             DocumentError: if it contains itself, is too large, or has an invalid key or value.
         """
         if id(node) in self._sizes:
-            known = self._sizes[id(node)]
-            if known is None:
+            known_size = self._sizes[id(node)]
+            if known_size is None:
                 raise DocumentError(
-                    f"{_place(node, name)} contains itself by an alias; write it out"
+                    f"{_location(node, name)} contains itself through an alias; write the value out"
                 )
-            return known
+            return known_size
         self._sizes[id(node)] = None
         if isinstance(node, yaml.MappingNode):
             size = self._mapping(node, name)
         elif isinstance(node, yaml.SequenceNode):
-            size = self._sum([self.measure(part, name) for part in node.value], below=1)
+            size = self._sum([self.measure(item, name) for item in node.value], levels_below=1)
         else:
             self._scalar(node, name)
             size = _Size(1, 0)
@@ -127,71 +130,71 @@ class _Census:
         try:
             return self._loader.construct_object(node, deep=True)
         except yaml.YAMLError as error:
-            raise DocumentError(f"{_place(node, name)} {_problem(error)}") from None
+            raise DocumentError(f"{_location(node, name)} {_problem(error)}") from None
 
     def _mapping(self, node: Any, name: str) -> _Size:
         seen: set[Hashable] = set()
         sizes = []
-        keys = f"a key in {name or 'the document'}"
+        key_setting = f"a key in {name or 'the document'}"
         for key_node, value_node in node.value:
             if key_node.tag == _MERGE:
                 sizes += self._merged(value_node, name)
                 continue
             if isinstance(key_node, yaml.ScalarNode):
                 # PyYAML treats the key = as text.
-                plain = key_node.tag == _VALUE
-                key = key_node.value if plain else self._scalar(key_node, keys)
+                is_default_key = key_node.tag == _VALUE
+                key = key_node.value if is_default_key else self._scalar(key_node, key_setting)
                 if key in seen:
                     # Synapse would read only the last one.
-                    place = _place(key_node, str(key) or "''")
-                    raise DocumentError(f"{place} is listed twice; remove one")
+                    location = _location(key_node, str(key) or "''")
+                    raise DocumentError(f"{location} is listed twice; remove one")
                 seen.add(key)
-                part = f"{name}.{key}" if name else str(key)
+                setting = f"{name}.{key}" if name else str(key)
             else:
-                sizes.append(self.measure(key_node, keys))
-                part = name
-            sizes.append(self.measure(value_node, part))
-        return self._sum(sizes, below=1)
+                sizes.append(self.measure(key_node, key_setting))
+                setting = name
+            sizes.append(self.measure(value_node, setting))
+        return self._sum(sizes, levels_below=1)
 
     def _merged(self, value_node: Any, name: str) -> list[_Size]:
         """Return the sizes of what a merge key adds; PyYAML rejects anything but mappings."""
-        many = isinstance(value_node, yaml.SequenceNode)
-        parts = value_node.value if many else [value_node]
-        sizes = [self.measure(part, name) for part in parts]
+        is_sequence = isinstance(value_node, yaml.SequenceNode)
+        mapping_nodes = value_node.value if is_sequence else [value_node]
+        sizes = [self.measure(mapping_node, name) for mapping_node in mapping_nodes]
         return [_Size(size.values, size.depth - 1) for size in sizes]
 
-    def _sum(self, sizes: list[_Size], below: int) -> _Size:
+    def _sum(self, sizes: list[_Size], levels_below: int) -> _Size:
         values = 1 + sum(size.values for size in sizes)
-        depth = below + max((size.depth for size in sizes), default=0)
+        depth = levels_below + max((size.depth for size in sizes), default=0)
         _refuse_large(values, depth)
         return _Size(values, depth)
 
 
 def _refuse_large(values: int, depth: int) -> None:
-    if depth > DEEPEST:
-        raise DocumentError(f"nested more than {DEEPEST} levels deep; flatten it")
-    if values > MOST_VALUES:
+    if depth > MAX_DEPTH:
+        raise DocumentError(f"nested more than {MAX_DEPTH} levels deep; flatten it")
+    if values > MAX_VALUES:
         raise DocumentError(
-            f"more than {MOST_VALUES} values, aliases and merge keys expanded; use fewer"
+            f"more than {MAX_VALUES} values after expanding aliases and merge keys; use fewer"
         )
 
 
-def _place(node: Any, name: str) -> str:
-    return f"line {node.start_mark.line + 1}: {shown(name, _LONGEST_NAME) or 'the document'}"
+def _location(node: Any, name: str) -> str:
+    return f"line {node.start_mark.line + 1}: {shown(name, _MAX_NAME_LENGTH) or 'the document'}"
 
 
 def _problem(error: yaml.YAMLError) -> str:
     problem = getattr(error, "problem", None) or str(error).splitlines()[0]
     if "nesting depth" in problem:  # The limit of libyaml, which is ten times ours.
-        return f"nested more than {DEEPEST} levels deep; flatten it"
+        return f"nested more than {MAX_DEPTH} levels deep; flatten it"
     if "undefined alias" in problem:
-        return "found undefined alias; quote what begins with *"
+        return "found undefined alias; quote text that begins with *"
     if "undefined tag handle" in problem:
-        return "found undefined tag handle; quote what begins with !"
+        return "found undefined tag handle; quote text that begins with !"
     return str(problem)
 
 
-def _count(loader: Any) -> None:
+def _check_size(loader: Any) -> None:
     """Reject too many or too deeply nested values before any of them uses memory."""
     nodes = depth = 0
     while loader.check_event():
@@ -205,13 +208,13 @@ def _count(loader: Any) -> None:
         _refuse_large(nodes // 2, depth)  # A mapping has a key for each value.
 
 
-def _load(text: str, kind: Any) -> Any:
-    _count(kind(text))
-    loader = kind(text)
+def _load(text: str, loader_class: Any) -> Any:
+    _check_size(loader_class(text))
+    loader = loader_class(text)
     node = loader.get_single_node()
     if node is None:
         return None
-    _Census(loader).measure(node, "")
+    _SizeMeter(loader).measure(node, "")
     return loader.construct_document(node)
 
 
@@ -225,7 +228,7 @@ def load(text: str) -> Any:
         try:
             return _load(text, _FastLoader)
         except yaml.YAMLError:
-            if len(text) > _LONGEST_SLOW:
+            if len(text) > _MAX_SLOW_LENGTH:
                 raise
             return _load(text, _SlowLoader)
     except yaml.YAMLError as error:

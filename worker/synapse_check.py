@@ -17,14 +17,14 @@ from worker.rendering import rendered_documents
 from worker.settings import Settings
 
 
-def _scratch() -> tempfile.TemporaryDirectory[str]:
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
     try:
         return tempfile.TemporaryDirectory()
     except OSError:
         raise ConfigError(
             [
-                "/tmp: Synapse's parser needs files, and no temporary folder can be written by uid "
-                f"{os.geteuid()}; mount a tmpfs there, with mode 1777"
+                "/tmp: Synapse's parser needs temporary files, but no temporary folder is writable "
+                f"by uid {os.geteuid()}; mount a tmpfs there with mode 1777"
             ]
         ) from None
 
@@ -35,36 +35,43 @@ def ask_synapse(homeserver: Mapping[str, Any], settings: Settings) -> str:
     Raises:
         ConfigError: if Synapse rejects them, with one line, or if there is no temporary folder.
     """
-    scratch = _scratch()
-    if settings.modules is not None:
-        sys.path.append(str(settings.modules))
+    temporary_folder = _temporary_folder()
+    if settings.modules_dir is not None:
+        sys.path.append(str(settings.modules_dir))
     # Slow to import, and needed only here.
     from pydantic import ValidationError
     from synapse.config._base import ConfigError as SynapseError
     from synapse.config.homeserver import HomeServerConfig
     from synapse.util import SYNAPSE_VERSION
 
-    with scratch as folder:
-        settings = replace(settings, runtime=Path(folder))
+    with temporary_folder as folder:
+        settings = replace(settings, runtime_dir=Path(folder))
         rendered = rendered_documents(homeserver, settings)
-        files = write_documents(settings.runtime, rendered)
-        (settings.runtime / SECRET_FILE).write_text("not asked for here\n")
-        arguments = [part for path in files[:-1] for part in ("-c", str(path))]
+        files = write_documents(settings.runtime_dir, rendered)
+        (settings.runtime_dir / SECRET_FILE).write_text("not asked for here\n")
+        arguments = [argument for path in files[:-1] for argument in ("-c", str(path))]
         try:
             config = HomeServerConfig.load_config("Synapse", arguments)
         except SynapseError as error:
-            where = ".".join(getattr(error, "path", None) or []) or "homeserver.yaml"
-            raise _refused(where, error.msg, rendered) from None
+            option = ".".join(getattr(error, "path", None) or []) or "homeserver.yaml"
+            raise _rejection(option, error.msg, rendered) from None
         except (ValidationError, SystemExit, Exception) as error:
             # For many wrong types, Synapse raises whatever exception its code happens to run into.
-            words = f"{type(error).__name__}: {error}"
-            raise _refused("homeserver.yaml", words, rendered) from None
-    heard = config is not None and (config.redis.redis_enabled or uses_tcp(homeserver, settings))
-    if config is None or (not settings.worker.main and not heard):
-        raise ConfigError(["homeserver.yaml: Synapse refuses it: redis is not enabled"])
-    return f"ok: {settings.worker.app}: accepted by Synapse {SYNAPSE_VERSION}"
+            message = f"{type(error).__name__}: {error}"
+            raise _rejection("homeserver.yaml", message, rendered) from None
+    hears_events = config is not None and (
+        config.redis.redis_enabled or uses_tcp(homeserver, settings)
+    )
+    if config is None or (not settings.process.is_main and not hears_events):
+        raise ConfigError(
+            [
+                "homeserver.yaml: redis is not enabled as Synapse reads it, but workers receive "
+                "events through Redis; set redis: {enabled: true, host: ...} for every process"
+            ]
+        )
+    return f"ok: {settings.process.app}: accepted by Synapse {SYNAPSE_VERSION}"
 
 
-def _refused(where: str, words: str, rendered: Mapping[str, Any]) -> ConfigError:
-    line = " ".join(without_secrets(words, rendered).split())
-    return ConfigError([f"{where}: Synapse refuses it: {line}"])
+def _rejection(option: str, message: str, rendered: Mapping[str, Any]) -> ConfigError:
+    reason = " ".join(without_secrets(message, rendered).split())
+    return ConfigError([f"{option}: Synapse rejects it: {reason}"])

@@ -45,7 +45,7 @@ class WorkerType:
 
     @property
     def takes_list(self) -> bool:
-        """Whether ``duty`` takes a list of workers rather than one name."""
+        """Whether the setting ``duty`` takes a list of workers rather than one name."""
         return self.duty.endswith("_instances")
 
 
@@ -64,7 +64,7 @@ class ProcessType:
     named_by_type: bool = False
 
     @property
-    def main(self) -> bool:
+    def is_main(self) -> bool:
         """Whether it is the main process."""
         return not self.types
 
@@ -83,19 +83,19 @@ class ProcessType:
     @property
     def resources(self) -> frozenset[str]:
         """The resources that its listeners serve to clients and to other servers."""
-        if self.main:
+        if self.is_main:
             return frozenset({"client", "federation", "media"})
         return frozenset(name for worker_type in self.types for name in worker_type.resources)
 
     @property
-    def media(self) -> bool:
+    def writes_media(self) -> bool:
         """Whether it writes media."""
         return "media" in self.resources
 
 
 @dataclass(frozen=True)
 class Table:
-    """The table of worker types, with the version of Synapse that it is used for.
+    """The table of worker types, for one version of Synapse.
 
     Attributes:
         ports: the port of each kind of listener.
@@ -120,8 +120,8 @@ class Table:
 
     def has(self, feature: str) -> bool:
         """Return whether this Synapse has ``feature``, a name in ``features``."""
-        first, last = self.features[feature]
-        return first <= self._minor and (not last or self._minor <= last)
+        first_minor, last_minor = self.features[feature]
+        return first_minor <= self._minor and (not last_minor or self._minor <= last_minor)
 
     def streams(self, process: ProcessType) -> tuple[str, ...]:
         """Return the streams that ``process`` writes in this Synapse, each once."""
@@ -139,32 +139,32 @@ class Table:
             if worker_type.main_writes and worker_type.since <= self._minor
         )
 
-    def lacks(self, process: ProcessType) -> str:
-        """Return what this Synapse lacks to run ``process``, or "" if it lacks nothing."""
+    def process_problem(self, process: ProcessType) -> str:
+        """Return why this Synapse cannot run ``process``, or ""."""
         for worker_type in process.types:
             if worker_type.since > self._minor:
                 return (
-                    f"Synapse {self.version} has no stream {worker_type.stream} for this worker "
-                    f"type, which came with 1.{worker_type.since}"
+                    f"this worker type writes the stream {worker_type.stream}, which was added in "
+                    f"Synapse 1.{worker_type.since}, but this is {self.version}"
                 )
         return ""
 
-    def refuses_host(self, host: str) -> str:
+    def host_problem(self, host: str) -> str:
         """Return why this Synapse cannot reach another process at ``host``, or ""."""
         if ":" not in host or self.has("ipv6_replication"):
             return ""
         return (
-            f"is an IPv6 address, which Synapse takes for replication since "
-            f"1.{self.features['ipv6_replication'][0]}, and this is {self.version}; give a name"
+            f"is an IPv6 address, which Synapse supports for replication since "
+            f"1.{self.features['ipv6_replication'][0]}, but this is {self.version}; use a host name"
         )
 
-    def find(self, text: str) -> ProcessType | None:
-        """Return what ``text`` names, an application or worker types joined by ``+``, or None."""
-        if text in self.apps:
-            return self.apps[text]
-        if text == "homeserver":
+    def find(self, type_text: str) -> ProcessType | None:
+        """Return the process type of an application or of types joined by ``+``, or None."""
+        if type_text in self.apps:
+            return self.apps[type_text]
+        if type_text == "homeserver":
             return self.apps["synapse.app.homeserver"]
-        names = [name.strip() for name in text.split("+")]
+        names = [name.strip() for name in type_text.split("+")]
         if len(set(names)) < len(names) or any(name not in self.types for name in names):
             return None
         return ProcessType(GENERIC, tuple(self.types[name] for name in names), named_by_type=True)
@@ -210,5 +210,8 @@ def load_table(path: Path = _TABLE) -> Table:
         app: ProcessType(app, (worker_types[row["type"]],) if row["type"] else ())
         for app, row in document["apps"].items()
     }
-    features = {name: (first, last) for name, (first, last) in document["features"].items()}
+    features = {
+        name: (first_minor, last_minor)
+        for name, (first_minor, last_minor) in document["features"].items()
+    }
     return Table(document["ports"], worker_types, apps, features, installed_version())

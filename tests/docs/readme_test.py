@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.listeners import kinds
+from worker.listeners import listener_kinds
 from worker.settings import parse
 from worker.worker_types import load_table
 
@@ -25,7 +25,7 @@ def test_the_table_of_worker_types_is_the_one_table() -> None:
     expected = {}
     for app in table.apps:
         settings = parse({"SYNAPSE_WORKER": app, "SYNAPSE_REPLICATION_HOST": "main"})
-        bound = kinds(settings, {})
+        bound = listener_kinds(settings, {})
         expected[app] = ", ".join(str(table.ports[name]) for name in order if name in bound)
     assert rows == expected
 

@@ -20,7 +20,7 @@ from testbed.site import make_authority
 from tests.e2e.people import Person
 from worker.worker_types import load_table
 
-APPLICATIONS = [app for app, process in load_table().apps.items() if not process.main]
+APPLICATIONS = [app for app, process in load_table().apps.items() if not process.is_main]
 WORKER_TYPES = {
     "events": "event_persister",
     "writer": "typing+to_device+account_data+receipts+presence+push_rules+device_lists"

@@ -134,7 +134,7 @@ def test_the_doctor_agrees_with_the_check_of_each_process(tmp_path: Path) -> Non
         assert status == max(code for code, _ in processes.values()), (case, lines, processes)
         assert status in (0, 2), (case, lines)
         assert set(lines) == attributed(processes), case
-        refused += "Synapse refuses it" in "\n".join(lines)
+        refused += "Synapse rejects it" in "\n".join(lines)
     accepted = sum(status == 0 for (status, _), _ in answers)
     print(f"{accepted} of {len(cases)} plans accepted, {refused} refused by Synapse's parser")
     assert accepted > len(cases) // 10

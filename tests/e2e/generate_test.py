@@ -67,16 +67,17 @@ def run(
         (
             {},
             [
-                "error: SYNAPSE_SERVER_NAME is not set; give the part behind the colon of user ids",
-                "error: SYNAPSE_REPORT_STATS='' is neither yes nor no; it decides whether "
-                "matrix.org gets anonymous statistics",
+                "error: SYNAPSE_SERVER_NAME is not set; set it to the part after the colon in user "
+                "IDs",
+                "error: SYNAPSE_REPORT_STATS='' is neither yes nor no; use yes to send anonymous "
+                "statistics to matrix.org, or no",
             ],
         ),
         (
             NAMED | {"SYNAPSE_SERVER_NAME": "https://x"},
             [
-                "error: SYNAPSE_SERVER_NAME='https://x' is not a server name; give a name, for "
-                "example example.com, and a port if needed"
+                "error: SYNAPSE_SERVER_NAME='https://x' is not a server name; use a name such as "
+                "example.com, followed by a port if needed"
             ],
         ),
     ],
@@ -118,7 +119,7 @@ def test_it_replaces_nothing(image: Image, root: Path, mounts: dict[str, Path]) 
     done = run(image, root, mounts, NAMED, "generate")
     assert (done.returncode, done.stderr) == (
         2,
-        "error: /data/homeserver.yaml exists already; it is not replaced\n",
+        "error: /data/homeserver.yaml already exists; it is not replaced\n",
     )
     assert {path.name: path.read_bytes() for path in mounts["/data"].iterdir()} == before
 

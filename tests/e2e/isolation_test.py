@@ -149,7 +149,7 @@ def test_modules_that_are_asked_for_are_imported(site: Site) -> None:
     assert marks(site) == []
     absent = run(site, "check", **config, SYNAPSE_MODULES_DIR="/data/absent")
     assert absent.stderr.startswith(
-        "error: SYNAPSE_MODULES_DIR=/data/absent: it is not a folder that uid 991 can read"
+        "error: SYNAPSE_MODULES_DIR=/data/absent is not a folder that uid 991 can read"
     )
 
 

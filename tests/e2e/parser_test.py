@@ -44,7 +44,7 @@ def make_cases() -> list[dict[str, Any]]:
     """Return one valid case for each worker type, followed by cases from `hypothesis`."""
     cases: list[dict[str, Any]] = []
     for app, process in load_table().apps.items():
-        host = {} if process.main else {"SYNAPSE_REPLICATION_HOST": "main"}
+        host = {} if process.is_main else {"SYNAPSE_REPLICATION_HOST": "main"}
         cases.append({"homeserver": WORKERS, "environ": {"SYNAPSE_WORKER": app} | host})
 
     @settings(
@@ -96,7 +96,7 @@ def test_synapse_accepts_or_one_line_says_why(tmp_path: Path) -> None:
         told = (case, status, out, err)
         assert status in (0, 2), told
         errors = [line for line in err.splitlines() if line.startswith("error: ")]
-        judged += "Synapse refuses it" in err or status == 0
+        judged += "Synapse rejects it" in err or status == 0
         assert bool(errors) == (status == 2), told
         assert "Traceback" not in err, told
     types = len(load_table().apps)

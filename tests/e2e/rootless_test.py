@@ -121,6 +121,6 @@ def test_files_of_another_user_are_named(image: Image, folder: Path, user: int, 
     done = check(image, folder, user=user)
     assert done.returncode == 2
     assert done.stderr == (
-        "error: /data/homeserver.yaml: the configuration is not readable for uid 991; change its "
+        "error: /data/homeserver.yaml: the configuration is not readable by uid 991; change its "
         "owner or mode\n"
     )

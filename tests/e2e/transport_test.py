@@ -199,7 +199,7 @@ def test_synapse_speaks_tls_with_both(site: Site, root: bool) -> None:
         pytest.param(
             {},
             _TLS | {"password": "hunter2butwrong"},
-            f"Redis at {REDIS} port 6379 refuses: WRONGPASS",
+            f"Redis at {REDIS} port 6379 answers with an error: WRONGPASS",
             id="a wrong password of Redis",
         ),
     ],
@@ -250,5 +250,6 @@ def test_libpqs_own_password_file_is_used_or_refused(site: Site, mode: int) -> N
         assert done.returncode == 2
         assert done.stderr.startswith(
             "error: homeserver.yaml: database.args.passfile=/data/pgpass: libpq ignores it: its "
-            "mode lets others read it; give uid 991 a copy with mode 0600, or set SYNAPSE_DATABASE_"
+            "mode lets other users access it; give uid 991 a copy with mode 0600, or set "
+            "SYNAPSE_DATABASE_"
         )

@@ -58,7 +58,7 @@ def test_structure(parts: Parts, worker: ProcessType, tmp_path: Path) -> None:
         mounts["/" + name] = tmp_path / name
         mounts["/" + name].mkdir()
     # All types share the layers, so importing every module of Synapse once is enough.
-    commands = command_tests(parts.image, worker, MODULES if worker.main else [])
+    commands = command_tests(parts.image, worker, MODULES if worker.is_main else [])
     files = [
         {"name": path, "path": path, "shouldExist": True} for path in files_here(PIN["python"])
     ]

@@ -26,7 +26,7 @@ from tests.worker.servers import (
     silent,
 )
 from worker.asking import Probe, ask, wait
-from worker.health import itself
+from worker.health import health_probe
 
 STUCK = [silent, deaf, dripping, endless, dripping_headers]
 
@@ -58,7 +58,7 @@ def test_itself_is_held_to_the_deadline_too() -> None:
     with server(dripping_headers) as port:
         request = replace(settings(SYNAPSE_BIND_ADDRESSES="127.0.0.1"), ports={"health": port})
         began = time.monotonic()
-        lines = ask([itself(request)], 0.5)
+        lines = ask([health_probe(request)], 0.5)
     assert lines == [f"synapse.app.pusher at 127.0.0.1 port {port} has not answered within 0.5 s"]
     assert time.monotonic() - began < 1.1
 
@@ -119,5 +119,5 @@ def test_a_probe_that_dies_is_one_line() -> None:
 
     probe = Probe("PostgreSQL at db port 5432", die)
     assert wait([probe], 1, lambda _: None) == [
-        "PostgreSQL at db port 5432 cannot be asked: its probe was killed"
+        "PostgreSQL at db port 5432 cannot be checked: its probe was killed"
     ]

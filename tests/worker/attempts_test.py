@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from worker.asking import Probe, _read, ask, healthcheck_seconds, wait
+from worker.asking import Probe, _read_pipe, ask, healthcheck_seconds, wait
 from worker.errors import ConfigError
 
 
@@ -27,7 +27,7 @@ def _raises(error: Exception) -> Callable[[], str]:
 @pytest.mark.parametrize(
     ("question", "line"),
     [
-        (_raises(KeyError("hunter2")), "Redis cannot be asked: KeyError"),
+        (_raises(KeyError("hunter2")), "Redis cannot be checked: KeyError"),
         (_raises(ConfigError(["a: wrong", "b: too"])), "a: wrong; b: too"),
         (lambda: "Redis says " + "x" * 600, "Redis says " + "x" * 489),
         (lambda: "Redis says\nno", "Redis says\\nno"),
@@ -74,7 +74,7 @@ def test_no_call_lasts_as_long_as_a_deadline_may(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("worker.asking.queue.SimpleQueue", Answers)
     reading, writing = os.pipe()
     began = time.monotonic()
-    assert _read(reading, began + 0.6) == b""
+    assert _read_pipe(reading, began + 0.6) == b""
     os.close(reading)
     os.close(writing)
     stuck = threading.Event()
@@ -89,11 +89,11 @@ def test_a_pipe_is_read_until_its_deadline_alone() -> None:
     """A child that hangs neither writes to the pipe nor closes it."""
     reading, writing = os.pipe()
     began = time.monotonic()
-    assert _read(reading, began - 1) == b""
+    assert _read_pipe(reading, began - 1) == b""
     assert time.monotonic() - began < 0.9
     os.write(writing, b"text")
     os.close(writing)
-    assert _read(reading, time.monotonic() + 5) == b"text"
+    assert _read_pipe(reading, time.monotonic() + 5) == b"text"
     os.close(reading)
 
 
@@ -101,7 +101,7 @@ def test_a_machine_without_threads_is_said(monkeypatch: pytest.MonkeyPatch) -> N
     """A process limit counts threads too, so starting one can fail."""
     monkeypatch.setattr(threading.Thread, "start", _raises_in_method)
     assert ask([Probe("Redis", lambda: "")], 0.1) == [
-        "Redis cannot be asked: no thread can be started"
+        "Redis cannot be checked: no thread can be started"
     ]
 
 
@@ -122,7 +122,7 @@ def test_a_machine_without_processes_is_said(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("worker.asking.os.fork", fork)
     before = len(_open_files())
     assert wait([Probe("Redis", lambda: "")], 0, lambda _: None) == [
-        "Redis cannot be asked: Resource temporarily unavailable"
+        "Redis cannot be checked: Resource temporarily unavailable"
     ]
     assert len(_open_files()) == before
 
@@ -199,7 +199,7 @@ def test_a_child_that_hangs_altogether_is_killed() -> None:
 
     began = time.monotonic()
     assert wait([Probe("Redis", stop)], 0.2, lambda _: None) == [
-        "Redis cannot be asked: its probe was killed"
+        "Redis cannot be checked: its probe was killed"
     ]
     assert time.monotonic() - began < 1.5
 

@@ -14,32 +14,46 @@ from hypothesis import strategies as st
 
 from worker.binding import (
     bind_problem,
+    is_dual_stack,
     listening_problems,
     local_address,
     sockets_for,
-    takes_both,
 )
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("a", "has 'a', which is not an IP address; give addresses, for example 0.0.0.0,::"),
-        ("", "has '', which is not an IP address"),
-        ("127.0.0.1:8008", "has '127.0.0.1:8008', which is not an IP address"),
-        ("[::1]", "has '[::1]', which is not an IP address"),
-        ("fe80::1%eth0", "has 'fe80::1%eth0', which has a zone, so it is valid on one link alone"),
+        (
+            "a",
+            "contains 'a', which is not an IP address; use addresses separated by commas, for "
+            "example "
+            "0.0.0.0,::",
+        ),
+        ("", "contains '', which is not an IP address"),
+        ("127.0.0.1:8008", "contains '127.0.0.1:8008', which is not an IP address"),
+        ("[::1]", "contains '[::1]', which is not an IP address"),
+        (
+            "fe80::1%eth0",
+            "contains 'fe80::1%eth0', which has a zone, so it is only valid on one link",
+        ),
         (
             "::ffff:10.0.0.5",
-            "has '::ffff:10.0.0.5', which is an IPv4 address; write it as 10.0.0.5",
+            "contains '::ffff:10.0.0.5', which is an IPv4-mapped address; write it as 10.0.0.5",
         ),
-        ("::ffff:0.0.0.0", "has '::ffff:0.0.0.0', which is an IPv4 address; write it as 0.0.0.0"),
-        ("224.0.0.1", "has '224.0.0.1', which is not the address of one host"),
-        ("ff02::1", "has 'ff02::1', which is not the address of one host"),
-        ("255.255.255.255", "has '255.255.255.255', which is not the address of one host"),
-        ("::1,::1", "has '::1' twice; leave one out"),
-        ("::,0::0", "has '0::0' twice, also written as '::'; leave one out"),
-        ("fd00::A,fd00:0::a", "has 'fd00:0::a' twice, also written as 'fd00::A'; leave one out"),
+        (
+            "::ffff:0.0.0.0",
+            "contains '::ffff:0.0.0.0', which is an IPv4-mapped address; write it as 0.0.0.0",
+        ),
+        ("224.0.0.1", "contains '224.0.0.1', which is not the address of a single host"),
+        ("ff02::1", "contains 'ff02::1', which is not the address of a single host"),
+        (
+            "255.255.255.255",
+            "contains '255.255.255.255', which is not the address of a single host",
+        ),
+        ("::1,::1", "contains '::1' twice; remove one"),
+        ("::,0::0", "contains '0::0' twice, also written as '::'; remove one"),
+        ("fd00::A,fd00:0::a", "contains 'fd00:0::a' twice, also written as 'fd00::A'; remove one"),
     ],
 )
 def test_an_address_that_cannot_be_bound_is_named(text: str, problem: str) -> None:
@@ -67,16 +81,16 @@ def test_what_a_wildcard_covers_is_not_bound_beside_it(
     """Whether ``::`` also covers IPv4 depends on a kernel setting."""
     texts = given_addresses.split(",")
     assert bind_problem(texts) == ""
-    assert ",".join(sockets_for(texts, both=True)) == dual
-    assert ",".join(sockets_for(texts, both=False)) == single
+    assert ",".join(sockets_for(texts, dual_stack=True)) == dual
+    assert ",".join(sockets_for(texts, dual_stack=False)) == single
 
 
 def test_a_health_check_asks_where_something_listens() -> None:
     """Containers often have no IPv6 address, not even the loopback address."""
-    assert local_address(("0.0.0.0",), both=True) == "127.0.0.1"
-    assert local_address(("::",), both=True) == "127.0.0.1"
-    assert local_address(("::",), both=False) == "::1"
-    assert local_address(("10.0.0.5", "::1"), both=True) == "10.0.0.5"
+    assert local_address(("0.0.0.0",), dual_stack=True) == "127.0.0.1"
+    assert local_address(("::",), dual_stack=True) == "127.0.0.1"
+    assert local_address(("::",), dual_stack=False) == "::1"
+    assert local_address(("10.0.0.5", "::1"), dual_stack=True) == "10.0.0.5"
 
 
 def bind_all(addresses: tuple[str, ...]) -> None:
@@ -112,7 +126,7 @@ def test_every_accepted_set_can_be_opened_in_any_order(texts: list[str]) -> None
             texts
         )
         return
-    needed = sockets_for(texts, both=takes_both())
+    needed = sockets_for(texts, dual_stack=is_dual_stack())
     for attempt in range(3):
         try:
             bind_all(needed)
@@ -127,12 +141,12 @@ _ORDERS = """
 import fcntl, socket, struct
 with socket.socket() as any_socket:  # SIOCSIFFLAGS with IFF_UP: a new network has loopback down.
     fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh14x", b"lo", 1))
-from worker.binding import bind_problem, sockets_for, takes_both
+from worker.binding import bind_problem, sockets_for, is_dual_stack
 from tests.worker.binding_test import bind_all
 for order in ("0.0.0.0,::", "::,0.0.0.0", "127.0.0.1,::", "::,127.0.0.1", "::1,0.0.0.0", "::"):
-    needed = sockets_for(order.split(","), both=takes_both())
+    needed = sockets_for(order.split(","), dual_stack=is_dual_stack())
     bind_all(needed)
-print("bound", takes_both())
+print("bound", is_dual_stack())
 """
 
 
@@ -163,7 +177,7 @@ def test_a_port_that_is_in_use_is_named_before_synapse_starts() -> None:
         port = other.getsockname()[1]
         document = {"listeners": [{"port": port, "bind_addresses": ["127.0.0.1", "127.0.0.2"]}]}
         assert listening_problems([document]) == [
-            f"port {port} of 127.0.0.1 is in use; stop the process that listens there"
+            f"port {port} of 127.0.0.1 is in use; stop the process that listens on it"
         ]
     assert listening_problems([document, {"worker_listeners": [{"path": "/x"}]}, {}]) == []
 
@@ -172,8 +186,9 @@ def test_an_address_that_the_container_does_not_have_is_named(tmp_path: Path) ->
     """The host's address is not an address of the container."""
     document = {"worker_listeners": [{"port": 1024, "bind_addresses": ["192.0.2.1"]}] * 2}
     assert listening_problems([document]) == [
-        "SYNAPSE_BIND_ADDRESSES has 192.0.2.1, which is not an address of this container; give "
-        "one that it has, for example 0.0.0.0"
+        "SYNAPSE_BIND_ADDRESSES contains 192.0.2.1, which is not an address of this container; use "
+        "one "
+        "that is, for example 0.0.0.0"
     ]
 
 
@@ -183,12 +198,12 @@ def test_an_address_that_the_container_does_not_have_is_named(tmp_path: Path) ->
         (
             "0.0.0.0",
             errno.EACCES,
-            "port 80 of 0.0.0.0 cannot be listened on: Permission denied",
+            "port 80 of 0.0.0.0 cannot be opened: Permission denied",
         ),
         (
             "::",
             errno.EAFNOSUPPORT,
-            "SYNAPSE_BIND_ADDRESSES has ::, and there is no IPv6 here; leave it out",
+            "SYNAPSE_BIND_ADDRESSES contains ::, but this container has no IPv6; remove it",
         ),
     ],
 )
@@ -206,7 +221,7 @@ def test_what_keeps_a_socket_from_being_made_is_named(
         line
     ]
     if number == errno.EAFNOSUPPORT:
-        assert takes_both() is False
+        assert is_dual_stack() is False
 
 
 def test_a_port_of_connections_that_have_just_ended_can_be_had() -> None:

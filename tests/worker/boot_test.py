@@ -27,7 +27,8 @@ _NAMESPACE = [
 ]
 _ENTRYPOINT = """\
 import os, signal, sys, tempfile, time
-from worker.signals import ENDING, block_for_exec, end_on_signals, forget_signals, run, unblock
+from worker.signals import ENDING_SIGNALS, block_for_exec, end_on_signals
+from worker.signals import forget_signals, run, unblock
 end_on_signals()
 {}
 """

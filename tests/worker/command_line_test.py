@@ -79,7 +79,7 @@ def test_help_names_every_verb(word: str, capsys: pytest.CaptureFixture[str]) ->
         in out
     )
     assert "\nverbs:\n" in out
-    assert "Exit codes: 0 done, 1 unhealthy, 2 wrong settings, 75 " in out
+    assert "Exit codes: 0 success, 1 unhealthy, 2 configuration error, 75 " in out
     for name in VERBS:
         assert f"\n    {name}" in out
 
@@ -87,23 +87,23 @@ def test_help_names_every_verb(word: str, capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("verb", "usage", "words"),
     [
-        ("start", "[-h]", "wait for what Synapse needs, and become Synapse (the default)"),
+        ("start", "[-h]", "start Synapse (the default)"),
         (
             "check",
             "[-h]",
-            "check the configuration as start does, and ask Synapse's own parser",
+            "check the configuration as start does, and with Synapse's own parser",
         ),
         (
             "print-config",
             "[-h]",
-            "print the configuration that Synapse would get, secrets masked",
+            "print the configuration that Synapse would get, with secrets masked",
         ),
-        ("healthcheck", "[-h] [--ready]", "ask the health port of this container"),
-        ("healthcheck", "[-h] [--ready]", "ask the database, Redis and the main process too"),
-        ("wait", "[-h] [SECONDS]", "SYNAPSE_WAIT_SECONDS or 60 by default"),
+        ("healthcheck", "[-h] [--ready]", "query the health port of this container"),
+        ("healthcheck", "[-h] [--ready]", "also query the database, Redis and the main process"),
+        ("wait", "[-h] [SECONDS]", "the default is SYNAPSE_WAIT_SECONDS, or 60 if"),
         ("doctor", "[-h] PLAN", "a plan as in SYNAPSE_WORKERS, or the path of a file"),
         ("prometheus", "[-h] PLAN", "a plan as in SYNAPSE_WORKERS, or the path of a file"),
-        ("generate", "[-h]", "a first homeserver.yaml and keys into an empty data folder"),
+        ("generate", "[-h]", "write a first homeserver.yaml, keys and secrets to the data folder"),
     ],
 )
 def test_each_verb_has_its_own_help(

@@ -59,5 +59,5 @@ def test_a_setting_of_another_shape_or_with_one_other_part_contradicts_the_plan(
     """One of the two is wrong, and only the operator knows which."""
     plan = parse_plan("federation_sender, typing, persister=event_persister", TABLE)
     (line,) = contradictions(GOOD | {name: have}, plan, TABLE)
-    assert line.startswith(f"homeserver.yaml: {name} is {have!r}, but SYNAPSE_WORKERS makes it ")
-    assert line.endswith("; drop it there")
+    assert line.startswith(f"homeserver.yaml: {name} is {have!r}, but SYNAPSE_WORKERS sets it to ")
+    assert line.endswith("; remove it from homeserver.yaml")

@@ -226,7 +226,7 @@ def test_missing_certificates_are_named_with_those_that_need_them(
 def test_a_folder_of_media_is_for_those_that_keep_media(site: Site) -> None:
     """With media workers in the plan, the main process does not serve media."""
     site.arrange(yaml.safe_load(PLANNED), RIGHT | {"media": "missing"})
-    line = f"error: {site.media}: media cannot be written by uid {os.geteuid()}; mount a folder"
+    line = f"error: {site.media}: uid {os.geteuid()} cannot write media here; mount a folder"
     for plan, names in (("pusher", "main"), ("pusher, media_repository:1", "media_repository1")):
         assert ask(["doctor", plan], site.environ()) == Answer(
             2, [f"{line} that it owns ({names})"]

@@ -74,7 +74,8 @@ def test_root_without_the_right_says_how_to_start() -> None:
     """`--cap-drop ALL` conflicts with starting as root."""
     done = run("setpriv", "--bounding-set=-all", "--inh-caps=-all", UID="1234", GID="4321")
     assert done.stderr == (
-        "error: started as root without the right to become 1234:4321; start the container with "
+        "error: started as root without permission to switch to 1234:4321; start the container "
+        "with "
         "--user 1234:4321\n"
     )
 
@@ -83,7 +84,7 @@ def test_an_ordinary_user_is_told_that_uid_is_not_used() -> None:
     """An operator who sets UID expects it to have an effect."""
     done = run("unshare", "--user", "--map-user=77", "--map-group=77", UID="1234")
     assert done.stdout.splitlines()[0] == (
-        "['UID=1234 is not used: started as uid 77, not as root']"
+        "['UID=1234 is ignored: started as uid 77, not as root']"
     ), done.stderr
 
 

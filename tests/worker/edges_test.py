@@ -54,16 +54,24 @@ def test_the_last_value_that_is_right(name: str, value: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
-        ("SYNAPSE_MEDIA_DIR", LONGEST + "b", "is not a path of up to 4095 bytes; give a shorter"),
-        ("SYNAPSE_MEDIA_DIR", f"/c/{PART}a", "has a part of more than 255 bytes; give a shorter"),
-        ("SYNAPSE_MEDIA_DIR", "/\udcff", "is not UTF-8; give a path that is"),
-        ("SYNAPSE_MEDIA_DIR", "/a\0b", "is not a path of up to 4095 bytes; give a shorter one"),
-        ("SYNAPSE_CPU_AFFINITY", hex(1 << 4096), "is not a CPU mask; give a positive number"),
-        ("SYNAPSE_CPU_AFFINITY", str(1 << 4096), "is not a CPU mask; give a positive number"),
-        ("SYNAPSE_HOSTNAME", "h" * 256, "is not one printable line of up to 255 characters"),
+        ("SYNAPSE_MEDIA_DIR", LONGEST + "b", "is not a path of at most 4095 bytes; use a shorter"),
+        (
+            "SYNAPSE_MEDIA_DIR",
+            f"/c/{PART}a",
+            "has a component of more than 255 bytes; use a shorter",
+        ),
+        ("SYNAPSE_MEDIA_DIR", "/\udcff", "is not valid UTF-8; use a path that is"),
+        ("SYNAPSE_MEDIA_DIR", "/a\0b", "is not a path of at most 4095 bytes; use a shorter one"),
+        ("SYNAPSE_CPU_AFFINITY", hex(1 << 4096), "is not a CPU mask; use a positive number"),
+        ("SYNAPSE_CPU_AFFINITY", str(1 << 4096), "is not a CPU mask; use a positive number"),
+        (
+            "SYNAPSE_HOSTNAME",
+            "h" * 256,
+            "is not a printable line of at most 255 characters; use another host name",
+        ),
         ("SYNAPSE_WAIT_SECONDS", "86401", "is not a number of seconds from 0 to 86400"),
-        ("SYNAPSE_WORKER_NAME", "w" * 65, "has characters that no worker name may have; use up"),
-        ("UID", "1000000000", "is not a numeric id above 0; give one, such as 991"),
+        ("SYNAPSE_WORKER_NAME", "w" * 65, "is not a valid worker name; use at"),
+        ("UID", "1000000000", "is not a number from 1 to 999999999; use one, for example 991"),
     ],
 )
 def test_the_first_value_that_is_wrong(name: str, value: str, reason: str) -> None:
@@ -83,7 +91,7 @@ def test_a_path_of_a_secret_that_no_file_can_have_is_not_shown(name: str) -> Non
     with pytest.raises(ConfigError) as refused:
         settings(**{name: f"/c/{PART}a"})
     assert refused.value.problems == (
-        f"{name} has a part of more than 255 bytes; give a shorter one",
+        f"{name} has a component of more than 255 bytes; use a shorter one",
     )
 
 
@@ -99,10 +107,10 @@ def test_generate_names_everything_that_is_missing_at_once(tmp_path: Path) -> No
     with pytest.raises(ConfigError) as refused:
         generate({"SYNAPSE_DATA_DIR": str(tmp_path), "SYNAPSE_REPORT_STATS": "maybe"})
     assert refused.value.problems == (
-        "SYNAPSE_SERVER_NAME is not set; give the part behind the colon of user ids",
-        "SYNAPSE_REPORT_STATS='maybe' is neither yes nor no; it decides whether matrix.org gets "
-        "anonymous statistics",
-        f"{tmp_path}/homeserver.yaml exists already; it is not replaced",
+        "SYNAPSE_SERVER_NAME is not set; set it to the part after the colon in user IDs",
+        "SYNAPSE_REPORT_STATS='maybe' is neither yes nor no; use yes to send anonymous statistics "
+        "to matrix.org, or no",
+        f"{tmp_path}/homeserver.yaml already exists; it is not replaced",
     )
 
 
@@ -114,7 +122,9 @@ def test_a_file_that_cannot_be_written_whole_leaves_nothing(tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
     assert (tmp_path / "kept").read_text() == "old"
     (tmp_path / "folder").mkdir()
-    with pytest.raises(ConfigError, match="cannot be written: Is a directory; mount a tmpfs that"):
+    with pytest.raises(
+        ConfigError, match="cannot be written to: Is a directory; mount a tmpfs that"
+    ):
         write_text(tmp_path / "folder", "x")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "kept"]
 

@@ -10,7 +10,7 @@ from testbed.site import WORKERS
 from tools.golden import golden_files
 from worker import boot
 from worker.__main__ import main
-from worker.documents import documents, dropped
+from worker.documents import documents, dropped_warnings
 from worker.errors import ConfigError
 from worker.files import write_documents
 from worker.launch import synapse_command, synapse_environ
@@ -35,37 +35,49 @@ def settings(**variables: str) -> Settings:
 @pytest.mark.parametrize(
     ("variables", "problem"),
     [
-        ({"SYNAPSE_WORKER": "bogus"}, "SYNAPSE_WORKER='bogus' is not a worker_app or worker type; choose"),
+        (
+            {"SYNAPSE_WORKER": "bogus"},
+            "SYNAPSE_WORKER='bogus' is not a worker_app or worker type; choose",
+        ),
         ({"SYNAPSE_WORKER": ""}, "SYNAPSE_WORKER is not set; choose one of synapse.app.appservice"),
         ({"SYNAPSE_WORKER": "synapse.app.Pusher"}, "SYNAPSE_WORKER='synapse.app.Pusher' is not"),
-        ({"SYNAPSE_REPLICATION_HOST": ""}, "SYNAPSE_REPLICATION_HOST is not set; give the host"),
+        (
+            {"SYNAPSE_REPLICATION_HOST": ""},
+            "SYNAPSE_REPLICATION_HOST is not set; set it to the host",
+        ),
         ({"SYNAPSE_REPLICATION_HOST": "http://a"}, "SYNAPSE_REPLICATION_HOST='http://a' is a URL"),
         ({"SYNAPSE_REPLICATION_HOST": "a b"}, "SYNAPSE_REPLICATION_HOST='a b' is not a host name"),
         ({"SYNAPSE_LOG_LEVEL": "banana"}, "SYNAPSE_LOG_LEVEL='banana' is not a log level; choose"),
         ({"SYNAPSE_LOG_LEVEL": "10"}, "SYNAPSE_LOG_LEVEL='10' is not a log level; choose one of"),
-        ({"SYNAPSE_CPU_AFFINITY": "abc"}, "SYNAPSE_CPU_AFFINITY='abc' is not a CPU mask; give a"),
-        ({"SYNAPSE_CPU_AFFINITY": "0"}, "SYNAPSE_CPU_AFFINITY='0' is not a CPU mask; give a"),
-        ({"SYNAPSE_CPU_AFFINITY": "-1"}, "SYNAPSE_CPU_AFFINITY='-1' is not a CPU mask; give a"),
-        ({"UID": "root"}, "UID='root' is not a numeric id above 0; give one, such as 991"),
-        ({"UID": "0"}, "UID='0' is not a numeric id above 0; give one, such as 991"),
-        ({"GID": "-5"}, "GID='-5' is not a numeric id above 0; give one, such as 991"),
+        ({"SYNAPSE_CPU_AFFINITY": "abc"}, "SYNAPSE_CPU_AFFINITY='abc' is not a CPU mask; use a"),
+        ({"SYNAPSE_CPU_AFFINITY": "0"}, "SYNAPSE_CPU_AFFINITY='0' is not a CPU mask; use a"),
+        ({"SYNAPSE_CPU_AFFINITY": "-1"}, "SYNAPSE_CPU_AFFINITY='-1' is not a CPU mask; use a"),
+        (
+            {"UID": "root"},
+            "UID='root' is not a number from 1 to 999999999; use one, for example 991",
+        ),
+        ({"UID": "0"}, "UID='0' is not a number from 1 to 999999999; use one, for example 991"),
+        ({"GID": "-5"}, "GID='-5' is not a number from 1 to 999999999; use one, for example 991"),
         ({"SYNAPSE_JEMALLOC": "maybe"}, "SYNAPSE_JEMALLOC='maybe' is neither on nor off; use one"),
         ({"SYNAPSE_LOG_FORMAT": "xml"}, "SYNAPSE_LOG_FORMAT='xml' is neither text nor json; use"),
         ({"SYNAPSE_FEDERATION_TLS": "1"}, "SYNAPSE_FEDERATION_TLS='1' is neither on nor off; use"),
-        ({"SYNAPSE_X_FORWARDED": "on"}, "SYNAPSE_X_FORWARDED='on' is not a choice of"),
-        ({"SYNAPSE_BIND_ADDRESSES": "a"}, "SYNAPSE_BIND_ADDRESSES='a' has 'a', which is not an IP"),
+        ({"SYNAPSE_X_FORWARDED": "on"}, "SYNAPSE_X_FORWARDED='on' is none of client, all, off"),
+        (
+            {"SYNAPSE_BIND_ADDRESSES": "a"},
+            "SYNAPSE_BIND_ADDRESSES='a' contains 'a', which is not an IP",
+        ),
         (
             {"SYNAPSE_BIND_ADDRESSES": "::,"},
-            "SYNAPSE_BIND_ADDRESSES='::,' has '', which is not an IP",
+            "SYNAPSE_BIND_ADDRESSES='::,' contains '', which is not an IP",
         ),
         ({"SYNAPSE_WAIT_SECONDS": "-1"}, "SYNAPSE_WAIT_SECONDS='-1' is not a number of seconds"),
         ({"SYNAPSE_WAIT_SECONDS": "1e3"}, "SYNAPSE_WAIT_SECONDS='1e3' is not a number of seconds"),
-        ({"SYNAPSE_HOSTNAME": "a\nb"}, "SYNAPSE_HOSTNAME='a\\nb' is not one printable line of up"),
-        ({"SYNAPSE_DATA_DIR": "data"}, "SYNAPSE_DATA_DIR='data' is not an absolute path; begin it"),
+        ({"SYNAPSE_HOSTNAME": "a\nb"}, "SYNAPSE_HOSTNAME='a\\nb' is not a printable line of at"),
+        ({"SYNAPSE_DATA_DIR": "data"}, "SYNAPSE_DATA_DIR='data' is not an absolute path; use one"),
         (
             {"SYNAPSE_REPLICATION_SECRET": "hunter2"},
-            "SYNAPSE_REPLICATION_SECRET is neither on nor off; put a secret of your own into a "
-            "file and name that in SYNAPSE_REPLICATION_SECRET_FILE",
+            "SYNAPSE_REPLICATION_SECRET is neither on nor off; to use your own secret, write it to "
+            "a file and set SYNAPSE_REPLICATION_SECRET_FILE to its path",
         ),
         (
             {
@@ -74,7 +86,10 @@ def settings(**variables: str) -> Settings:
             },
             "SYNAPSE_REPLICATION_SECRET_FILE contradicts SYNAPSE_REPLICATION_SECRET=off; unset",
         ),
-        ({"SYNAPSE_WORKER": "pusher+"}, "SYNAPSE_WORKER='pusher+' is not a worker_app or worker type;"),
+        (
+            {"SYNAPSE_WORKER": "pusher+"},
+            "SYNAPSE_WORKER='pusher+' is not a worker_app or worker type;",
+        ),
         ({"SYNAPSE_WORKER": "pusher+pusher"}, "SYNAPSE_WORKER='pusher+pusher' is not a worker"),
         (
             {"SYNAPSE_WORKERS": "typing, a=typing"},
@@ -82,7 +97,7 @@ def settings(**variables: str) -> Settings:
         ),
         (
             {"SYNAPSE_WORKERS": "a=pusher, a=typing"},
-            "SYNAPSE_WORKERS: the name a is given 2 times; two workers of one name keep each",
+            "SYNAPSE_WORKERS: the name a is given 2 times; workers with the same name keep each",
         ),
         (
             {"SYNAPSE_WORKERS": "bogus"},
@@ -90,7 +105,8 @@ def settings(**variables: str) -> Settings:
         ),
         (
             {"SYNAPSE_WORKERS": "synapse.app.homeserver"},
-            "SYNAPSE_WORKERS: 'synapse.app.homeserver' is the main process, which is always there",
+            "SYNAPSE_WORKERS: 'synapse.app.homeserver' is the main process, which is always "
+            "included",
         ),
         (
             {"SYNAPSE_WORKERS": "pusher:many"},
@@ -102,42 +118,45 @@ def settings(**variables: str) -> Settings:
         ),
         (
             {"SYNAPSE_WORKERS": "main=pusher"},
-            "SYNAPSE_WORKERS: 'main' cannot be a worker's name; use up to 64 of A-Z a-z 0-9",
+            "SYNAPSE_WORKERS: 'main' is not a valid worker name; use at most 64 characters of A-Z",
         ),
         (
             {"SYNAPSE_WORKERS": "pusher:2@host"},
-            "SYNAPSE_WORKERS: 'pusher:2@host': 'host' is one host for several workers; give one",
+            "SYNAPSE_WORKERS: 'pusher:2@host': 'host' would be the host of several workers; write",
         ),
         (
             {"SYNAPSE_WORKERS": "pusher@a b"},
-            "SYNAPSE_WORKERS: 'pusher@a b': 'a b' is not a host name; give labels of up to 63",
+            "SYNAPSE_WORKERS: 'pusher@a b': 'a b' is not a host name; use labels of at most 63",
         ),
         (
             {"SYNAPSE_WORKERS": "a=b=c"},
-            "SYNAPSE_WORKERS: 'a=b=c' is not an entry; write [NAME=]TYPE[+TYPE...][:COUNT][@HOST]",
+            "SYNAPSE_WORKERS: 'a=b=c' is not a valid entry; write "
+            "[NAME=]TYPE[+TYPE...][:COUNT][@HOST]",
         ),
         (
             {"SYNAPSE_WORKERS": "synchrotron"},
-            "SYNAPSE_WORKER_NAME is not set, and SYNAPSE_WORKERS has no such worker; give one of",
+            "SYNAPSE_WORKER_NAME is not set, and SYNAPSE_WORKERS has no worker of this type; add",
         ),
         (
             {"SYNAPSE_WORKERS": "pusher:2"},
-            "SYNAPSE_WORKER_NAME is not set, and SYNAPSE_WORKERS has 2 such workers; give one of",
+            "SYNAPSE_WORKER_NAME is not set, and SYNAPSE_WORKERS has 2 workers of this type; "
+            "choose one of",
         ),
         (
             {"SYNAPSE_WORKERS": "pusher", "SYNAPSE_WORKER_NAME": "x"},
-            "SYNAPSE_WORKER_NAME='x' is not in SYNAPSE_WORKERS, which has pusher",
+            "SYNAPSE_WORKER_NAME='x' is not in SYNAPSE_WORKERS; choose one of pusher",
         ),
         (
             {"SYNAPSE_WORKERS": "a=typing", "SYNAPSE_WORKER_NAME": "a"},
-            "SYNAPSE_WORKER='synapse.app.pusher' is not what a is in SYNAPSE_WORKERS: typing",
+            "SYNAPSE_WORKER='synapse.app.pusher' contradicts SYNAPSE_WORKERS, where a is typing",
         ),
         ({"SYNAPSE_WORKER_NAME": "main"}, "SYNAPSE_WORKER_NAME='main' is reserved for the main"),
         ({"SYNAPSE_WORKER_NAME": "master"}, "SYNAPSE_WORKER_NAME='master' is reserved for the"),
-        ({"SYNAPSE_WORKER_NAME": "a/b"}, "SYNAPSE_WORKER_NAME='a/b' has characters that no worker"),
+        ({"SYNAPSE_WORKER_NAME": "a/b"}, "SYNAPSE_WORKER_NAME='a/b' is not a valid worker name"),
         (
             {"SYNAPSE_WORKER": "homeserver", "SYNAPSE_WORKER_NAME": "one"},
-            "SYNAPSE_WORKER_NAME='one' is set for the main process, which would then call itself",
+            "SYNAPSE_WORKER_NAME='one' is set for the main process, which would then send requests "
+            "to itself",
         ),
     ],
 )
@@ -189,39 +208,43 @@ GOOD: dict[str, Any] = yaml.safe_load(WORKERS)
     [
         ({"server_name": None}, {}, "error: homeserver.yaml: server_name is missing; set it"),
         ({"report_stats": None}, {}, "error: homeserver.yaml: report_stats is missing; set it"),
-        ({"redis": None}, {}, "error: homeserver.yaml: redis is not enabled, and workers hear"),
-        ({"redis": {"enabled": False}}, {}, "error: homeserver.yaml: redis is not enabled, and"),
+        ({"redis": None}, {}, "error: homeserver.yaml: redis is not enabled, but workers receive"),
+        ({"redis": {"enabled": False}}, {}, "error: homeserver.yaml: redis is not enabled, but"),
         (
             {"database": {"name": "sqlite3"}},
             {},
             "error: homeserver.yaml: database.name is 'sqlite3'",
         ),
-        ({"database": None}, {}, "error: homeserver.yaml: database.name is None, and workers"),
+        ({"database": None}, {}, "error: homeserver.yaml: database.name is not set, but workers"),
         ({"instance_map": []}, {}, "error: homeserver.yaml: instance_map is a list; make it a"),
-        ({"start_pushers": True}, {}, "error: homeserver.yaml: start_pushers leaves the duty of"),
+        (
+            {"start_pushers": True},
+            {},
+            "error: homeserver.yaml: start_pushers is not false, so the main process would",
+        ),
         (
             {"start_pushers": None, "pusher_instances": ["x"]},
             {},
-            "error: homeserver.yaml: start_pushers leaves the duty of synapse.app.pusher on",
+            "error: homeserver.yaml: start_pushers is not false, so the main process would",
         ),
         (
             {"send_federation": True},
             {"SYNAPSE_WORKER": "synapse.app.federation_sender"},
-            "error: homeserver.yaml: send_federation leaves the duty of synapse.app.",
+            "error: homeserver.yaml: send_federation is not false, so the main process would",
         ),
         (
             {"notify_appservices": True},
             {"SYNAPSE_WORKER": "synapse.app.appservice"},
-            "error: homeserver.yaml: notify_appservices leaves the duty of synapse.app.app",
+            "error: homeserver.yaml: notify_appservices is not false, so the main process would",
         ),
         (
             {"update_user_directory": None},
             {"SYNAPSE_WORKER": "synapse.app.user_dir"},
-            "error: homeserver.yaml: update_user_directory leaves the duty of synapse.app.u",
+            "error: homeserver.yaml: update_user_directory is not false, so the main process would",
         ),
         ({}, {"SYNAPSE_WORKER": "federation_reader"}, "tls.crt: the TLS certificate is missing;"),
         ({}, {"SYNAPSE_WORKER": "federation_reader"}, "tls.key: the TLS key is missing; mount it"),
-        ({}, {"SYNAPSE_WORKER": "media_repository"}, "media cannot be written by uid"),
+        ({}, {"SYNAPSE_WORKER": "media_repository"}, "cannot write media here; mount"),
     ],
 )
 def test_a_contradiction_is_refused_before_synapse_starts(
@@ -243,7 +266,7 @@ def test_a_contradiction_is_refused_before_synapse_starts(
 def test_settings_of_the_predecessors_time_are_left_out_with_a_warning() -> None:
     """Options that worked with the predecessor are accepted, and warnings say what to remove."""
     old = {"worker_replication_host": "a", "log_file": "/dev/null", "tls_dh_params_path": "x"}
-    assert [line.split(": ")[1].split(" is left out")[0] for line in dropped(old)] == [
+    assert [line.split(": ")[1].split(" is dropped")[0] for line in dropped_warnings(old)] == [
         "log_file",
         "tls_dh_params_path",
         "worker_replication_host",
@@ -268,7 +291,7 @@ def test_files_are_private_and_whole(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     """One cause is a read-only root file system without a tmpfs at that path."""
-    with pytest.raises(ConfigError, match="cannot be written: No such file or directory; mount"):
+    with pytest.raises(ConfigError, match="cannot be written to: No such file or directory; mount"):
         write_documents(tmp_path / "absent", {"a.yaml": {}})
 
 

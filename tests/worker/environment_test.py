@@ -54,7 +54,7 @@ def test_a_number_is_made_of_a_few_ascii_digits(name: str, value: str) -> None:
 @pytest.mark.parametrize("value", ["0x" + "f" * 1025, "0x1" + "0" * 1024, "9" * 1235, "010", "0"])
 def test_a_mask_of_more_cpus_than_linux_has_is_refused(value: str) -> None:
     """Some tools set all bits of a mask."""
-    assert "is not a CPU mask; give a positive number" in problem_of(SYNAPSE_CPU_AFFINITY=value)
+    assert "is not a CPU mask; use a positive number" in problem_of(SYNAPSE_CPU_AFFINITY=value)
 
 
 @pytest.mark.parametrize(
@@ -71,11 +71,11 @@ def test_a_mask_is_read_in_any_base(value: str, cpus: object) -> None:
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        ("/" + "a" * 256, "has a part of more than 255 bytes; give a shorter one"),
-        ("/" + "ä" * 128, "has a part of more than 255 bytes; give a shorter one"),
-        ("/aa" * 1400, "is not a path of up to 4095 bytes; give a shorter one"),
-        ("/a\0b", "is not a path of up to 4095 bytes; give a shorter one"),
-        (os.fsdecode(b"/a\xff"), "is not UTF-8; give a path that is"),
+        ("/" + "a" * 256, "has a component of more than 255 bytes; use a shorter one"),
+        ("/" + "ä" * 128, "has a component of more than 255 bytes; use a shorter one"),
+        ("/aa" * 1400, "is not a path of at most 4095 bytes; use a shorter one"),
+        ("/a\0b", "is not a path of at most 4095 bytes; use a shorter one"),
+        (os.fsdecode(b"/a\xff"), "is not valid UTF-8; use a path that is"),
     ],
     ids=["part", "bytes", "long", "null", "latin-1"],
 )
@@ -120,15 +120,15 @@ def test_an_ipv6_host_is_refused_where_synapse_joins_it_into_a_url(variable: str
         assert bool(problems) is refused
         for line in problems:
             assert line.endswith(
-                "is an IPv6 address, which Synapse takes for replication since 1.85, and this is "
-                "1.84.1; give a name"
+                "is an IPv6 address, which Synapse supports for replication since 1.85, but this "
+                "is 1.84.1; use a host name"
             )
 
 
 @pytest.mark.parametrize("name", ["1", "a..b", "x-", "1.2.3.4.5"])
 def test_a_name_under_which_nobody_would_be_found_needs_a_host(name: str) -> None:
     """Every resolver reads ``1`` as the address 0.0.0.1."""
-    with pytest.raises(ConfigError, match="is where the others look for that worker"):
+    with pytest.raises(ConfigError, match="is also the host of that worker"):
         parse_plan(f"{name}=pusher", load_table())
     (worker,) = parse_plan(f"{name}=pusher@main", load_table())
     assert worker.name == name
@@ -142,7 +142,7 @@ def test_a_name_under_which_nobody_would_be_found_needs_a_host(name: str) -> Non
             {"host": "[::1]", "port": 9093},
             "instance_map.x.host='[::1]' has brackets, which Synapse",
         ),
-        ({"path": "/" + "a" * 107}, "instance_map.x: the unix socket /aaa"),
+        ({"path": "/" + "a" * 107}, "instance_map.x: the path of the Unix socket /aaa"),
     ],
 )
 def test_a_place_in_instance_map_where_nobody_can_be_is_named(
@@ -170,13 +170,13 @@ def test_a_unix_socket_has_a_path_of_at_most_107_bytes(
         found = find_problems({}, settings(**variables))
     finally:
         folder.rmdir()
-    lines = [line for line in found if "unix socket" in line]
+    lines = [line for line in found if "Unix socket" in line]
     assert bool(lines) is not fits
     if lines:
         assert lines[0].startswith(
-            f"SYNAPSE_UNIX_SOCKETS={folder}: the unix socket {folder}/longest"
+            f"SYNAPSE_UNIX_SOCKETS={folder}: the path of the Unix socket {folder}/longest"
         )
-        assert "has a path of 108 bytes, and at most 107 are possible" in lines[0]
+        assert "has 108 bytes, but at most 107 are possible" in lines[0]
 
 
 @pytest.mark.parametrize(
@@ -223,9 +223,10 @@ def test_the_sockets_of_a_process_are_those_that_it_makes_and_calls(
         finally:
             folder.rmdir()
     assert found[0]
-    assert "unix socket" not in found[0]
+    assert "Unix socket" not in found[0]
     assert found[1].startswith(
-        f"SYNAPSE_UNIX_SOCKETS={folder}: the unix socket {folder}/{longest} has a path of 108 bytes"
+        f"SYNAPSE_UNIX_SOCKETS={folder}: the path of the Unix socket {folder}/{longest} has 108 "
+        "bytes"
     )
 
 

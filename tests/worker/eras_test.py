@@ -36,18 +36,18 @@ def settings(version: str, **variables: str) -> Settings:
 )
 def test_a_worker_type_from_later_is_refused(version: str, worker_type: str, since: int) -> None:
     """It is refused as a worker type and in a plan, and accepted from the release that added it."""
-    lacks = f"Synapse {version} has no stream {worker_type} for this worker type"
-    line = f"{lacks}, which came with 1.{since}"
+    added = f"which was added in Synapse 1.{since}, but this is {version}"
+    line = f"this worker type writes the stream {worker_type}, {added}"
     with pytest.raises(ConfigError) as alone:
         settings(version, SYNAPSE_WORKER=worker_type)
     assert alone.value.problems == (
-        f"SYNAPSE_WORKER={worker_type!r} cannot run: {line}; leave its duty to the main process",
+        f"SYNAPSE_WORKER={worker_type!r} cannot run: {line}; leave its work to the main process",
     )
     with pytest.raises(ConfigError) as planned:
         settings(version, SYNAPSE_WORKERS=f"event_creator,{worker_type}")
-    assert f"SYNAPSE_WORKERS: {worker_type!r}: {line}; leave it out" in planned.value.problems
+    assert f"SYNAPSE_WORKERS: {worker_type!r}: {line}; remove it" in planned.value.problems
     assert (
-        settings(f"1.{since}.0rc1", SYNAPSE_WORKER=worker_type).worker.types[0].name == worker_type
+        settings(f"1.{since}.0rc1", SYNAPSE_WORKER=worker_type).process.types[0].name == worker_type
     )
 
 
@@ -56,9 +56,9 @@ def test_unix_sockets_need_1_89() -> None:
     with pytest.raises(ConfigError) as refused:
         settings("1.88.0", SYNAPSE_UNIX_SOCKETS="/sockets")
     assert refused.value.problems == (
-        "SYNAPSE_UNIX_SOCKETS='/sockets' needs Synapse 1.89 or newer, and this is 1.88.0; unset it",
+        "SYNAPSE_UNIX_SOCKETS='/sockets' needs Synapse 1.89 or newer, but this is 1.88.0; unset it",
     )
-    assert settings("1.89.0", SYNAPSE_UNIX_SOCKETS="/sockets").sockets == Path("/sockets")
+    assert settings("1.89.0", SYNAPSE_UNIX_SOCKETS="/sockets").sockets_dir == Path("/sockets")
 
 
 def rendered(version: str, homeserver: dict[str, Any], **variables: str) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def test_later_nothing_goes_without_redis(version: str, tmp_path: Path) -> None:
     """The error message says what to set."""
     data = make_data(tmp_path / "data", WORKERS)
     problems = find_problems(WITHOUT_REDIS, settings(version, SYNAPSE_DATA_DIR=str(data)))
-    assert any(line.startswith("homeserver.yaml: redis is not enabled, and") for line in problems)
+    assert any(line.startswith("homeserver.yaml: redis is not enabled, but") for line in problems)
     assert not find_problems(WITHOUT_REDIS, settings("1.66.0", SYNAPSE_DATA_DIR=str(data)))
 
 
@@ -127,8 +127,8 @@ def test_a_worker_speaks_tls_since_1_72() -> None:
         line for line in find_warnings(HOMESERVER, settings("1.71.0", **reader)) if "TLS" in line
     ]
     assert warning == (
-        "Synapse 1.71.0 speaks no TLS on a worker (it came with 1.72); federation_reader serves "
-        "federation in the clear on port 8008: let the proxy speak TLS"
+        "Synapse 1.71.0 does not support TLS on workers (1.72 does); federation_reader serves "
+        "federation without TLS on port 8008: terminate TLS at the reverse proxy"
     )
     new = rendered("1.72.0", HOMESERVER, **reader)["worker.yaml"]["worker_listeners"]
     assert [row["port"] for row in new if row.get("tls")] == [8448]

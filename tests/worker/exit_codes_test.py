@@ -81,8 +81,9 @@ def test_check_without_a_temporary_folder_says_so(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     assert main(["check"], environ) == 2
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "error: /tmp: Synapse's parser needs files, and no temporary folder can be written by uid "
-        f"{os.geteuid()}; mount a tmpfs there, with mode 1777"
+        "error: /tmp: Synapse's parser needs temporary files, but no temporary folder is writable "
+        "by uid "
+        f"{os.geteuid()}; mount a tmpfs there with mode 1777"
     )
 
 

@@ -15,12 +15,12 @@ from worker.files import _refuse_irregular, read_bounded, write_new, write_text
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        (stat.S_IFBLK, "is a block device; give a regular file"),
-        (stat.S_IFCHR, "is a character device; give a regular file"),
-        (stat.S_IFIFO, "is a FIFO; give a regular file"),
-        (stat.S_IFSOCK, "is a socket; give a regular file"),
+        (stat.S_IFBLK, "is a block device; use a regular file"),
+        (stat.S_IFCHR, "is a character device; use a regular file"),
+        (stat.S_IFIFO, "is a FIFO; use a regular file"),
+        (stat.S_IFSOCK, "is a socket; use a regular file"),
         (stat.S_IFDIR, "is a folder; mount a file there"),
-        (0, "is not a regular file; give a regular file"),
+        (0, "is not a regular file; use a regular file"),
     ],
 )
 def test_each_kind_of_file_is_called_by_its_name(kind: int, said: str) -> None:
@@ -45,7 +45,7 @@ def test_a_file_that_is_exchanged_meanwhile_is_refused(regular_at_first: Path) -
     """Opening the FIFO does not wait for a writer, and the FIFO is not read."""
     with pytest.raises(ConfigError) as caught:
         read_bounded(regular_at_first, "the key", 10)
-    assert caught.value.problems == (f"{regular_at_first}: the key is a FIFO; give a regular file",)
+    assert caught.value.problems == (f"{regular_at_first}: the key is a FIFO; use a regular file",)
 
 
 def test_a_file_without_content_yet_is_not_waited_for(
@@ -61,7 +61,7 @@ def test_a_file_without_content_yet_is_not_waited_for(
     finally:
         os.close(writer)
     assert caught.value.problems == (
-        f"{regular_at_first}: the key cannot be read: it has no content yet; give another file",
+        f"{regular_at_first}: the key cannot be read: it has no content yet; use another file",
     )
 
 
@@ -97,12 +97,14 @@ def test_a_file_is_made_beside_its_place_and_moved_there(
     [
         (
             write_text,
-            "{folder} cannot be written: No such file or directory; mount a tmpfs that uid {uid} "
-            "may write",
+            "{folder} cannot be written to: No such file or directory; mount a tmpfs that uid "
+            "{uid} "
+            "can write to",
         ),
         (
             write_new,
-            "{folder}/a cannot be written: No such file or directory; make room, or mount another",
+            "{folder}/a cannot be written: No such file or directory; free some space, or mount "
+            "another folder",
         ),
     ],
 )
@@ -125,5 +127,5 @@ def test_a_plan_or_key_may_have_a_mebibyte(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         read_plan(str(plan))
     assert caught.value.problems == (
-        f"{plan}: the plan has more than 1048576 bytes; give a smaller file",
+        f"{plan}: the plan has more than 1048576 bytes; use a smaller file",
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.listeners import kinds, listener
+from worker.listeners import listener, listener_kinds
 from worker.settings import Settings, parse
 from worker.worker_types import load_table
 
@@ -17,7 +17,7 @@ def settings(worker: str, **variables: str) -> Settings:
 
 def believing(chosen: Settings) -> set[str]:
     """Return the kinds of the process's listeners that have ``x_forwarded``."""
-    return {kind for kind in kinds(chosen, {}) if "x_forwarded" in listener(kind, chosen)}
+    return {kind for kind in listener_kinds(chosen, {}) if "x_forwarded" in listener(kind, chosen)}
 
 
 @pytest.mark.parametrize("worker", sorted(load_table().apps))

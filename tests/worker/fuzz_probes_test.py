@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from tests.worker.cases import yaml_values
 from tests.worker.fuzzing import DEADLINE, SECRET, Tally, many
 from worker.asking import ask
-from worker.health import itself
-from worker.probes import around, without_secrets_of
+from worker.health import health_probe
+from worker.probes import secret_mask, service_probes
 from worker.settings import parse
 
 _SECONDS = 1.0
@@ -140,8 +140,8 @@ def test_any_answer(server: Server, tally: Tally) -> None:
         settings = replace(settings, bind_addresses=("127.0.0.1",))
         document = _document(server.port, changes)
         start = time.monotonic()
-        probes = [itself(settings), *around(document, settings)]
-        lines = ask(probes, _SECONDS, without_secrets_of(document))
+        probes = [health_probe(settings), *service_probes(document, settings)]
+        lines = ask(probes, _SECONDS, secret_mask(document))
         seconds = time.monotonic() - start
         tally.add(1 if lines else 0, seconds)
         assert seconds < DEADLINE  # Allows for a busy machine; an endless answer would take longer.

@@ -83,14 +83,18 @@ def test_any_folder_is_named_as_it_is_called(tmp_path: Path, folder: str, stats:
 def test_a_server_name_that_looks_like_another_type_is_text(name: str) -> None:
     """Examples are 1e5, 1:30 and no, which YAML would read as other types."""
     assert (
-        yaml.safe_load(configuration(name, statistics=True, data=Path("/d")))["server_name"] == name
+        yaml.safe_load(configuration(name, report_stats=True, data_dir=Path("/d")))["server_name"]
+        == name
     )
 
 
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("https://x", "is not a server name; give a name, for example example.com, and a port if"),
+        (
+            "https://x",
+            "is not a server name; use a name such as example.com, followed by a port if",
+        ),
         ("a_b", "is not a server name"),
         ("example.com:", "is not a server name"),
         ("example.com:0", "is not a server name"),
@@ -126,7 +130,7 @@ def test_what_is_there_is_kept(tmp_path: Path) -> None:
     (tmp_path / "signing.key").write_text("mine")
     (tmp_path / "homeserver.yaml").symlink_to("nowhere")
     environ = NAMED | {"SYNAPSE_DATA_DIR": str(tmp_path)}
-    with pytest.raises(ConfigError, match=r"homeserver\.yaml exists already; it is not replaced"):
+    with pytest.raises(ConfigError, match=r"homeserver\.yaml already exists; it is not replaced"):
         generate(environ)
     assert len(list(tmp_path.iterdir())) == 2
     (tmp_path / "homeserver.yaml").unlink()
@@ -140,7 +144,7 @@ def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         generate(NAMED | {"SYNAPSE_DATA_DIR": str(data)})
     assert caught.value.problems == (
-        f"{data}: it cannot be written by uid {os.geteuid()}; mount a folder that it owns",
+        f"{data} is not writable by uid {os.geteuid()}; mount a folder that it owns",
     )
 
 
@@ -148,7 +152,7 @@ def test_a_file_is_never_replaced(tmp_path: Path) -> None:
     """The first writer wins, and no temporary file is left."""
     path = tmp_path / "a"
     assert write_new(path, "one") == path
-    with pytest.raises(ConfigError, match="exists already; it is not replaced"):
+    with pytest.raises(ConfigError, match="already exists; it is not replaced"):
         write_new(path, "two")
     assert path.read_text() == "one"
     assert list(tmp_path.iterdir()) == [path]
@@ -174,21 +178,21 @@ FIRST = """\
 server_name: example.com
 report_stats: false
 
-# SQLite is enough for one process; before there are workers, move to PostgreSQL:
+# SQLite is enough for one process; move to PostgreSQL before you add workers:
 # database: {{name: psycopg2, args: {{host: postgres, user: synapse, dbname: synapse}}}}
 database:
   name: sqlite3
   args:
     database: {data}/homeserver.db
 
-# Workers hear of events through Redis:
+# Workers receive events through Redis:
 # redis: {{enabled: true, host: redis}}
 registration_shared_secret_path: {data}/registration_shared_secret
 macaroon_secret_key_path: {data}/macaroon_secret_key
 form_secret_path: {data}/form_secret
 
-# The server that vouches for the keys of servers that are down; Synapse would warn of
-# this choice.
+# The server to ask for the keys of servers that are down; the second setting turns
+# off Synapse's warning about this choice.
 trusted_key_servers:
 - server_name: matrix.org
 suppress_key_server_warning: true
@@ -202,10 +206,10 @@ def test_the_folder_is_data_when_nothing_else_is_said(monkeypatch: pytest.Monkey
     with pytest.raises(ConfigError) as caught:
         generate({"SYNAPSE_DATA_DIR": ""})
     assert caught.value.problems == (
-        "SYNAPSE_SERVER_NAME is not set; give the part behind the colon of user ids",
-        "SYNAPSE_REPORT_STATS='' is neither yes nor no; it decides whether matrix.org gets "
-        "anonymous statistics",
-        f"/data: it cannot be written by uid {os.geteuid()}; mount a folder that it owns",
+        "SYNAPSE_SERVER_NAME is not set; set it to the part after the colon in user IDs",
+        "SYNAPSE_REPORT_STATS='' is neither yes nor no; use yes to send anonymous statistics to "
+        "matrix.org, or no",
+        f"/data is not writable by uid {os.geteuid()}; mount a folder that it owns",
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from worker.errors import ConfigError
-from worker.launch import home, make_home, synapse_environ
+from worker.launch import home_folder, make_home, synapse_environ
 from worker.settings import Settings, parse
 
 
@@ -18,11 +18,11 @@ def test_it_is_private_and_stays(tmp_path: Path) -> None:
     """A restarted container reuses the folder that it made, and resets the folder's mode."""
     chosen = settings(tmp_path)
     make_home(chosen)
-    (home(chosen) / "kept").touch()
-    home(chosen).chmod(0o777)
+    (home_folder(chosen) / "kept").touch()
+    home_folder(chosen).chmod(0o777)
     make_home(chosen)
-    assert home(chosen).stat().st_mode & 0o777 == 0o700
-    assert (home(chosen) / "kept").exists()
+    assert home_folder(chosen).stat().st_mode & 0o777 == 0o700
+    assert (home_folder(chosen) / "kept").exists()
 
 
 @pytest.mark.parametrize("engine", ["/root", "/data", "/"])
@@ -36,7 +36,7 @@ def test_synapse_gets_it_in_place_of_the_engines(tmp_path: Path, engine: str) ->
     [
         pytest.param(lambda path: path.touch(), "File exists", id="a file"),
         pytest.param(
-            lambda path: path.symlink_to("/tmp"), "it is not a folder of uid ", id="a link"
+            lambda path: path.symlink_to("/tmp"), "it is not a folder owned by uid ", id="a link"
         ),
     ],
 )
@@ -47,7 +47,7 @@ def test_something_else_in_its_place_is_refused(tmp_path: Path, make: object, re
     with pytest.raises(ConfigError) as caught:
         make_home(settings(tmp_path))
     (line,) = caught.value.problems
-    assert line.startswith(f"{tmp_path}/home: the home folder cannot be made: {reason}")
+    assert line.startswith(f"{tmp_path}/home: the home folder cannot be created: {reason}")
 
 
 def test_the_folder_of_another_user_is_refused(
@@ -59,6 +59,7 @@ def test_the_folder_of_another_user_is_refused(
     with pytest.raises(ConfigError) as caught:
         make_home(settings(tmp_path))
     assert caught.value.problems == (
-        f"{tmp_path}/home: the home folder cannot be made: it is not a folder of uid 4711; "
+        f"{tmp_path}/home: the home folder cannot be created: it is not a folder owned by uid "
+        "4711; "
         "remove it",
     )

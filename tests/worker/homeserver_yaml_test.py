@@ -22,15 +22,15 @@ LAUGHS = b"a0: &a0 [x]\n" + b"".join(
         (b"- a\n", " is a list; it must be a mapping of settings"),
         (b"text", " is a str; it must be a mapping of settings"),
         (b"a: 1\na: 2\n", ": line 2: a is listed twice; remove one"),
-        (b"a: \xff\n", ": not UTF-8: byte 3 is wrong; save it as UTF-8"),
+        (b"a: \xff\n", ": not UTF-8: byte 3 is invalid; save it as UTF-8"),
         (b"a:\n\t- b\n", ": not YAML: line 2: "),
         (b"a: [1\n", ": not YAML: line "),
         (b"a: !!python/object/apply:os.system [id]\n", ": not YAML: line 1: "),
         (b"a: \x00\n", ": not YAML: "),
         (b"[" * 5000, ": nested more than 100 levels deep; flatten it"),
-        (b"a: &a [*a]\n", ": line 1: a contains itself by an alias; write it out"),
+        (b"a: &a [*a]\n", ": line 1: a contains itself through an alias; write the value out"),
         (b"a: " + b"[" * 200 + b"]" * 200, ": nested more than 100 levels deep; flatten it"),
-        (LAUGHS, ": more than 100000 values, aliases and merge keys expanded; use fewer"),
+        (LAUGHS, ": more than 100000 values after expanding aliases and merge keys; use fewer"),
     ],
 )
 def test_an_unusable_homeserver_yaml_gives_one_line(
@@ -62,16 +62,20 @@ def test_an_unusable_homeserver_yaml_gives_one_line(
         ("x: !!timestamp foo", "x looks like a date, but is not a valid one; correct or quote"),
         ("x: <<", "x looks like a merge key, but is not a valid one; correct or quote it"),
         ('x: "\\ud800"', "x has half of a surrogate pair; write the character itself"),
-        ("x: !foo bar", "x has a tag that does not fit; remove it, or quote what begins with !"),
+        (
+            "x: !foo bar",
+            "x has a tag that does not fit its value; remove the tag, or quote text that begins "
+            "with !",
+        ),
         ("0x_: 1", "a key in the document looks like an integer, but is not a valid one"),
         ("x: {1: a, 1.0: b}", "1.0 is listed twice; remove one"),
         ("x: {'<<': a, '<<': b}", "<< is listed twice; remove one"),
-        ("x: &x {y: *x}", "x.y contains itself by an alias; write it out"),
-        ("x: &x {<<: *x}", "x contains itself by an alias; write it out"),
-        ("x: !!str &x {=: *x}", "x.= contains itself by an alias; write it out"),
+        ("x: &x {y: *x}", "x.y contains itself through an alias; write the value out"),
+        ("x: &x {<<: *x}", "x contains itself through an alias; write the value out"),
+        ("x: !!str &x {=: *x}", "x.= contains itself through an alias; write the value out"),
         (
             "? !!str &x {=: *x}\n: y",
-            "a key in the document.= contains itself by an alias; write it",
+            "a key in the document.= contains itself through an alias; write",
         ),
     ],
 )
@@ -96,8 +100,8 @@ def test_a_value_that_yaml_cannot_make_is_named_by_line_and_setting(
         ("x: !!omap {a: b}", "expected a sequence, but found mapping"),
         ("x: {<<: 1}", "expected a mapping or list of mappings for merging, but found scalar"),
         ("x: {[a]: b}", "found unhashable key"),
-        ("x: !foo [a]", "found a tag that is not of YAML itself; quote what begins with !"),
-        ("x: *foo", "found undefined alias; quote what begins with *"),
+        ("x: !foo [a]", "found a tag that YAML does not define; quote text that begins with !"),
+        ("x: *foo", "found undefined alias; quote text that begins with *"),
         ("x: 1\n--- {}", "but found another document"),
     ],
 )
@@ -234,7 +238,7 @@ def test_a_homeserver_yaml_that_is_too_large_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         read_homeserver(path)
     assert caught.value.problems == (
-        f"{path}: the configuration has more than 10485760 bytes; give a smaller file",
+        f"{path}: the configuration has more than 10485760 bytes; use a smaller file",
     )
 
 

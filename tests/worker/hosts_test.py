@@ -46,12 +46,12 @@ def test_a_host_is_accepted(host: str) -> None:
 @pytest.mark.parametrize(
     ("host", "problem"),
     [
-        ("", "is not a host name; give labels of up to 63"),
-        ("10.0.0.5:9093", "has a port, and the port is fixed; give the host alone, for example"),
+        ("", "is not a host name; use labels of at most 63"),
+        ("10.0.0.5:9093", "has a port, but the port is fixed; use only the host, for example"),
         ("main:9093", "has a port"),
         ("main:", "has a port"),
         ("[::1]:9093", "has a port"),
-        ("http://main", "is a URL; give the host alone"),
+        ("http://main", "is a URL; use only the host"),
         ("main/path", "is not a host name"),
         ("user@main", "is not a host name"),
         ("a b", "is not a host name"),
@@ -65,7 +65,7 @@ def test_a_host_is_accepted(host: str) -> None:
         ("A" * 64, "is not a host name"),
         (
             ".".join(["a" * 63] * 4),
-            "is not a host name: it has 255 characters, and at most 253 are allowed",
+            "is not a host name: it has 255 characters, but at most 253 are allowed",
         ),
         ("1.2.3.4.5", "is not an IPv4 address of four numbers from 0 to 255"),
         ("999.1.1.1", "is not an IPv4 address"),
@@ -83,12 +83,13 @@ def test_a_host_is_accepted(host: str) -> None:
         ("fe80::1%eth0", "has a zone"),
         (
             "0.0.0.0",
-            "is not the address of one host; give the address that others reach, for example "
+            "is not the address of a single host; use one at which other processes can reach it, "
+            "for example "
             "synapse-main, 10.0.0.5 or fd00::5",
         ),
-        ("::", "is not the address of one host"),
-        ("224.0.0.1", "is not the address of one host"),
-        ("ff02::1", "is not the address of one host"),
+        ("::", "is not the address of a single host"),
+        ("224.0.0.1", "is not the address of a single host"),
+        ("ff02::1", "is not the address of a single host"),
     ],
 )
 def test_what_is_no_host_is_refused_by_its_kind(host: str, problem: str) -> None:
@@ -131,7 +132,7 @@ def test_a_name_of_254_characters_is_refused(host: str) -> None:
     """RFC 1035 allows 253 characters, not counting a trailing dot."""
     assert len(LONGEST) == 253
     assert host_problem(host) == (
-        f"is not a host name: it has {len(host)} characters, and at most 253 are allowed"
+        "is not a host name: it has 254 characters, but at most 253 are allowed"
     )
 
 

@@ -25,7 +25,7 @@ try:
     sys.stdout.write("unflushed, ")
     sys.stderr.write("nothing lost")
     names = ("homeserver.yaml", "worker.yaml", "log.yaml")
-    exec_synapse(settings, [settings.runtime / name for name in names], os.environ)
+    exec_synapse(settings, [settings.runtime_dir / name for name in names], os.environ)
 except ConfigError as error:
     blocked = sorted(signal.pthread_sigmask(signal.SIG_BLOCK, []))
     sys.exit(f"error: {'; '.join(error.problems)}; blocked: {blocked}")
@@ -122,7 +122,7 @@ def test_cpus_that_the_machine_has_not_are_named(folder: Path) -> None:
     may = sorted(os.sched_getaffinity(0))
     assert done.stderr == (
         "nothing losterror: SYNAPSE_CPU_AFFINITY names CPUs [2000, 2001], but only "
-        f"{may} may be used here; choose among them; blocked: []\n"
+        f"{may} are available here; choose from them; blocked: []\n"
     )
     assert done.returncode == 1
 
@@ -173,7 +173,7 @@ def test_no_variable_of_bazels_launcher_reaches_synapse() -> None:
     [
         ({}, []),
         ({"UID": "77"}, []),
-        ({"UID": "78"}, ["UID=78 is not used: started as uid 77, not as root"]),
+        ({"UID": "78"}, ["UID=78 is ignored: started as uid 77, not as root"]),
     ],
 )
 def test_a_user_that_is_not_the_default_needs_no_warning(
@@ -229,6 +229,6 @@ def test_cpus_are_named_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError) as caught:
         choose_cpus(settings(SYNAPSE_CPU_AFFINITY=hex(1 << 2001 | 1 << 2048)))
     assert caught.value.problems == (
-        "SYNAPSE_CPU_AFFINITY names CPUs [2001, 2048], but only [1, 8] may be used here; choose "
-        "among them",
+        "SYNAPSE_CPU_AFFINITY names CPUs [2001, 2048], but only [1, 8] are available here; choose "
+        "from them",
     )

@@ -15,7 +15,7 @@ from tests.worker.servers import (
     server,
     settings,
 )
-from worker.probes import main_process
+from worker.probes import main_process_probes
 
 MAIN = "homeserver.yaml: instance_map.main"
 
@@ -33,19 +33,19 @@ MAIN = "homeserver.yaml: instance_map.main"
 )
 def test_the_main_process_is_called_by_its_address(where: object, name: str) -> None:
     """The address comes from `instance_map`, or by default from SYNAPSE_REPLICATION_HOST."""
-    (probe,) = main_process({"instance_map": where}, settings())
+    (probe,) = main_process_probes({"instance_map": where}, settings())
     assert probe.name == f"the main process at {name}"
 
 
 def test_the_main_process_behind_a_socket_is_called_by_its_path() -> None:
     """Every process of the plan uses the same path."""
-    (probe,) = main_process({}, settings(SYNAPSE_UNIX_SOCKETS="/sockets"))
+    (probe,) = main_process_probes({}, settings(SYNAPSE_UNIX_SOCKETS="/sockets"))
     assert probe.name == "the main process at /sockets/main.replication.sock"
 
 
 def test_the_main_process_is_not_asked_by_itself() -> None:
     """The main process does not listen yet, so it has no probe for itself."""
-    assert list(main_process({}, settings(SYNAPSE_WORKER="homeserver"))) == []
+    assert list(main_process_probes({}, settings(SYNAPSE_WORKER="homeserver"))) == []
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_the_main_process_is_not_asked_by_itself() -> None:
 )
 def test_an_address_of_the_main_process_that_is_none_is_named(main: object, given: str) -> None:
     """The probe reports the invalid address in one line and does not connect."""
-    (probe,) = main_process({"instance_map": {"main": main}}, settings())
+    (probe,) = main_process_probes({"instance_map": {"main": main}}, settings())
     remedy = "make it a mapping with host and port, or path"
     assert (probe.name, probe.ask()) == (MAIN, f"{MAIN} is {given}; {remedy}")
 
@@ -78,7 +78,7 @@ def test_an_address_of_the_main_process_that_is_none_is_named(main: object, give
         ),
         (
             b"HTTP/1.1 404 x\r\n\r\n",
-            "is not a replication listener of Synapse: it answers 404",
+            "is not a replication listener of Synapse: it answers with status 404",
         ),
         (b"+PONG\r\n", "does not answer: +PONG"),
     ],
@@ -105,7 +105,7 @@ def test_the_main_process_is_asked_at_its_socket(
     monkeypatch.chdir(tmp_path)  # The path of a Unix socket must be short.
     with hearing(b"HTTP/1.1 400 x\r\n\r\n", path="here") as (_, heard):
         document = {"instance_map": {"main": {"path": "here"}}}
-        assert lines_of(main_process(document, settings())) == [""]
+        assert lines_of(main_process_probes(document, settings())) == [""]
     assert b"\r\nHost: localhost\r\n" in heard[0]
 
 

@@ -18,7 +18,7 @@ import yaml
 
 from testbed.site import PLANNED, WORKERS, make_data
 from worker.check import find_problems, find_warnings
-from worker.documents import dropped
+from worker.documents import dropped_warnings
 from worker.errors import ConfigError
 from worker.settings import parse
 from worker.worker_types import load_table
@@ -81,7 +81,7 @@ def said(data: Path, case: dict[str, Any]) -> list[str]:
         settings = parse(environ | given, table)
         lines = find_problems(homeserver, settings)
         lines += [f"warning: {line}" for line in find_warnings(homeserver, settings)]
-        lines += [f"warning: {line}" for line in dropped(homeserver)]
+        lines += [f"warning: {line}" for line in dropped_warnings(homeserver)]
     except ConfigError as error:
         lines = list(error.problems)
     for text, replaced in (

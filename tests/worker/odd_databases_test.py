@@ -13,7 +13,7 @@ import yaml
 
 from testbed.site import WORKERS
 from worker.databases import database_problems, with_password
-from worker.health import itself
+from worker.health import health_probe
 from worker.replication_secret import derived_secret
 from worker.secret_files import replication_secret
 from worker.settings import Settings, parse
@@ -64,7 +64,8 @@ def test_each_of_several_databases_is_named_by_its_option(tmp_path: Path) -> Non
     assert database_problems(homeserver, settings(**{PASSWORD: str(path)})) == [
         f"homeserver.yaml: databases.state.args.passfile={tmp_path}/none: libpq ignores it: No "
         f"such file or directory; give uid {os.geteuid()} a copy with mode 0600, or set {PASSWORD}",
-        f"{PASSWORD} is set, and homeserver.yaml has databases.main.args.password too; keep one",
+        f"{PASSWORD} is set, and homeserver.yaml has databases.main.args.password too; remove one "
+        "of them",
     ]
 
 
@@ -78,7 +79,11 @@ def test_databases_without_usable_arguments_need_no_passfile(args: object) -> No
 
 @pytest.mark.parametrize(
     ("mode", "reason"),
-    [(0o604, "its mode lets others read it"), (0o660, "its mode lets others read it"), (0o600, "")],
+    [
+        (0o604, "its mode lets other users access it"),
+        (0o660, "its mode lets other users access it"),
+        (0o600, ""),
+    ],
 )
 def test_a_passfile_must_be_private(tmp_path: Path, mode: int, reason: str) -> None:
     """libpq ignores a passfile that the group or others have any permission for."""
@@ -93,7 +98,7 @@ def test_a_passfile_must_be_private(tmp_path: Path, mode: int, reason: str) -> N
 
 @pytest.mark.parametrize(
     ("passfile", "reason"),
-    [("/dev/null", "it is not a regular file"), ("a\0b", "no file has such a name")],
+    [("/dev/null", "it is not a regular file"), ("a\0b", "no file can have that name")],
 )
 def test_a_passfile_that_is_no_file_is_named(passfile: str, reason: str) -> None:
     """The problem is one line, whatever the value of the option."""
@@ -159,7 +164,7 @@ def test_health_is_what_its_port_answers(answering: tuple[int, int, list[str]]) 
     table = load_table()
     chosen = parse({"SYNAPSE_WORKER": "homeserver", "SYNAPSE_BIND_ADDRESSES": "127.0.0.1"}, table)
     ports = dict(table.ports) | {"health": port}
-    probe = itself(Settings(**{**vars(chosen), "ports": ports}))
+    probe = health_probe(Settings(**{**vars(chosen), "ports": ports}))
     name = f"synapse.app.homeserver at 127.0.0.1 port {port}"
     assert probe.name == name
     answer = probe.ask()

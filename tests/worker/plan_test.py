@@ -11,7 +11,7 @@ from testbed.site import PLANNED
 from worker.__main__ import main
 from worker.documents import documents, worker_document
 from worker.errors import ConfigError
-from worker.listeners import kinds
+from worker.listeners import listener_kinds
 from worker.plan import contradictions, parse_plan, planned_settings, replaced_settings, replicates
 from worker.settings import parse
 from worker.worker_types import load_table
@@ -85,7 +85,7 @@ def test_white_space_around_the_parts_of_an_entry_is_no_part_of_them() -> None:
     assert [worker.name for worker in parse_plan("pusher : 2", TABLE)] == ["pusher1", "pusher2"]
     (worker,) = parse_plan("synapse.app.pusher @ here", TABLE)
     assert (worker.process.app, worker.host) == ("synapse.app.pusher", "here")
-    with pytest.raises(ConfigError, match=r"^SYNAPSE_WORKERS: '=' is not an entry; "):
+    with pytest.raises(ConfigError, match=r"^SYNAPSE_WORKERS: '=' is not a valid entry; "):
         parse_plan("  =  ", TABLE)
 
 
@@ -113,7 +113,7 @@ def test_a_planned_application_is_rendered_as_a_generic_worker() -> None:
             "SYNAPSE_REPLICATION_HOST": "main",
         }
     )
-    assert settings.worker.app == "synapse.app.pusher"
+    assert settings.process.app == "synapse.app.pusher"
     worker = worker_document(GOOD, settings)
     assert worker["worker_app"] == "synapse.app.generic_worker"
 
@@ -127,7 +127,7 @@ def test_a_planned_writer_listens_before_anyone_has_rendered_its_place() -> None
             "SYNAPSE_REPLICATION_HOST": "main",
         }
     )
-    assert "replication" in kinds(settings, None)
+    assert "replication" in listener_kinds(settings, None)
 
 
 def test_names_that_are_given_twice_are_listed_in_their_order() -> None:
@@ -226,7 +226,7 @@ def test_a_setting_that_the_plan_contradicts_is_named(change: dict[str, Any], li
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"start_pushers": False}, "homeserver.yaml: start_pushers is false, but no worker of"),
+        ({"start_pushers": False}, "homeserver.yaml: start_pushers is false, but no worker in"),
         ({"send_federation": False}, "homeserver.yaml: send_federation is false, but no worker"),
         ({"notify_appservices": False}, "homeserver.yaml: notify_appservices is false, but no"),
         ({"update_user_directory": False}, "homeserver.yaml: update_user_directory is false, but"),

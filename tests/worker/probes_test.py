@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.worker.cases import values
 from tests.worker.servers import closed_port, main_at, redis_at, saying, server, settings
 from worker.asking import ask
-from worker.probes import around, without_secrets_of
+from worker.probes import secret_mask, service_probes
 
 SECRET = "Correct-Horse-Battery-Staple"
 
@@ -21,9 +21,12 @@ SECRET = "Correct-Horse-Battery-Staple"
     [
         (b"+PONG\r\n", ""),
         (b"", "does not answer: the connection was closed"),
-        (b"-NOAUTH Authentication required.\r\n", "refuses: NOAUTH Authentication required."),
-        (b"HTTP/1.1 400\r\n", "is not a Redis: it answers PING with 'HTTP/1.1 400'"),
-        (b"\xff\x00\n", "is not a Redis: it answers PING with '\ufffd\\x00'"),
+        (
+            b"-NOAUTH Authentication required.\r\n",
+            "answers with an error: NOAUTH Authentication required.",
+        ),
+        (b"HTTP/1.1 400\r\n", "is not a Redis server: it answers PING with 'HTTP/1.1 400'"),
+        (b"\xff\x00\n", "is not a Redis server: it answers PING with '\ufffd\\x00'"),
     ],
 )
 def test_what_redis_answers(answer: bytes, line: str) -> None:
@@ -55,7 +58,7 @@ def test_redis_gets_user_and_password() -> None:
     [
         (400, ""),
         (500, "refuses the replication secret; give every process the same signing.key, or the"),
-        (404, "is not a replication listener of Synapse: it answers 404"),
+        (404, "is not a replication listener of Synapse: it answers with status 404"),
     ],
 )
 def test_what_the_main_process_answers(status: int, line: str) -> None:
@@ -92,7 +95,7 @@ ODD: dict[str, dict[str, Any]] = {
 def test_an_odd_configuration_is_one_line_that_names_the_option(line: str) -> None:
     """A traceback would name the entrypoint's code and might quote a secret."""
     document = {"instance_map": {"main": {"path": "/nowhere"}}} | ODD[line]
-    found = ask(around(document, settings()), 5, without_secrets_of(document))
+    found = ask(service_probes(document, settings()), 5, secret_mask(document))
     assert [problem for problem in found if problem.startswith(f"homeserver.yaml: {line}")], found
     assert SECRET not in "".join(found)
 
@@ -102,7 +105,7 @@ def test_a_secret_that_no_header_can_carry_is_not_quoted(secret: str) -> None:
     """Synapse rejects such a secret in any request, and HTTP libraries quote it in their errors."""
     lines = ask(main_at(closed_port(), worker_replication_secret=secret), 5)
     assert len(lines) == 1
-    assert "cannot be asked: the replication secret has other characters" in lines[0]
+    assert "cannot be checked: the replication secret has white space or characters" in lines[0]
     assert SECRET not in lines[0]
 
 
@@ -112,7 +115,7 @@ def test_no_line_has_the_secret_of_a_malformed_dsn() -> None:
         "database": {"name": "psycopg2", "args": {"dsn": f"password={SECRET} {SECRET} x"}},
         "instance_map": {"main": {"path": "/nowhere"}},
     }
-    lines = ask(around(document, settings()), 5, without_secrets_of(document))
+    lines = ask(service_probes(document, settings()), 5, secret_mask(document))
     assert [line for line in lines if line.startswith("PostgreSQL of database.args ")], lines
     assert SECRET not in "".join(lines)
 
@@ -158,8 +161,8 @@ _DOCUMENTS = st.fixed_dictionaries(
 @given(_DOCUMENTS)
 def test_no_shape_of_configuration_is_a_traceback(document: dict[str, Any]) -> None:
     """For anything that YAML can hold, every probe has a name and reports one line at most."""
-    for probe in around(document, settings()):
+    for probe in service_probes(document, settings()):
         assert probe.name
-    for line in ask(around(document, settings()), 0.2, without_secrets_of(document)):
+    for line in ask(service_probes(document, settings()), 0.2, secret_mask(document)):
         assert line.isprintable()
         assert len(line) <= 500

@@ -22,7 +22,7 @@ from tests.worker.servers import (
     server,
     server_at,
 )
-from worker.probes import databases, redis
+from worker.probes import database_probes, redis_probes
 
 
 @pytest.mark.parametrize(
@@ -39,19 +39,19 @@ from worker.probes import databases, redis
 )
 def test_a_database_is_called_by_its_address(args: object, name: str) -> None:
     """The option is named instead if the address is in a connection string or service file."""
-    (probe,) = databases({"database": {"name": "psycopg2", "args": args}})
+    (probe,) = database_probes({"database": {"name": "psycopg2", "args": args}})
     assert probe.name == name
 
 
 def test_each_postgresql_database_is_asked() -> None:
-    """SQLite databases have no probe, and `databases` replaces `database`."""
+    """SQLite databases have no probe, and `database_probes` replaces `database`."""
     args = {"dsn": "host=db"}
     several = {"a": {"name": "psycopg2", "args": args}, "b": {"name": "sqlite3"}, "c": None}
     document = {"database": {"name": "psycopg2"}, "databases": several}
-    assert [probe.name for probe in databases(document)] == ["PostgreSQL of databases.a.args"]
-    assert list(databases({"database": {"name": "sqlite3"}, "databases": {}})) == []
-    assert list(databases({"database": None})) == []
-    assert list(databases({})) == []
+    assert [probe.name for probe in database_probes(document)] == ["PostgreSQL of databases.a.args"]
+    assert list(database_probes({"database": {"name": "sqlite3"}, "databases": {}})) == []
+    assert list(database_probes({"database": None})) == []
+    assert list(database_probes({})) == []
 
 
 class _LibpqError(Exception):
@@ -91,14 +91,14 @@ def test_libpq_gets_the_parameters_of_synapse(
     asked: list[Any], args: dict[str, Any], passed: dict[str, Any]
 ) -> None:
     """Pool parameters are left out, and one dead host of several does not use up the deadline."""
-    assert lines_of(databases({"database": {"name": "psycopg2", "args": args}})) == [""]
+    assert lines_of(database_probes({"database": {"name": "psycopg2", "args": args}})) == [""]
     assert asked == [passed, "SELECT 1", "close"]
 
 
 def test_the_first_line_of_libpq_says_why_a_database_does_not_answer(asked: list[Any]) -> None:
     """The other lines repeat the first."""
     document = {"database": {"name": "psycopg2", "args": {"host": "wrong"}}}
-    assert lines_of(databases(document)) == [
+    assert lines_of(database_probes(document)) == [
         'PostgreSQL at wrong port 5432 does not answer: connection to server at "wrong" failed'
     ]
     assert asked == [{"host": "wrong"}]
@@ -134,7 +134,7 @@ def test_what_is_said_of_an_option_that_names_no_service(
     document: dict[str, Any], line: str
 ) -> None:
     """The message leaves out a value that may be a secret."""
-    (found,) = lines_of([*databases(document), *redis(document)])
+    (found,) = lines_of([*database_probes(document), *redis_probes(document)])
     assert found == f"homeserver.yaml: {line}"
 
 
@@ -151,7 +151,7 @@ def test_what_is_said_of_an_option_that_names_no_service(
 )
 def test_redis_is_called_by_its_address(config: dict[str, Any], names: list[str]) -> None:
     """The defaults are the same as in Synapse."""
-    assert [probe.name for probe in redis({"redis": config})] == names
+    assert [probe.name for probe in redis_probes({"redis": config})] == names
 
 
 def test_redis_is_asked_at_its_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,24 +159,29 @@ def test_redis_is_asked_at_its_socket(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)  # The path of a Unix socket must be short.
     config = {"enabled": True, "path": "here", "host": "127.0.0.1", "port": closed_port()}
     with server_at("here", saying(b"+PONG\r\n")):
-        assert lines_of(redis({"redis": config})) == [""]
+        assert lines_of(redis_probes({"redis": config})) == [""]
 
 
 @pytest.mark.parametrize(
     ("config", "answers", "line", "asked"),
     [
-        ({}, [b"-ERR None x\r\n"], "refuses: ERR None x", 1),
+        ({}, [b"-ERR None x\r\n"], "answers with an error: ERR None x", 1),
         ({"username": "u"}, [b"+PONG\r\n"], "", 1),
         ({"password": "hunter22"}, [b"+OK\r\n", b"+PONG\r\n"], "", 2),
-        ({"password": "hunter22"}, [b"-WRONGPASS x\r\n", b"+PONG\r\n"], "refuses: WRONGPASS x", 1),
+        (
+            {"password": "hunter22"},
+            [b"-WRONGPASS x\r\n", b"+PONG\r\n"],
+            "answers with an error: WRONGPASS x",
+            1,
+        ),
         (
             {"password": "hunter22"},
             [b"-ERR unknown command 'AUTH' 'hunter22'\r\n"],
-            "refuses: ERR unknown command 'AUTH' '(masked)'",
+            "answers with an error: ERR unknown command 'AUTH' '(masked)'",
             1,
         ),
-        ({}, [b"x" * 99 + b"\r\n"], f"is not a Redis: it answers PING with '{'x' * 80}'", 1),
-        ({}, [b"-" + b"x" * 5000], f"refuses: {'x' * 4095}", 1),
+        ({}, [b"x" * 99 + b"\r\n"], f"is not a Redis server: it answers PING with '{'x' * 80}'", 1),
+        ({}, [b"-" + b"x" * 5000], f"answers with an error: {'x' * 4095}", 1),
     ],
     ids=["refused", "user", "password", "wrong", "old", "other", "long"],
 )

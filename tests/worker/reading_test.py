@@ -27,7 +27,7 @@ def test_a_regular_file_is_read_whole_up_to_the_limit(tmp_path: Path) -> None:
         path.write_bytes(b"x" * size)
         assert read_bounded(path, "the secret", 100) == b"x" * size
     path.write_bytes(b"x" * 101)
-    assert problem_of(path) == (f"{path}: the secret has more than 100 bytes; give a smaller file")
+    assert problem_of(path) == (f"{path}: the secret has more than 100 bytes; use a smaller file")
 
 
 def _fifo(path: Path) -> None:
@@ -55,11 +55,11 @@ def _loop(path: Path) -> None:
         (lambda path: None, "is missing; mount it"),
         (lambda path: path.symlink_to("absent"), "is missing; mount it"),
         (Path.mkdir, "is a folder; mount a file there"),
-        (_fifo, "is a FIFO; give a regular file"),
-        (_socket, "is a socket; give a regular file"),
-        (lambda path: path.symlink_to("/dev/zero"), "is a character device; give a regular file"),
-        (lambda path: path.symlink_to("/dev/tty"), "is a character device; give a regular file"),
-        (_loop, "cannot be read: Too many levels of symbolic links; give another file"),
+        (_fifo, "is a FIFO; use a regular file"),
+        (_socket, "is a socket; use a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "is a character device; use a regular file"),
+        (lambda path: path.symlink_to("/dev/tty"), "is a character device; use a regular file"),
+        (_loop, "cannot be read: Too many levels of symbolic links; use another file"),
     ],
     ids=["missing", "dangling", "folder", "fifo", "socket", "zero", "tty", "loop"],
 )
@@ -77,16 +77,18 @@ def test_a_path_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
     under = tmp_path / "file"
     under.touch()
     assert problem_of(under / "secret") == f"{under}/secret: the secret is missing; mount it"
-    assert problem_of(Path("/a\0b")) == ("/a\\x00b: the secret is missing: no file has such a name")
+    assert problem_of(Path("/a\0b")) == (
+        "/a\\x00b: the secret is missing: no file can have that name"
+    )
     assert problem_of(Path("/a\ud800b")) == (
-        "/a\\ud800b: the secret is missing: no file has such a name"
+        "/a\\ud800b: the secret is missing: no file can have that name"
     )
     assert problem_of(Path(os.fsdecode(b"/a\xffb\n"))) == (
         "/a\\udcffb\\n: the secret is missing; mount it"
     )
     long = problem_of(Path("/" + "a" * 500))
     assert long.endswith(
-        "... (501 characters): the secret cannot be read: File name too long; give another file"
+        "... (501 characters): the secret cannot be read: File name too long; use another file"
     )
     assert len(long) < 500
     assert "... (9000 characters): " in problem_of(Path("/a" * 4500))

@@ -38,7 +38,7 @@ def test_a_secret_in_place_of_a_relative_path_is_not_shown(name: str) -> None:
     with pytest.raises(ConfigError) as caught:
         settings(**{name: "hunter2secret"})
     assert caught.value.problems == (
-        f"{name} is not an absolute path; write the secret into a file",
+        f"{name} is not an absolute path; write the secret to a file and use the path of that file",
     )
 
 
@@ -55,11 +55,11 @@ def test_a_secret_that_looks_like_a_path_is_not_shown(secret: str) -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "is empty; write one into it"),
-        (b" \n", "is empty; write one into it"),
-        (b"\xff", "is not UTF-8; write it as text"),
-        (b"a\nb", "has more than one line of text; write one line"),
-        (b"a\0b", "has more than one line of text; write one line"),
+        (b"", "is empty; write it to that file"),
+        (b" \n", "is empty; write it to that file"),
+        (b"\xff", "is not UTF-8; save it as UTF-8 text"),
+        (b"a\nb", "has more than one line of text; write it on one line"),
+        (b"a\0b", "has more than one line of text; write it on one line"),
     ],
 )
 def test_a_file_without_one_secret_is_refused(tmp_path: Path, data: bytes, reason: str) -> None:
@@ -101,16 +101,20 @@ def test_a_password_is_given_once(password: Path) -> None:
     database = {"name": "psycopg2", "args": {"password": "x", "host": "db"}}
     chosen = settings(**{PASSWORD: str(password)})
     assert database_problems(GOOD | {"database": database}, chosen) == [
-        f"{PASSWORD} is set, and homeserver.yaml has database.args.password too; keep one"
+        f"{PASSWORD} is set, and homeserver.yaml has database.args.password too; remove one of them"
     ]
     assert database_problems(GOOD | {"database": {"name": "sqlite3"}}, chosen) == [
-        f"{PASSWORD} is set, and homeserver.yaml names no PostgreSQL database; unset it"
+        f"{PASSWORD} is set, but homeserver.yaml has no PostgreSQL database; unset it"
     ]
 
 
 @pytest.mark.parametrize(
     ("mode", "reason"),
-    [(0o444, "its mode lets others read it"), (0o640, "its mode lets others read it"), (None, "")],
+    [
+        (0o444, "its mode lets other users access it"),
+        (0o640, "its mode lets other users access it"),
+        (None, ""),
+    ],
 )
 def test_a_passfile_that_libpq_would_ignore_is_refused(
     tmp_path: Path, mode: int | None, reason: str

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from worker.asking import Probe
-from worker.probes import main_process, redis
+from worker.probes import main_process_probes, redis_probes
 from worker.settings import Settings, parse
 
 Behaviour = Callable[[socket.socket], None]
@@ -139,13 +139,15 @@ def saying(answer: bytes) -> Behaviour:
 
 def redis_at(port: int, **more: Any) -> list[Probe]:
     """Return the probe of a Redis server on loopback, with ``more`` in its configuration."""
-    return list(redis({"redis": {"enabled": True, "host": "127.0.0.1", "port": port} | more}))
+    return list(
+        redis_probes({"redis": {"enabled": True, "host": "127.0.0.1", "port": port} | more})
+    )
 
 
 def main_at(port: int, **more: Any) -> list[Probe]:
     """Return the probe of a main process on loopback, with ``more`` in homeserver.yaml."""
     where = {"main": {"host": "127.0.0.1", "port": port}}
-    return list(main_process({"instance_map": where} | more, settings()))
+    return list(main_process_probes({"instance_map": where} | more, settings()))
 
 
 def lines_of(probes: Iterable[Probe]) -> list[str]:

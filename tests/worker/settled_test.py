@@ -139,14 +139,21 @@ def test_every_variable_reaches_the_settings() -> None:
         UID="1234",
     )
     assert (found.uid, found.gid, found.cpus) == (1234, 4321, frozenset({0, 1, 5}))
-    assert (found.config, found.data) == (Path("/keys/homeserver.yaml"), Path("/keys"))
-    assert (found.media, found.runtime) == (Path("/synapse_media"), Path("/synapse_runtime"))
-    assert found.database_password == Path("/run/password")
-    assert found.replication_secret == Path("/run/secret")
-    assert (found.replication_host, found.name, found.named) == ("fd00::7", "reader", True)
+    assert (found.config_path, found.data_dir) == (Path("/keys/homeserver.yaml"), Path("/keys"))
+    assert (found.media_dir, found.runtime_dir) == (
+        Path("/synapse_media"),
+        Path("/synapse_runtime"),
+    )
+    assert found.database_password_file == Path("/run/password")
+    assert found.replication_secret_file == Path("/run/secret")
+    assert (found.replication_host, found.name, found.name_given) == ("fd00::7", "reader", True)
     assert (found.log_level, found.wait_seconds) == ("CRITICAL", 86400)
     assert (found.log_json, found.jemalloc, found.federation_tls) == (False, True, True)
-    assert (found.secret_off, found.sockets, found.modules) == (False, None, None)
+    assert (found.replication_secret_off, found.sockets_dir, found.modules_dir) == (
+        False,
+        None,
+        None,
+    )
     assert found.bind_addresses == ("127.0.0.1",)
 
 
@@ -154,8 +161,8 @@ def test_an_empty_environment_means_the_documented_defaults() -> None:
     """An empty variable counts as unset."""
     found = settings("homeserver", UID="", SYNAPSE_DATA_DIR="", SYNAPSE_BIND_ADDRESSES="")
     assert (found.uid, found.gid, found.cpus) == (991, 991, frozenset())
-    assert (found.data, found.config) == (Path("/data"), Path("/data/homeserver.yaml"))
-    assert (found.name, found.named, found.replication_host) == ("", False, "")
+    assert (found.data_dir, found.config_path) == (Path("/data"), Path("/data/homeserver.yaml"))
+    assert (found.name, found.name_given, found.replication_host) == ("", False, "")
     assert (found.bind_addresses, found.wait_seconds) == (("0.0.0.0",), 0)
     assert (found.log_level, found.log_json, found.plan) == ("INFO", False, None)
     assert found.hostname == socket.gethostname()
@@ -165,9 +172,9 @@ def test_a_worker_that_its_plan_names_is_called_so() -> None:
     """A worker is identified by its name, or by a type that the plan has only once."""
     plan = "pusher:2, a=typing+presence@[fd00::9]"
     by_name = settings("", SYNAPSE_WORKERS=plan, SYNAPSE_WORKER_NAME="pusher2")
-    assert (by_name.name, by_name.worker.slug, by_name.named) == ("pusher2", "pusher", True)
+    assert (by_name.name, by_name.process.slug, by_name.name_given) == ("pusher2", "pusher", True)
     by_type = settings("presence+typing", SYNAPSE_WORKERS="a=presence+typing")
-    assert (by_type.name, by_type.named) == ("a", True)
+    assert (by_type.name, by_type.name_given) == ("a", True)
     assert [worker.host for worker in by_name.plan or ()] == ["pusher1", "pusher2", "fd00::9"]
 
 
@@ -177,7 +184,7 @@ def test_a_plan_full_of_mistakes_is_cut_short() -> None:
         settings("homeserver", SYNAPSE_WORKERS=",".join(["bogus"] * 51))
     assert len(refused.value.problems) == 51
     assert refused.value.problems[-1] == (
-        "SYNAPSE_WORKERS has more problems than these; correct these first"
+        "SYNAPSE_WORKERS has more problems than these; fix these first"
     )
     with pytest.raises(ConfigError) as complete:
         settings("homeserver", SYNAPSE_WORKERS=",".join(["bogus"] * 50))
@@ -189,7 +196,7 @@ def test_the_most_workers_beside_mistakes_are_not_too_many() -> None:
     with pytest.raises(ConfigError) as refused:
         settings("homeserver", SYNAPSE_WORKERS=",".join(["pusher:500", *["bogus"] * 51]))
     assert refused.value.problems[50:] == (
-        "SYNAPSE_WORKERS has more problems than these; correct these first",
+        "SYNAPSE_WORKERS has more problems than these; fix these first",
     )
 
 
@@ -218,7 +225,7 @@ def test_what_is_called_by_its_application() -> None:
 def test_with_sockets_a_worker_needs_no_host() -> None:
     """The worker finds the main process's socket in the folder."""
     found = parse({"SYNAPSE_WORKER": "synapse.app.pusher", "SYNAPSE_UNIX_SOCKETS": "/sockets"})
-    assert (found.replication_host, found.sockets) == ("", Path("/sockets"))
+    assert (found.replication_host, found.sockets_dir) == ("", Path("/sockets"))
 
 
 def test_a_secret_of_the_operators_own_is_not_made(tmp_path: Path) -> None:

@@ -99,20 +99,25 @@ def test_the_parser_gets_the_documents_that_synapse_would_get(parser: Parser) ->
     [
         (
             SynapseError("wrong\n  word", ["redis", "host"]),
-            "redis.host: Synapse refuses it: wrong word",
+            "redis.host: Synapse rejects it: wrong word",
         ),
-        (SynapseError("wrong"), "homeserver.yaml: Synapse refuses it: wrong"),
-        (SynapseError("wrong", []), "homeserver.yaml: Synapse refuses it: wrong"),
-        (ValueError("no\nnumber"), "homeserver.yaml: Synapse refuses it: ValueError: no number"),
-        (SystemExit("usage"), "homeserver.yaml: Synapse refuses it: SystemExit: usage"),
-        (None, "homeserver.yaml: Synapse refuses it: redis is not enabled"),
+        (SynapseError("wrong"), "homeserver.yaml: Synapse rejects it: wrong"),
+        (SynapseError("wrong", []), "homeserver.yaml: Synapse rejects it: wrong"),
+        (ValueError("no\nnumber"), "homeserver.yaml: Synapse rejects it: ValueError: no number"),
+        (SystemExit("usage"), "homeserver.yaml: Synapse rejects it: SystemExit: usage"),
+        (
+            None,
+            "homeserver.yaml: redis is not enabled as Synapse reads it, but workers receive events "
+            "through Redis; set redis: {enabled: true, host: ...} for every process",
+        ),
         (
             SimpleNamespace(redis=SimpleNamespace(redis_enabled=False)),
-            "homeserver.yaml: Synapse refuses it: redis is not enabled",
+            "homeserver.yaml: redis is not enabled as Synapse reads it, but workers receive events "
+            "through Redis; set redis: {enabled: true, host: ...} for every process",
         ),
         (
             SynapseError("not a key: for tests only"),
-            "homeserver.yaml: Synapse refuses it: not a key: (masked)",
+            "homeserver.yaml: Synapse rejects it: not a key: (masked)",
         ),
     ],
 )
@@ -177,9 +182,9 @@ def test_a_container_without_temporary_folder_is_told_what_to_mount(
         ask_synapse(GOOD, settings("homeserver"))
     (line,) = refused.value.problems
     assert line.startswith(
-        "/tmp: Synapse's parser needs files, and no temporary folder can be written by uid "
+        "/tmp: Synapse's parser needs temporary files, but no temporary folder is writable by uid "
     )
-    assert line.endswith("; mount a tmpfs there, with mode 1777")
+    assert line.endswith("; mount a tmpfs there with mode 1777")
 
 
 @pytest.fixture
@@ -225,7 +230,7 @@ def test_check_asks_with_the_rights_and_cpus_of_synapse(
     printed = capsys.readouterr()
     assert printed.out == "ok: synapse.app.homeserver: accepted by Synapse 1.163.2\n"
     assert printed.err == (
-        "warning: SYNAPSE_REPLICATION_SECRET=off: whoever reaches port 9093 controls the "
+        "warning: SYNAPSE_REPLICATION_SECRET=off: anyone who can reach port 9093 controls the "
         "homeserver\n"
     )
 
@@ -238,7 +243,7 @@ def test_check_ends_with_2_when_synapse_refuses(
     assert verb(data, "--check") == 2
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == (
-        "", "error: homeserver.yaml: Synapse refuses it: wrong\n",
+        "", "error: homeserver.yaml: Synapse rejects it: wrong\n",
     )  # fmt: skip
 
 
@@ -304,7 +309,7 @@ def test_a_wait_that_is_no_time_is_refused(
     assert verb(data, "wait", seconds) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: wait '")
-    assert error.endswith(" is not a number of seconds from 1 to 86400; give one, for example 60\n")
+    assert error.endswith(" is not a number of seconds from 1 to 86400; use one, for example 60\n")
 
 
 @pytest.mark.parametrize(
@@ -371,4 +376,4 @@ def test_generate_says_what_it_wrote(
     assert sorted(written) == sorted(f"wrote {path}" for path in tmp_path.iterdir())
     assert written[-1] == f"wrote {tmp_path}/homeserver.yaml"
     assert main(["generate"], environ | {"UID": "x"}) == 2
-    assert capsys.readouterr().err.startswith("error: UID='x' is not a numeric id above 0")
+    assert capsys.readouterr().err.startswith("error: UID='x' is not a number from 1 to 999999999")

@@ -63,7 +63,7 @@ def test_an_unreadable_data_folder_is_named(data: Path, verb: str) -> None:
         lines = run(data, verb, *(["pusher"] if verb == "doctor" else []))
     finally:
         data.chmod(0o700)
-    reason = "cannot be written by uid 991" if verb == "generate" else "not readable for uid 991"
+    reason = "is not writable by uid 991" if verb == "generate" else "not readable by uid 991"
     assert reason in lines[0]
     assert str(data) in lines[0]
 
@@ -79,7 +79,7 @@ def test_a_folder_beside_homeserver_yaml_may_be_unreadable(data: Path, mode: int
     finally:
         data.chmod(0o700)
     assert lines[0] == (
-        f"error: {data}/signing.key: the signing key is not readable for uid 991; change its "
+        f"error: {data}/signing.key: the signing key is not readable by uid 991; change its "
         "owner or mode"
     )
 
@@ -113,7 +113,7 @@ def test_a_file_without_an_end_is_refused_at_once(
     for verb in ("check", "start", "wait"):
         kind = "a FIFO" if make is _fifo else "a character device"
         (line,) = run(data, verb, **secret)
-        assert line.endswith(f"{what} is {kind}; give a regular file")
+        assert line.endswith(f"{what} is {kind}; use a regular file")
         assert f"{data}/{name}" in line
 
 
@@ -122,14 +122,14 @@ def test_a_plan_without_an_end_is_refused_at_once(data: Path) -> None:
     _fifo(data / "plan")
     for verb in ("doctor", "prometheus"):
         assert run(data, verb, f"{data}/plan") == [
-            f"error: {data}/plan: the plan is a FIFO; give a regular file"
+            f"error: {data}/plan: the plan is a FIFO; use a regular file"
         ]
 
 
 def test_wait_takes_no_400_digits(data: Path) -> None:
     """The number is rejected, since the clock counts in 64 bits."""
     (line,) = run(data, "wait", "9" * 400)
-    assert "is not a number of seconds from 1 to 86400; give one, for example 60" in line
+    assert "is not a number of seconds from 1 to 86400; use one, for example 60" in line
 
 
 @pytest.mark.parametrize(
@@ -166,13 +166,13 @@ def test_a_folder_needs_each_of_its_rights(data: Path, mode: int) -> None:
         SYNAPSE_UNIX_SOCKETS=str(folder),
     )
     modules = (
-        f"error: SYNAPSE_MODULES_DIR={folder}: it is not a folder that uid 991 can read; mount "
-        "one, or unset it"
+        f"error: SYNAPSE_MODULES_DIR={folder} is not a folder that uid 991 can read; mount one "
+        "there, or unset the variable"
     )
     others = [
-        f"error: {folder}: media cannot be written by uid 991; mount a folder that it owns",
-        f"error: {folder}: unix sockets cannot be made by uid 991; mount a folder that it may "
-        "write",
+        f"error: {folder}: uid 991 cannot write media here; mount a folder that it owns",
+        f"error: {folder}: uid 991 cannot create Unix sockets here; mount a folder that it can "
+        "write to",
     ]
     assert lines == {0o100: [modules, *others], 0o500: others, 0o600: [modules, *others]}[mode]
 
@@ -189,7 +189,7 @@ def test_generate_needs_a_folder_that_it_can_write_and_enter(
     assert (len(lines) == 1) is written
     if not written:
         assert lines[1] == (
-            f"error: {folder}: it cannot be written by uid 991; mount a folder that it owns"
+            f"error: {folder} is not writable by uid 991; mount a folder that it owns"
         )
     assert list(folder.iterdir()) == []
 
@@ -199,8 +199,8 @@ def test_a_program_is_no_folder_of_modules(data: Path) -> None:
     program = data.parent / "program"
     program.touch(mode=0o700)
     assert run(data, "print-config", SYNAPSE_MODULES_DIR=str(program)) == [
-        f"error: SYNAPSE_MODULES_DIR={program}: it is not a folder that uid 991 can read; mount "
-        "one, or unset it"
+        f"error: SYNAPSE_MODULES_DIR={program} is not a folder that uid 991 can read; mount one "
+        "there, or unset the variable"
     ]
 
 

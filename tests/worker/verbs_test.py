@@ -10,7 +10,7 @@ import yaml
 
 from testbed.site import PLANNED, make_data
 from worker.__main__ import main
-from worker.check import Answers
+from worker.check import SharedResults
 from worker.errors import ConfigError, one_line
 from worker.examination import Findings
 from worker.settings import Settings
@@ -43,7 +43,7 @@ def test_a_plan_is_text(tmp_path: Path, verb: str, capsys: pytest.CaptureFixture
     plan.write_bytes(b"pusher\xff")
     assert main([verb, str(plan)], {}) == 2
     assert capsys.readouterr().err == (
-        f"error: {plan}: the plan is not UTF-8: byte 6 is wrong; save it so\n"
+        f"error: {plan}: the plan is not UTF-8: byte 6 is invalid; save it as UTF-8\n"
     )
 
 
@@ -65,7 +65,7 @@ def test_warnings_do_not_keep_a_process_from_starting(
     (data / "tls.dh").touch()
     with (data / "homeserver.yaml").open("a") as file:
         file.write("worker_app: synapse.app.pusher\n")
-    unused = f"{data}/tls.dh is not used: Synapse takes none since 0.99"
+    unused = f"{data}/tls.dh is not used: Synapse has not read this file since 0.99"
     assert main(["print-config"], environ | {"SYNAPSE_WORKER": "homeserver"}) == 0
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
@@ -148,8 +148,8 @@ def test_the_doctor_looks_for_the_cpus_of_this_machine(
     may = sorted(os.sched_getaffinity(0))
     assert main(["doctor", "pusher"], environ | {"SYNAPSE_CPU_AFFINITY": hex(1 << 3000)}) == 2
     assert capsys.readouterr().err == (
-        f"error: SYNAPSE_CPU_AFFINITY names CPUs [3000], but only {may} may be used here; choose "
-        "among them\n"
+        f"error: SYNAPSE_CPU_AFFINITY names CPUs [3000], but only {may} are available here; choose "
+        "from them\n"
     )
 
 
@@ -177,7 +177,7 @@ def test_what_is_the_same_for_all_processes_is_found_out_once() -> None:
         asked.append(what)
         return [f"{what} is wrong"]
 
-    answers = Answers()
+    answers = SharedResults()
     assert answers.once(ask, "a") == answers.once(ask, "a") == ["a is wrong"]
     assert asked == ["a"]
 

@@ -146,8 +146,8 @@ def own(data: Path, worker: str, version: str = "") -> Settings:
 
 PROBLEM = (
     "homeserver.yaml: stream_writers.quarantined_media_changes='w' lacks master: the main process "
-    "updates the database, and an update that may not write this stream keeps all later ones from "
-    "running; set stream_writers: {quarantined_media_changes: [w, master]} there for every process"
+    "runs the database updates, and an update that cannot write to this stream blocks all later "
+    "ones; set stream_writers: {quarantined_media_changes: [w, master]} for every process"
 )
 
 
@@ -169,7 +169,7 @@ def test_the_remedy_for_the_role_names_main_too(data: Path) -> None:
     """Without main in the remedy, the next start would be rejected."""
     found = find_problems(BARE, own(data, STREAM))
     assert found[0].endswith(
-        "set stream_writers: {quarantined_media_changes: [w, master]} there for every process"
+        "set stream_writers: {quarantined_media_changes: [w, master]} for every process"
     )
 
 
@@ -183,10 +183,10 @@ def test_a_worker_that_cannot_quarantine_says_so(data: Path, worker: str) -> Non
     """A reverse proxy routes such requests to it, and Synapse responds to them with error 500."""
     chosen = own(data, worker)
     assert quarantine(find_warnings(BARE, chosen)) == [
-        "homeserver.yaml: stream_writers.quarantined_media_changes is None and does not name w, so "
-        "that it answers requests to quarantine media with an error; set stream_writers: "
+        "homeserver.yaml: stream_writers.quarantined_media_changes is not set, so w answers "
+        "requests to quarantine media with an error; set stream_writers: "
         "{quarantined_media_changes: [w, master]} and instance_map: {w: {host: HOST, port: 9093}} "
-        "there for every process"
+        "for every process"
     ]
     named = BARE | {"stream_writers": {STREAM: ["w", "master"]}}
     assert quarantine(find_warnings(named, chosen)) == []
@@ -205,8 +205,8 @@ def test_synapse_that_quarantines_badly_says_so() -> None:
         "Synapse 1.158.0: a answers requests to quarantine media with an error; update to 1.159"
     ]
     assert warnings("b", "1.158.0") == [
-        "Synapse 1.158.0: b writes quarantined_media_changes, and the others do not hear of it, so "
-        "that /sync may stop after media was quarantined; update to 1.159, or let nobody but main "
-        "write that stream"
+        "Synapse 1.158.0: b writes quarantined_media_changes, but other processes are not "
+        "notified, so /sync may stop working after media is quarantined; update to 1.159, or let "
+        "only the main process write that stream"
     ]
     assert warnings("a", "1.159.0") == warnings("b", "1.159.0") == []

@@ -6,14 +6,14 @@ from worker import strict_yaml
 from worker.strict_yaml import DocumentError, load
 
 DEEP = "nested more than 10 levels deep; flatten it"
-LARGE = "more than 100 values, aliases and merge keys expanded; use fewer"
+LARGE = "more than 100 values after expanding aliases and merge keys; use fewer"
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lower the limits so that a one-line text reaches them."""
-    monkeypatch.setattr(strict_yaml, "DEEPEST", 10)
-    monkeypatch.setattr(strict_yaml, "MOST_VALUES", 100)
+    monkeypatch.setattr(strict_yaml, "MAX_DEPTH", 10)
+    monkeypatch.setattr(strict_yaml, "MAX_VALUES", 100)
 
 
 def refused(text: str) -> str:
@@ -99,11 +99,11 @@ def test_a_text_that_is_too_large_is_refused_before_its_end_is_read(
     ("text", "problem"),
     [
         ("[" * 5000, "nested more than 100 levels deep; flatten it"),
-        ("&a [*a]", "line 1: the document contains itself by an alias; write it out"),
+        ("&a [*a]", "line 1: the document contains itself through an alias; write the value out"),
         ("a: \x00", "not YAML: unacceptable character #x0000: special characters are not allowed"),
         (
             "x: !h!foo y",
-            "not YAML: line 1: found undefined tag handle; quote what begins with !",
+            "not YAML: line 1: found undefined tag handle; quote text that begins with !",
         ),
         (
             "x: =",
@@ -119,7 +119,8 @@ def test_a_text_that_is_too_large_is_refused_before_its_end_is_read(
         ),
         (
             "x: !!seq foo",
-            "line 1: x has a tag that does not fit; remove it, or quote what begins with !",
+            "line 1: x has a tag that does not fit its value; remove the tag, or quote text that "
+            "begins with !",
         ),
         ("{'': 1, '': 2}", "line 1: '' is listed twice; remove one"),
         (

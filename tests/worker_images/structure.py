@@ -87,7 +87,7 @@ def command_tests(
     shell = "import shutil; print([n for n in ('sh','bash','dash','busybox') if shutil.which(n)])"
     environ = [{"key": "SYNAPSE_WORKER", "value": worker.app}]
     unknown = [{"key": "SYNAPSE_WORKER", "value": "synapse.app.bogus"}]
-    if not worker.main:
+    if not worker.is_main:
         environ.append({"key": "SYNAPSE_REPLICATION_HOST", "value": "main"})
 
     def command(name: str, args: list[str], **more: Any) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def test_structure(image: Image, root: Path, tmp_path: Path) -> None:
         mounts["/" + name] = tmp_path / name
         mounts["/" + name].mkdir()
     # All types share the layers, so every module of Synapse is imported for only one of them.
-    modules = imported(Path(os.environ["LOCK"])) if WORKER.main else []
+    modules = imported(Path(os.environ["LOCK"])) if WORKER.is_main else []
     commands = command_tests(image, WORKER, modules)
     here = files_here(PIN["python"])
     files = [{"name": path, "path": path, "shouldExist": True} for path in here]
