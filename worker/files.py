@@ -26,7 +26,7 @@ def _special_kind(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "")
 
 
-def read_bounded(path: Path, description: str, limit: int) -> bytes:
+def read_bounded(path: Path, description: str, limit: int, label: str = "") -> bytes:
     """Return the contents of the regular file ``path``, which the operator named.
 
     No other kind of file is opened, so that neither a FIFO nor a device can block the reader.
@@ -35,50 +35,52 @@ def read_bounded(path: Path, description: str, limit: int) -> bytes:
         path: the file.
         description: what the file is, such as "the signing key", for messages.
         limit: the maximum size in bytes.
+        label: how messages refer to the file; by default, by its path.
 
     Raises:
         ConfigError: if the file cannot be used, with one line that says why.
     """
+    label = label or shown(path)
     try:
         # Checked first, since merely opening some devices has an effect.
-        _refuse_irregular(path, description, os.stat(path).st_mode)
+        _refuse_irregular(label, description, os.stat(path).st_mode)
         descriptor = os.open(path, os.O_NONBLOCK | os.O_NOCTTY)  # O_RDONLY is 0.
         with open(descriptor, "rb") as file:
-            _refuse_irregular(path, description, os.fstat(descriptor).st_mode)
+            _refuse_irregular(label, description, os.fstat(descriptor).st_mode)
             content = file.read(limit + 1)
             if content is None:  # Some files in /proc are empty until an event occurs.
                 raise BlockingIOError(errno.EAGAIN, "it has no content yet")
     except (FileNotFoundError, NotADirectoryError):
-        raise ConfigError([f"{shown(path)}: {description} is missing; mount it"]) from None
+        raise ConfigError([f"{label}: {description} is missing; mount it"]) from None
     except PermissionError:
         raise ConfigError(
             [
-                f"{shown(path)}: {description} is not readable by uid {os.geteuid()}; change its "
+                f"{label}: {description} is not readable by uid {os.geteuid()}; change its "
                 "owner or mode"
             ]
         ) from None
     except OSError as error:
         raise ConfigError(
-            [f"{shown(path)}: {description} cannot be read: {error.strerror}; use another file"]
+            [f"{label}: {description} cannot be read: {error.strerror}; use another file"]
         ) from None
     except ValueError:
         # The path has a null character, or one that the file system's encoding cannot represent.
         raise ConfigError(
-            [f"{shown(path)}: {description} is missing: no file can have that name"]
+            [f"{label}: {description} is missing: no file can have that name"]
         ) from None
     if len(content) > limit:
         raise ConfigError(
-            [f"{shown(path)}: {description} has more than {limit} bytes; use a smaller file"]
+            [f"{label}: {description} has more than {limit} bytes; use a smaller file"]
         )
     return content
 
 
-def _refuse_irregular(path: Path, description: str, mode: int) -> None:
+def _refuse_irregular(label: str, description: str, mode: int) -> None:
     if stat.S_ISDIR(mode):
-        raise ConfigError([f"{shown(path)}: {description} is a folder; mount a file there"])
+        raise ConfigError([f"{label}: {description} is a folder; mount a file there"])
     if not stat.S_ISREG(mode):
         kind = _special_kind(mode) or "not a regular file"
-        raise ConfigError([f"{shown(path)}: {description} is {kind}; use a regular file"])
+        raise ConfigError([f"{label}: {description} is {kind}; use a regular file"])
 
 
 def read_homeserver(path: Path) -> dict[str, Any]:

@@ -35,10 +35,7 @@ def read_secret_file(setting: str, path: Path, description: str) -> str:
     """
     shown_setting = f"{setting}={shown_path(path)}"
     try:
-        secret = read_bounded(path, description, KEY_FILE_LIMIT).decode().strip()
-    except ConfigError as error:
-        reason = error.problems[0].removeprefix(f"{shown(path)}: ")
-        raise ConfigError([f"{shown_setting}: {reason}"]) from None
+        secret = read_bounded(path, description, KEY_FILE_LIMIT, shown_setting).decode().strip()
     except UnicodeDecodeError:
         raise ConfigError(
             [f"{shown_setting}: {description} is not UTF-8; save it as UTF-8 text"]
