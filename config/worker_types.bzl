@@ -38,7 +38,7 @@ def _worker_type(
     """Returns the row of a worker type, which takes a duty over from the main process.
 
     Args:
-        doc: a short description.
+        doc: a short description, which README.md repeats for each worker_app.
         resources: the resources of its listeners (`listeners` in the configuration manual).
         routes: the path patterns to route to it (docs/workers.md of the pinned Synapse).
         stream: the stream that it writes (`stream_writers`).
@@ -96,7 +96,7 @@ WORKER_TYPES = {
         many = False,
     ),
     "client_reader": _worker_type(
-        "answers reading client requests",
+        "serves read-only client requests",
         ["client"],
         [
             _ALL + "publicRooms$",
@@ -149,7 +149,7 @@ WORKER_TYPES = {
         since = 135,
     ),
     "event_creator": _worker_type(
-        "takes sends, joins and invites",
+        "handles sending, joining and inviting",
         ["client"],
         [
             _ALL + "createRoom$",
@@ -170,7 +170,7 @@ WORKER_TYPES = {
         [_FEDERATION + "v1/send/"],
     ),
     "federation_reader": _worker_type(
-        "answers other servers",
+        "serves requests from other homeservers",
         ["federation"],
         [
             _FEDERATION + "v1/version$",
@@ -198,14 +198,14 @@ WORKER_TYPES = {
         ],
     ),
     "federation_sender": _worker_type(
-        "sends events to other servers",
+        "sends events to other homeservers",
         duty = "federation_sender_instances",
         legacy = "send_federation",
     ),
-    "frontend_proxy": _worker_type("takes key uploads", ["client"], [_NEW + "keys/upload"]),
-    "generic_worker": _worker_type("whatever the proxy routes to it", ["client", "federation"]),
+    "frontend_proxy": _worker_type("handles key uploads", ["client"], [_NEW + "keys/upload"]),
+    "generic_worker": _worker_type("whatever your reverse proxy routes to it", ["client", "federation"]),
     "media_repository": _worker_type(
-        "keeps and serves media",
+        "stores and serves media",
         ["client", "media"],
         [
             "^/_matrix/media/",
@@ -263,7 +263,7 @@ WORKER_TYPES = {
         stream = "receipts",
     ),
     "synchrotron": _worker_type(
-        "answers /sync and /events",
+        "serves /sync and /events",
         ["client"],
         [
             _CLIENT + "(r0|v3)/sync$",
@@ -294,7 +294,7 @@ WORKER_TYPES = {
         many = False,
     ),
     "user_dir": _worker_type(
-        "keeps and searches the user directory",
+        "maintains and searches the user directory",
         ["client"],
         [_NEW + "user_directory/search$"],
         duty = "update_user_directory_from_worker",
@@ -321,7 +321,7 @@ _APPLICATIONS = [
 # worker_app -> its worker type. The main process has every duty that no worker has.
 WORKER_APPS = {
     "synapse.app.homeserver": {
-        "doc": "the main process: everything that is routed nowhere else",
+        "doc": "the main process: handles everything that no worker does",
         "type": "",
     },
 } | {

@@ -2,17 +2,20 @@
 
 load("//config:synapse_pins.bzl", "SYNAPSE_PINS")
 
-# Pins of public sources. Other pins are tested by setting the build settings. If one of these pins
-# is removed, its tests are removed too.
-ERAS = [
-    pair
-    for pair in [
-        ("element-hq/synapse", "v1.144.0"),
-        ("matrix-org/synapse", "master"),
-        ("matrix-org/synapse", "v1.66.0"),
-    ]
-    if pair in SYNAPSE_PINS
+# The tests of pinning resolve from a package index with the files of this pin.
+INDEX_PIN = ("matrix-org/synapse", "v1.66.0")
+
+# Pins of public sources that have tests of their own, besides the one that the build settings
+# select. //tests/config:tested_pins_test fails if one of them is not pinned.
+TESTED_PINS = [
+    ("element-hq/synapse", "v1.144.0"),
+    ("matrix-org/synapse", "master"),
+    INDEX_PIN,
 ]
+
+# Those that are pinned. Without the others, the remaining tests still run: `./bazelw run pin` starts
+# each new pin with one of them.
+ERAS = [pair for pair in TESTED_PINS if pair in SYNAPSE_PINS]
 
 def _choose_impl(settings, attr):
     return {

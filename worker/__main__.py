@@ -211,6 +211,10 @@ def main(arguments: Sequence[str], environ: Environ) -> int:
         return error.exit_code
 
 
-if __name__ == "__main__":
+def _program() -> int:
     end_on_signals()
-    run(lambda: main(sys.argv[1:], os.environ))
+    return main(sys.argv[1:], os.environ)
+
+
+if __name__ == "__main__":
+    run(_program)

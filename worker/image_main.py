@@ -7,11 +7,11 @@ from worker.signals import end_on_signals, run
 
 
 def _main() -> int:
+    end_on_signals()  # Before the import, which takes most of the time.
     from worker.__main__ import main
 
     return main(sys.argv[1:], os.environ)
 
 
 if __name__ == "__main__":
-    end_on_signals()  # Before the imports, which take most of the time.
     run(_main)

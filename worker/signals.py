@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
-ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _GRACE_SECONDS = 0.5  # Seconds allowed for removing temporary files.
 _IO_ERROR = 74  # EX_IOERR of sysexits.h.
 
@@ -43,7 +43,11 @@ def _end(signal_number: int, _: FrameType | None) -> None:
 
 
 def end_on_signals() -> None:
-    """Install handlers that raise ``EndedError`` in the main thread on SIGTERM or SIGINT."""
+    """Install handlers that raise ``EndedError`` in the main thread on SIGTERM or SIGINT.
+
+    A signal can arrive as soon as the first of them is installed, so only a program that `run` runs
+    may call this.
+    """
     for signal_number in ENDING_SIGNALS:
         signal.signal(signal_number, _end)
 

@@ -1,33 +1,39 @@
 """Checks of the documentation: the README's table, its variables, and the paths in all files."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from worker import worker_types
 from worker.listeners import listener_kinds
 from worker.settings import parse
-from worker.worker_types import load_table
 
 WORKSPACE = Path(__file__).resolve().parents[2]
 README = (WORKSPACE / "README.md").read_text()
 
 
-def test_the_table_of_worker_types_is_the_one_table() -> None:
-    """The README's copy of the table of worker types matches the table."""
-    table = load_table()
-    rows = {}
-    for line in README.splitlines():
-        match = re.fullmatch(r"\| `(synapse\.app\.\w+)` +\| ([0-9, ]+?) +\| .* \|", line)
-        if match:
-            rows[match[1]] = match[2]
-    order = ("client", "federation", "metrics")
-    expected = {}
-    for app in table.apps:
-        settings = parse({"SYNAPSE_WORKER": app, "SYNAPSE_REPLICATION_HOST": "main"})
-        bound = listener_kinds(settings, {})
-        expected[app] = ", ".join(str(table.ports[name]) for name in order if name in bound)
-    assert rows == expected
+# application -> its row, which includes "doc", the description that `load_table` leaves out.
+APPS = json.loads(Path(worker_types.__file__).with_name("worker_types.json").read_text())["apps"]
+
+
+def test_the_readme_repeats_the_table_of_worker_types() -> None:
+    """Each row has the application, the ports it binds and its description, in the same order."""
+    row = re.compile(r"\| `(synapse\.app\.\w+)` +\| ([0-9, ]+?) +\| (.+?) +\|", re.ASCII)
+    rows = [match.groups() for line in README.splitlines() if (match := row.fullmatch(line))]
+    ports = worker_types.load_table().ports
+    expected = []
+    for app, fields in APPS.items():
+        bound = listener_kinds(
+            parse({"SYNAPSE_WORKER": app, "SYNAPSE_REPLICATION_HOST": "main"}), {}
+        )
+        numbers = [
+            str(ports[name]) for name in ("client", "federation", "metrics") if name in bound
+        ]
+        expected.append((app, ", ".join(numbers), fields["doc"]))
+
+    assert [(app, numbers, text.replace("`", "")) for app, numbers, text in rows] == expected
 
 
 PROSE = [

@@ -24,6 +24,9 @@ POSTGRES, SILENT = "127.0.0.2", "127.0.0.4"
 MOST = 1.0  # The most seconds that may pass from the signal to the exit.
 # Seconds after the first signal handler is set, until somewhat after the reactor has started.
 MOMENTS = [0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0]
+either_signal = pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"]
+)
 
 
 class Container:
@@ -68,7 +71,7 @@ def command_line(process: Process) -> bytes:
 
 
 def hears(process: Process) -> bool:
-    """Return whether PID 1 has a handler for SIGTERM."""
+    """Return whether PID 1 has a handler for SIGTERM, and so one for SIGINT too."""
     try:
         status = Path(f"/proc/{process.pid}/status").read_text()
     except OSError:
@@ -174,9 +177,7 @@ def test_between_the_entrypoint_and_synapse(
     assert took < MOST
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"]
-)
+@either_signal
 @pytest.mark.parametrize("verb", ["start", "wait", "healthcheck"])
 def test_while_a_service_is_silent(
     image: Image,
@@ -196,21 +197,28 @@ def test_while_a_service_is_silent(
         (container.runtime / "homeserver.yaml").write_text(text)
     process = container.start(*words, SYNAPSE_WAIT_SECONDS="60")
     time.sleep(1.5)
-    found, took = end(process, number)
+    exit_code, took = end(process, number)
     report(capsys, f"{verb} while PostgreSQL is silent, {number.name}", took)
-    assert found == code, process.tail()
+    assert exit_code == code, process.tail()
     assert took < MOST
     assert "Traceback" not in process.tail()
 
 
+@either_signal
 @pytest.mark.parametrize("verb", ["check", "doctor pusher:3", "generate", "print-config"])
 def test_verbs_that_end_by_themselves(
-    image: Image, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str
+    image: Image,
+    root: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    verb: str,
+    number: signal.Signals,
+    code: int,
 ) -> None:
-    """SIGTERM, which engines send to stop a container, ends these verbs too."""
+    """SIGTERM, which engines send to stop a container, and SIGINT, of Ctrl-C, end these too."""
     names = {"SYNAPSE_SERVER_NAME": "worker.test", "SYNAPSE_REPORT_STATS": "no"}
-    for number in range(20):
-        folder = tmp_path / str(number)
+    for attempt in range(20):
+        folder = tmp_path / str(attempt)
         folder.mkdir()
         try:
             process = Container(image, root, folder).start(*verb.split(), **names)
@@ -220,9 +228,9 @@ def test_verbs_that_end_by_themselves(
             break
     else:
         pytest.fail(f"{verb} ended before a signal could be sent, 20 times")
-    code, took = end(process)
-    report(capsys, verb, took)
-    assert code == 143, process.tail()
+    exit_code, took = end(process, number)
+    report(capsys, f"{verb}, {number.name}", took)
+    assert exit_code == code, process.tail()
     assert took < MOST
     assert "Traceback" not in process.tail()
 

@@ -20,28 +20,56 @@ def works(engine: str) -> bool:
     )
 
 
-def test_without_an_engine_it_says_what_to_do(tmp_path: Path) -> None:
-    """On a machine without a container engine, the message names docker and podman."""
-    tools = tmp_path / "tools"
+def load(folder: Path, engine: str = "") -> subprocess.CompletedProcess[str]:
+    """Load with the tools that the launcher needs on PATH, and ``engine`` as a docker that runs."""
+    tools = folder / "tools"
     tools.mkdir()
     for name in ("bash", "cat", "dirname", "env", "mktemp", "rm", "readlink", "sed", "tail"):
-        found = shutil.which(name)
-        if found:
-            (tools / name).symlink_to(found)
+        path = shutil.which(name)
+        if path:
+            (tools / name).symlink_to(path)
+    if engine:
+        (tools / "docker").write_text(f"#!/usr/bin/env bash\n{engine}\n")
+        (tools / "docker").chmod(0o755)
     # The launcher of rules_oci finds its files through Bazel's environment variables.
     runfiles = {name: text for name, text in os.environ.items() if name.startswith("RUNFILES_")}
-    done = subprocess.run(
+    return subprocess.run(
         [shutil.which("bash") or "bash", str(LAUNCHER)],
         env={"PATH": str(tools), **runfiles},
         text=True,
         capture_output=True,
         check=False,
     )
+
+
+# The first line in debian mode, and that of rules_oci in host mode.
+NO_ENGINE = (
+    "error: neither docker nor podman is on PATH; install one, or use the layout in "
+    "bazel-bin/image/image",
+    "Neither docker or podman could be found.",
+)
+
+
+def test_without_an_engine_it_says_what_to_do(tmp_path: Path) -> None:
+    """On a machine without a container engine, the message names docker and podman."""
+    done = load(tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] in NO_ENGINE
+
+
+def test_an_engine_that_refuses_the_image_fails_the_command(tmp_path: Path) -> None:
+    """The last line of the engine's message is shown, which has the reason."""
+    refusal = "no space left on device"
+    done = load(tmp_path, f'cat "$3" >/dev/null; echo Loading >&2; echo {refusal} >&2; exit 125')
     assert done.returncode != 0
-    # In host mode, rules_oci prints this message, on more than one line.
-    said = done.stderr.lower()
-    assert "docker" in said
-    assert "podman" in said
+    message = f"error: no container engine took the image; docker: {refusal}"
+    assert {message, refusal} & set(done.stderr.splitlines()), done.stderr  # Host mode: as it is.
+
+
+def test_the_engine_is_told_to_load_the_image(tmp_path: Path) -> None:
+    """The command prints what the engine prints."""
+    done = load(tmp_path, 'cat "$3" >/dev/null && echo "$1 $2"')
+    assert (done.returncode, done.stdout) == (0, "load --input\n"), done.stderr
 
 
 def test_the_engine_has_the_image_that_was_built(tmp_path: Path) -> None:
@@ -54,10 +82,10 @@ def test_the_engine_has_the_image_that_was_built(tmp_path: Path) -> None:
     layout = Path(os.environ["IMAGE"])
     (entry,) = json.loads((layout / "index.json").read_text())["manifests"]
     manifest = json.loads((layout / "blobs" / entry["digest"].replace(":", "/")).read_text())
-    found = subprocess.run(
+    image_id = subprocess.run(
         [engines[0], "image", "inspect", "--format", "{{.Id}}", "localhost/synapse-worker-test:t"],
         text=True,
         capture_output=True,
         check=True,
     ).stdout
-    assert found.strip().removeprefix("sha256:") == manifest["config"]["digest"].split(":")[1]
+    assert image_id.strip().removeprefix("sha256:") == manifest["config"]["digest"].split(":")[1]

@@ -1,11 +1,19 @@
 """Tests that shells, package managers and dangling links are refused in a layer."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from layer_error import LayerError
 from refusals import refuse_dangling_links, refuse_unwanted
 from tar_writer import Layer
+
+
+def refusal(check: Callable[[Layer], None], layer: Layer) -> str:
+    """Return the message with which ``check`` refuses ``layer``."""
+    with pytest.raises(LayerError) as caught:
+        check(layer)
+    return str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -26,24 +34,27 @@ def test_a_program_that_no_image_holds_is_refused(tmp_path: Path, path: str, kin
     """Such a program could otherwise be added as a dependency of some package."""
     with Layer(tmp_path) as layer:
         layer.file(path, b"\x7fELF", "x.deb", 0o755)
-        with pytest.raises(LayerError, match=rf"x\.deb: {path} is a {kind}; leave its package out"):
-            refuse_unwanted(layer)
+        assert refusal(refuse_unwanted, layer) == (
+            f"x.deb: {path} is a {kind}; leave its package out"
+        )
 
 
 def test_a_link_that_would_be_a_shell_is_refused(tmp_path: Path) -> None:
     """A link named like a shell is refused, as Debian's /bin/sh is a link."""
     with Layer(tmp_path) as layer:
         layer.link("usr/bin/sh", "python3.13", "x.deb")
-        with pytest.raises(LayerError, match=r"usr/bin/sh is a shell"):
-            refuse_unwanted(layer)
+        assert refusal(refuse_unwanted, layer) == (
+            "x.deb: usr/bin/sh is a shell; leave its package out"
+        )
 
 
 def test_a_script_without_its_interpreter_is_refused(tmp_path: Path) -> None:
     """A script whose interpreter is not in the image is refused, as it could never run."""
     with Layer(tmp_path) as layer:
         layer.file("usr/bin/x", b"#!/bin/sh -e\nexit\n", "x.deb", 0o755)
-        with pytest.raises(LayerError, match="usr/bin/x is a script for /bin/sh -e, which the im"):
-            refuse_unwanted(layer)
+        assert refusal(refuse_unwanted, layer) == (
+            "x.deb: usr/bin/x is a script for /bin/sh -e, which the image lacks; leave it out"
+        )
 
 
 def test_programs_and_python_scripts_are_welcome(tmp_path: Path) -> None:
@@ -60,8 +71,9 @@ def test_a_link_to_nowhere_is_refused(tmp_path: Path, target: str) -> None:
     """A dangling link is refused, because the file that was left out is needed."""
     with Layer(tmp_path) as layer:
         layer.link("usr/a", target, "x.deb")
-        with pytest.raises(LayerError, match=f"x.deb: usr/a leads to {target}, which is left out"):
-            refuse_dangling_links(layer)
+        assert refusal(refuse_dangling_links, layer) == (
+            f"x.deb: usr/a leads to {target}, which is left out"
+        )
 
 
 def test_links_through_links_are_followed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from threading import Thread
 
 import pytest
 
-from tests.pins.servers import REPOSITORY, GitServer
+from tests.pins.servers import REPOSITORY, UPLOADED, GitServer, Index
 from tests.pins.workspace import Workspace, refused
 
 
@@ -99,8 +99,10 @@ def test_a_python_that_the_source_does_not_take(workspace: Workspace, server: Gi
         "error: Synapse 1.66.0 takes Python <3.8, and no suite here has one: bookworm has 3.11, "
         "trixie has 3.13\n"
     )
-    said = refused(workspace, *wish(server, "--suite", "trixie"))
-    assert "no suite here has a Python for it" in said
+    assert refused(workspace, *wish(server, "--suite", "trixie")) == (
+        "error: Synapse 1.66.0 takes Python <3.8, and trixie has Python 3.13; no suite here has a "
+        "Python for it\n"
+    )
 
 
 def test_requirements_that_exclude_each_other(
@@ -125,12 +127,18 @@ def test_requirements_that_exclude_each_other(
     ("arguments", "text"),
     [
         (["--extras", "none"], "error: --extras: Synapse 1.66.0 has no extra 'none'; it has all, "),
-        (["--suite", "sarge"], "error: --suite=sarge is not a suite; choose one of bookworm, trix"),
+        (
+            ["--suite", "sarge"],
+            "error: --suite=sarge is not a suite; choose one of bookworm, trixie\n",
+        ),
         (["--constraints", "/no"], "error: --constraints=/no: there is no such file\n"),
         (["--patches", "/no"], "error: --patches=/no: there is no *.patch in it\n"),
-        (["--release", "0.0.1"], "error: "),
+        (["--release", "0.0.1"], "error: matrix-synapse is not in the package index: http://"),
         (["--newer", "a b"], "error: --newer=a b: not the name of a package; give a name such as "),
-        (["--newer", "nothing-here"], "error: --newer=nothing-here: nothing-here is not in the "),
+        (
+            ["--newer", "nothing-here"],
+            "error: --newer=nothing-here: nothing-here is not in the package index: http://",
+        ),
     ],
 )
 def test_a_wrong_option(
@@ -138,6 +146,22 @@ def test_a_wrong_option(
 ) -> None:
     """The message names the option and its value, and suggests a correct one."""
     assert refused(workspace, *wish(server, *arguments)).startswith(text)
+
+
+def test_a_release_that_the_index_lacks(
+    tmp_path: Path, server: GitServer, locked_index: Index, cache: Path
+) -> None:
+    """A pre-release does not count as the newest release."""
+    locked_index.add(tmp_path, "matrix_synapse", "1.0.0rc1", UPLOADED, "sdist")
+    locked_index.projects["matrix-synapse"] = locked_index.projects.pop("matrix_synapse")
+    workspace = Workspace(tmp_path / "workspace", locked_index.address, cache)
+
+    assert refused(workspace, *wish(server, "--release", "0.0.1")) == (
+        "error: --release=0.0.1: the package index has no matrix-synapse 0.0.1\n"
+    )
+    assert refused(workspace, *wish(server, "--release", "newest")) == (
+        "error: the package index has no release of matrix-synapse\n"
+    )
 
 
 def test_a_wrong_command(workspace: Workspace) -> None:

@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -88,3 +89,31 @@ def test_a_process_without_standard_output_ends_as_any_other(
 ) -> None:
     """`sys.stdout` is None when standard output was closed before Python started."""
     assert code_of(monkeypatch, lambda: 0, None) == 0
+
+
+_INTERRUPTED_AT_ONCE = """\
+import runpy, signal
+real = signal.signal
+def install(number, handler):
+    real(number, handler)
+    if number == signal.{}:
+        signal.raise_signal(number)
+signal.signal = install
+runpy.run_module("worker.{}", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize("module", ["image_main", "__main__"])
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_may_arrive_as_soon_as_its_handler_is_installed(
+    module: str, name: str, code: int
+) -> None:
+    """The exit code is that of the signal, and there is no traceback."""
+    done = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED_AT_ONCE.format(name, module), "--help"],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": ":".join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, "")
