@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,9 +14,10 @@ from threading import Thread
 
 import pytest
 
+from tests.nested_bazel import NestedBazel
+
 RULES = [Path(path).absolute() for path in os.environ["RULES"].split()]
-# Debian's Bazel does not include Java.
-JAVA = Path("/usr/lib/jvm/default-java")
+Fetch = Callable[..., subprocess.CompletedProcess[str]]
 pytestmark = pytest.mark.skipif(
     not shutil.which("bazel"), reason="bazel is not on PATH inside the sandbox"
 )
@@ -42,17 +43,10 @@ def served(tmp_path: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def fetch(
-    tmp_path: Path, address: str, repository: str, **variables: str
-) -> subprocess.CompletedProcess[str]:
-    """Load ``repository`` in a workspace that has this project's rules, as a build would."""
-    workspace = tmp_path / "workspace"
-    (workspace / "repositories").mkdir(parents=True)
-    for rule in RULES:
-        shutil.copy(rule, workspace / "repositories")
-    (workspace / "repositories/BUILD.bazel").touch()
-    (workspace / "BUILD.bazel").touch()
-    (workspace / "WORKSPACE").write_text(_WORKSPACE)
+@pytest.fixture(scope="module")
+def bazel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NestedBazel]:
+    """Yield a Bazel whose workspace has one Debian package and one wheel."""
+    nested = NestedBazel(tmp_path_factory.mktemp("bazel"), RULES)
     digest = hashlib.sha256(GOOD).hexdigest()
     debs = [
         {
@@ -64,42 +58,43 @@ def fetch(
         }
     ]
     files = [{"filename": "a-1-py3-none-any.whl", "name": "a", "sha256": digest}]
-    (workspace / "debs.json").write_text(json.dumps({"packages": debs, "suite": "trixie"}))
-    (workspace / "site.json").write_text(json.dumps({"files": files}))
-    environ = {
-        "DEBIAN_MIRROR": f"{address}/debian",
-        "DEBIAN_SECURITY_MIRROR": f"{address}/debian-security",
-        "HOME": str(tmp_path),
-        "PATH": os.environ["PATH"],
-        "PIP_INDEX_URL": f"{address}/simple",
-        **variables,
-    }
-    if JAVA.exists():
-        environ["JAVA_HOME"] = str(JAVA)
-    # Bazel extracts its own installation only once for all tests; packages are fetched every time.
-    # No run is long enough for the JVM's second compiler to pay off.
-    command = ["bazel", f"--output_user_root={tmp_path.parent}/bazel", "--nohome_rc", "--batch"]
-    command += [f"--output_base={tmp_path}/bazel", "--host_jvm_args=-XX:TieredStopAtLevel=1"]
-    command += ["query"]
-    command += ["--noenable_bzlmod", "--enable_workspace", "--lockfile_mode=off", "--color=no"]
-    command += ["--http_connector_attempts=1", "--repository_cache=", f"@{repository}//:all"]
-    return subprocess.run(
-        command,
-        cwd=workspace,
-        env=environ,
-        text=True,
-        capture_output=True,
-        check=False,
-        timeout=200,
-    )
+    documents = {"debs": {"packages": debs, "suite": "trixie"}, "site": {"files": files}}
+    for name, document in documents.items():
+        (nested.workspace / f"{name}.json").write_text(json.dumps(document))
+    (nested.workspace / "WORKSPACE").write_text(_WORKSPACE)
+    yield nested
+    nested.stop()
 
 
-def test_a_wrong_package_is_named_with_both_hashes(tmp_path: Path, served: str) -> None:
+@pytest.fixture
+def fetch(bazel: NestedBazel, tmp_path: Path) -> Fetch:
+    """Return a function that fetches a repository as a build would.
+
+    It takes the mirror's address, the repository's name, and further environment variables.
+    """
+
+    def fetch(address: str, repository: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        environ = {
+            "DEBIAN_MIRROR": f"{address}/debian",
+            "DEBIAN_SECURITY_MIRROR": f"{address}/debian-security",
+            "HOME": str(tmp_path),
+            "PATH": os.environ["PATH"],
+            "PIP_INDEX_URL": f"{address}/simple",
+            **variables,
+        }
+        return bazel.fetch(repository, environ)
+
+    return fetch
+
+
+def test_a_wrong_package_is_named_with_both_hashes(
+    tmp_path: Path, served: str, fetch: Fetch
+) -> None:
     """The error has both hashes, so that the mirror's fault can be reported to its owner."""
     pool = tmp_path / "served/debian/pool/main/a"
     pool.mkdir(parents=True)
     (pool / "a_1_all.deb").write_bytes(b"something else")
-    done = fetch(tmp_path, served, "debs")
+    done = fetch(served, "debs")
     assert done.returncode != 0
     found = hashlib.sha256(b"something else").hexdigest()
     wanted = hashlib.sha256(GOOD).hexdigest()
@@ -108,11 +103,11 @@ def test_a_wrong_package_is_named_with_both_hashes(tmp_path: Path, served: str) 
 
 
 def test_a_package_that_left_the_mirror_is_named_with_the_remedy(
-    tmp_path: Path, served: str
+    tmp_path: Path, served: str, fetch: Fetch
 ) -> None:
     """If the mirror no longer has a version, the error says how to move the lock."""
     (tmp_path / "served/debian").mkdir()
-    done = fetch(tmp_path, served, "debs")
+    done = fetch(served, "debs")
     assert done.returncode != 0
     address = f"{served}/debian/pool/main/a/a_1_all.deb"
     assert f"a 1 cannot be fetched: {address}: " in done.stderr
@@ -120,16 +115,18 @@ def test_a_package_that_left_the_mirror_is_named_with_the_remedy(
     assert "--repo_env=DEBIAN_ARCHIVE=ADDRESS" in done.stderr
 
 
-def test_an_archive_of_old_packages_is_tried_second(tmp_path: Path, served: str) -> None:
+def test_an_archive_of_old_packages_is_tried_second(
+    tmp_path: Path, served: str, fetch: Fetch
+) -> None:
     """A version that the mirror no longer has is fetched from DEBIAN_ARCHIVE."""
     pool = tmp_path / "served/old/debian/then/pool/main/a"
     pool.mkdir(parents=True)
     (pool / "a_1_all.deb").write_bytes(GOOD)
-    done = fetch(tmp_path, served, "debs", DEBIAN_ARCHIVE=f"{served}/old/{{archive}}/then")
+    done = fetch(served, "debs", DEBIAN_ARCHIVE=f"{served}/old/{{archive}}/then")
     assert done.returncode == 0, done.stderr
 
 
-def test_a_wrong_wheel_is_named_with_both_hashes(tmp_path: Path, served: str) -> None:
+def test_a_wrong_wheel_is_named_with_both_hashes(tmp_path: Path, served: str, fetch: Fetch) -> None:
     """If the index serves a different file under the name, the error has both hashes."""
     page = tmp_path / "served/simple/a"
     page.mkdir(parents=True)
@@ -137,19 +134,21 @@ def test_a_wrong_wheel_is_named_with_both_hashes(tmp_path: Path, served: str) ->
     (page / "index.html").write_text(anchor)
     (tmp_path / "served/files").mkdir()
     (tmp_path / "served/files/a-1-py3-none-any.whl").write_bytes(b"something else")
-    done = fetch(tmp_path, served, "site")
+    done = fetch(served, "site")
     assert done.returncode != 0
     wanted = hashlib.sha256(GOOD).hexdigest()
     assert "a-1-py3-none-any.whl" in done.stderr
     assert f"but wanted {wanted}" in done.stderr
 
 
-def test_a_withdrawn_file_is_named_with_the_remedy(tmp_path: Path, served: str) -> None:
+def test_a_withdrawn_file_is_named_with_the_remedy(
+    tmp_path: Path, served: str, fetch: Fetch
+) -> None:
     """If the index no longer lists a file, the error says how to move the lock."""
     page = tmp_path / "served/simple/a"
     page.mkdir(parents=True)
     (page / "index.html").write_text('<a href="a-2-py3-none-any.whl">a-2-py3-none-any.whl</a>')
-    done = fetch(tmp_path, served, "site")
+    done = fetch(served, "site")
     assert done.returncode != 0
     assert (
         "a-1-py3-none-any.whl is not in the package index any more; its lock must move: "
@@ -158,9 +157,9 @@ def test_a_withdrawn_file_is_named_with_the_remedy(tmp_path: Path, served: str) 
 
 
 @pytest.mark.parametrize("repository", ["debs", "site"])
-def test_no_network_names_the_address(tmp_path: Path, repository: str) -> None:
+def test_no_network_names_the_address(fetch: Fetch, repository: str) -> None:
     """A refused connection is reported with its address."""
-    done = fetch(tmp_path, "http://127.0.0.1:9", repository)
+    done = fetch("http://127.0.0.1:9", repository)
     assert done.returncode != 0
     assert "http://127.0.0.1:9/" in done.stderr
     assert "Connection refused" in done.stderr
@@ -190,13 +189,13 @@ def guarded(tmp_path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("content", [GOOD, b"something else"])
 def test_a_password_of_the_mirror_is_used_and_not_printed(
-    tmp_path: Path, guarded: str, content: bytes
+    tmp_path: Path, guarded: str, fetch: Fetch, content: bytes
 ) -> None:
     """By itself, Bazel would print the address with the password and not send the password."""
     pool = tmp_path / "served/debian/pool/main/a"
     pool.mkdir(parents=True)
     (pool / "a_1_all.deb").write_bytes(content)
-    done = fetch(tmp_path, guarded, "debs")
+    done = fetch(guarded, "debs")
     assert "p%40ss" not in done.stderr
     assert "p@ss" not in done.stderr
     if content == GOOD:

@@ -1,14 +1,14 @@
 """Fixtures: the package index, the git server and the workspace."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
+from tests.nested_bazel import NestedBazel
 from tests.pins.servers import GitServer, Index
-from tests.pins.workspace import Workspace, nested_bazel
+from tests.pins.workspace import RULES, Workspace
 
 
 @pytest.fixture(scope="session")
@@ -53,17 +53,20 @@ def server(tmp_path: Path, first_commit: Path) -> Iterator[GitServer]:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, index: Index, cache: Path) -> Workspace:
+def workspace(tmp_path: Path, index: Index, cache: Path, bazel: NestedBazel) -> Workspace:
     """A workspace without pins."""
-    return Workspace(tmp_path / "workspace", index.address, cache)
+    return Workspace(tmp_path / "workspace", index.address, cache, bazel)
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The cache folder that all tests share; its Bazel server is stopped at the end."""
-    folder = tmp_path_factory.mktemp("cache")
-    yield folder
-    if (folder / "nested").exists():
-        subprocess.run(
-            [*nested_bazel(folder), "shutdown"], cwd=folder / "nested", check=True, timeout=60
-        )
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache folder that all tests share."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def bazel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NestedBazel]:
+    """The Bazel that fetches pins, for all tests."""
+    nested = NestedBazel(tmp_path_factory.mktemp("bazel"), RULES)
+    yield nested
+    nested.stop()

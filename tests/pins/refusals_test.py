@@ -149,12 +149,12 @@ def test_a_wrong_option(
 
 
 def test_a_release_that_the_index_lacks(
-    tmp_path: Path, server: GitServer, locked_index: Index, cache: Path
+    tmp_path: Path, server: GitServer, locked_index: Index, cache: Path, bazel: NestedBazel
 ) -> None:
     """A pre-release does not count as the newest release."""
     locked_index.add(tmp_path, "matrix_synapse", "1.0.0rc1", UPLOADED, "sdist")
     locked_index.projects["matrix-synapse"] = locked_index.projects.pop("matrix_synapse")
-    workspace = Workspace(tmp_path / "workspace", locked_index.address, cache)
+    workspace = Workspace(tmp_path / "workspace", locked_index.address, cache, bazel)
 
     assert refused(workspace, *wish(server, "--release", "0.0.1")) == (
         "error: --release=0.0.1: the package index has no matrix-synapse 0.0.1\n"

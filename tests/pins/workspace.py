@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.nested_bazel import NestedBazel
 from tests.pins.servers import HERE, REPOSITORY, GitServer
 
 TOOL = HERE / os.environ["PIN"]
@@ -19,7 +20,6 @@ ROOT = Path(os.environ["STAMP"]).resolve().parent / "root"
 # There is no network to fetch the build root, which the test already has: instead of building it,
 # this bazelw only prints the output base that contains it.
 _BAZELW = '#!/bin/sh\n[ "$1" = build ] || echo "{}"\n'
-JAVA = Path("/usr/lib/jvm/default-java")
 NAME = "us_synapse_main"
 # The time of a commit, between one upload that precedes it and one that follows it.
 OLD, COMMITTED, LATER = (
@@ -53,8 +53,8 @@ synapse_pin(
 class Workspace:
     """A copy of the parts of this repository that the pinning tool reads and writes."""
 
-    def __init__(self, folder: Path, index: str, cache: Path) -> None:
-        self.folder, self._index, self.cache = folder, index, cache
+    def __init__(self, folder: Path, index: str, cache: Path, bazel: NestedBazel) -> None:
+        self.folder, self._index, self.cache, self.bazel = folder, index, cache, bazel
         for name in ("build.amd64.lock.json", "runtime.in"):
             for suite in ("bookworm", "trixie"):
                 path = folder / "config/debian" / suite / name
@@ -131,45 +131,22 @@ def wish(server: GitServer, *more: str) -> list[str]:
     ]
 
 
-def nested_bazel(cache: Path) -> list[str]:
-    """Return the start of the command of a Bazel whose server and output base are in ``cache``."""
-    return [
-        *("bazel", f"--output_user_root={cache}", f"--output_base={cache}/output"),
-        *([f"--server_javabase={JAVA}"] if JAVA.exists() else []),
-        *("--nohome_rc", "--host_jvm_args=-XX:TieredStopAtLevel=1", "--max_idle_secs=300"),
-    ]
-
-
 def fetch(
     workspace: Workspace, server: GitServer, name: str = NAME, **variables: str
 ) -> tuple[str, str]:
     """Fetch the pin ``name`` with real Bazel.
 
-    One Bazel server serves all tests of a file, because starting it takes longer than a fetch;
-    ``sync`` fetches again even if nothing changed.
-
     Returns:
         The text of pyproject.toml, which is empty if the fetch failed, and the standard error.
     """
-    root = workspace.cache / "nested"
-    if not root.exists():
-        (root / "repositories").mkdir(parents=True)
-        for rule in RULES:
-            shutil.copy(rule, root / "repositories")
-        (root / "repositories/BUILD.bazel").touch()
-        (root / "BUILD.bazel").touch()
-    folder = workspace.folder / "config/pins" / name
+    root, folder = workspace.bazel.workspace, workspace.folder / "config/pins" / name
     shutil.rmtree(root / "pin", ignore_errors=True)
     shutil.copytree(folder, root / "pin")
     patches = [f"//pin:patches/{path.name}" for path in folder.glob("patches/*.patch")]
     (root / "WORKSPACE").write_text(_WORKSPACE % (name, json.dumps(patches)))
     environ = workspace.environ(SYNAPSE_GIT_BASE=server.base, **variables)
-    flags = ["--noenable_bzlmod", "--enable_workspace", "--lockfile_mode=off", "--color=no"]
-    command = [*nested_bazel(workspace.cache), "sync", "--only=pin", *flags, "--repository_cache="]
-    done = subprocess.run(
-        command, cwd=root, env=environ, text=True, capture_output=True, check=False, timeout=300
-    )
-    source = workspace.cache / "output/external/pin/source.tar"
+    done = workspace.bazel.fetch("pin", environ)
+    source = workspace.bazel.external("pin") / "source.tar"
     if done.returncode or not source.exists():
         return "", done.stderr
     with tarfile.open(source) as archive:
