@@ -20,18 +20,14 @@ from pathlib import Path
 from worker.errors import ReportedError, one_line
 from worker.signals import forget_signals
 
-_HEALTHCHECK_SECONDS = (
-    4.7  # Seconds since the process started, so that `healthcheck` ends within 5 s.
-)
-_MAX_STARTUP_SECONDS = 3.0  # Maximum number of these seconds to deduct for the startup of Python.
-_ATTEMPT_SECONDS = 10  # Seconds; a resolver whose first name server is down needs 5 s by itself.
-_PAUSE_SECONDS = 0.5  # Seconds between two attempts.
-_GRACE_SECONDS = 0.5  # Seconds for a child process to answer after its own deadline.
+_HEALTHCHECK_SECONDS = 4.7  # From the start of the process, to end within 5 s.
+_MAX_STARTUP_SECONDS = 3.0  # The most of these to deduct for the startup of Python.
+_ATTEMPT_SECONDS = 10  # A resolver whose first name server is down needs 5 s by itself.
+_PAUSE_SECONDS = 0.5  # Between two attempts.
+_GRACE_SECONDS = 0.5  # For a child process to answer after its own deadline.
 _MAX_LINE_LENGTH = 500  # Characters.
-_MAX_BLOCKING_SECONDS = (
-    0.4  # Seconds of one call; a signal that arrives just before it is handled after it.
-)
-_MIN_ATTEMPT_SECONDS = 0.3  # Minimum number of seconds left for another attempt.
+_MAX_BLOCKING_SECONDS = 0.4  # A signal that arrives just before a call is handled after it.
+_MIN_ATTEMPT_SECONDS = 0.3  # No attempt is started with less time left.
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from worker.databases import database_problems
 from worker.duties import duty_problems, main_writer_problems, quarantine_warnings
 from worker.errors import ConfigError, shown
-from worker.files import KEY_FILE_LIMIT, read_bounded
+from worker.files import MAX_KEY_FILE_BYTES, read_bounded
 from worker.hosts import host_problem, unbracketed
 from worker.listeners import (
     has_tls,
@@ -43,7 +43,7 @@ class SharedResults:
 def _read_file(path: Path, description: str, problems: list[str]) -> bytes | None:
     """Return the contents of ``path``, or add to ``problems`` and return None."""
     try:
-        return read_bounded(path, description, KEY_FILE_LIMIT)
+        return read_bounded(path, description, MAX_KEY_FILE_BYTES)
     except ConfigError as error:
         problems += error.problems
         return None

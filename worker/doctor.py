@@ -8,7 +8,7 @@ from typing import Any
 from worker.documents import document_kind
 from worker.errors import ConfigError, shown
 from worker.examination import Examination
-from worker.files import KEY_FILE_LIMIT, read_bounded
+from worker.files import MAX_KEY_FILE_BYTES, read_bounded
 from worker.hosts import address, host_problem
 from worker.plan import PlannedWorker, parse_plan, replicates
 from worker.worker_types import load_table
@@ -26,7 +26,7 @@ def read_plan(argument: str) -> str:
         return argument
     path = Path(argument)
     try:
-        return read_bounded(path, "the plan", KEY_FILE_LIMIT).decode()
+        return read_bounded(path, "the plan", MAX_KEY_FILE_BYTES).decode()
     except UnicodeDecodeError as error:
         raise ConfigError(
             [

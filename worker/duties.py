@@ -116,8 +116,7 @@ def _old_application_problems(
             remedy += f", or start this worker with SYNAPSE_WORKER_NAME={names[0]}"
         return [
             f"homeserver.yaml: {_missing_name_clause(worker_type.duty, assigned, settings.name)}, "
-            "so this "
-            f"worker would do nothing; {remedy}"
+            f"so this worker would do nothing; {remedy}"
         ]
     if worker_type.takes_list and is_assigned:
         return []

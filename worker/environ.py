@@ -10,7 +10,7 @@ from worker.errors import shown
 from worker.redaction import masked_text
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-MAX_WAIT_SECONDS = 86400  # Seconds.
+MAX_WAIT_SECONDS = 86400
 # Maps SYNAPSE_X_FORWARDED to the kinds of listener whose peers are trusted proxies.
 _FORWARDED_KINDS = {
     "client": frozenset({"client"}),
@@ -21,7 +21,7 @@ _MAX_CPUS = 4096
 _CPU_MASK = re.compile(
     "0[xX][0-9A-Fa-f]{1,1024}|0[bB][01]{1,4096}|0[oO][0-7]{1,1366}|[1-9][0-9]{0,1233}"
 )
-_MAX_PATH_BYTES, _MAX_NAME_BYTES = 4095, 255  # Bytes; PATH_MAX without its null, NAME_MAX.
+_MAX_PATH_BYTES, _MAX_NAME_BYTES = 4095, 255  # PATH_MAX without its null, NAME_MAX.
 
 
 def _path_problem(path: Path) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 from worker.errors import ConfigError, shown
 from worker.strict_yaml import DocumentError, dump, load
 
-_MAX_HOMESERVER_BYTES = 10 * 1024 * 1024  # Bytes; far more than any homeserver.yaml has.
-KEY_FILE_LIMIT = 1024 * 1024  # Bytes; for a key, certificate chain, secret or plan.
+_MAX_HOMESERVER_BYTES = 10 * 1024 * 1024  # Far more than any homeserver.yaml has.
+MAX_KEY_FILE_BYTES = 1024 * 1024  # For a key, certificate chain, secret or plan.
 
 
 def _special_kind(mode: int) -> str:

@@ -9,7 +9,7 @@ from worker.plan import replicates
 from worker.settings import Settings
 
 Document = dict[str, Any]
-_MAX_SOCKET_PATH_BYTES = 107  # Bytes; sun_path of unix(7), without the terminating null byte.
+_MAX_SOCKET_PATH_BYTES = 107  # sun_path of unix(7), without the terminating null byte.
 
 
 def listener_kinds(settings: Settings, instance_map: object) -> list[str]:

@@ -28,7 +28,7 @@ from worker.settings import Settings
 # the request, because Synapse caches its responses for repeated requests.
 _SECRET_QUESTION = "/_synapse/replication/get_repl_stream_updates/is_the_secret_right/{}"
 _UNKNOWN_STREAM = 400
-_MAX_ANSWER_BYTES = 4096  # Bytes.
+_MAX_ANSWER_BYTES = 4096
 _CONNECT_SECONDS = 3  # For each host of a database that has several.
 
 

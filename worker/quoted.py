@@ -8,9 +8,8 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 _MIN_LENGTH = 4  # Characters; a shorter value is only found as a whole word.
-_MIN_CUT_LENGTH = (
-    6  # Characters at the start or end of a value that identify it in a truncated message.
-)
+# So many characters at the start or end of a value identify it in a truncated message.
+_MIN_CUT_LENGTH = 6
 
 
 def _base64_forms(data: bytes) -> Iterator[str]:

@@ -105,10 +105,9 @@ def _context_of(name: str, value: Any, parent: _Context) -> _Context:
         # The operator may have set the secret itself instead of a path.
         return _Context.PLAIN if _PATH.fullmatch(str(value)) else _Context.SECRET
     if ending in _PLAIN_ENDINGS | _PATH_ENDINGS:
-        is_third_party = is_container and name in _THIRD_PARTIES
-        return (
-            _Context.THIRD_PARTY if is_third_party else parent if is_container else _Context.PLAIN
-        )
+        if is_container:
+            return _Context.THIRD_PARTY if name in _THIRD_PARTIES else parent
+        return _Context.PLAIN
     if isinstance(value, bool) and _SWITCH_WORDS & set(_words(name)):
         return _Context.PLAIN
     if _names_secret(name):

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from worker.errors import ConfigError, shown
-from worker.files import KEY_FILE_LIMIT, read_bounded
+from worker.files import MAX_KEY_FILE_BYTES, read_bounded
 from worker.settings import Settings
 
 _REPLICATION = "SYNAPSE_REPLICATION_SECRET_FILE"
@@ -35,7 +35,7 @@ def read_secret_file(setting: str, path: Path, description: str) -> str:
     """
     shown_setting = f"{setting}={shown_path(path)}"
     try:
-        secret = read_bounded(path, description, KEY_FILE_LIMIT, shown_setting).decode().strip()
+        secret = read_bounded(path, description, MAX_KEY_FILE_BYTES, shown_setting).decode().strip()
     except UnicodeDecodeError:
         raise ConfigError(
             [f"{shown_setting}: {description} is not UTF-8; save it as UTF-8 text"]
