@@ -65,6 +65,14 @@ _ABSENT = (
 )
 
 
+class GitFailedError(SourceError):
+    """git ended with an error; the message is git's own reason."""
+
+
+class CommitGoneError(SourceError):
+    """The server no longer has a commit, because its branch was rewritten."""
+
+
 def without_git(environ: Mapping[str, str]) -> dict[str, str]:
     """Return ``environ`` without git's variables, except those in `ALLOWED`."""
     return {
@@ -108,7 +116,8 @@ def git(
         network: whether the command contacts a server, and so needs the user's configuration.
 
     Raises:
-        SourceError: if git fails or its output is too large; the message has git's reason.
+        GitFailedError: if git fails; the message has git's reason.
+        SourceError: if git is not on PATH, or its output is too large.
     """
     command = ["git"]
     for setting in _SETTINGS:
@@ -137,7 +146,7 @@ def git(
         said.seek(0)
         words = said.read(2**20).decode(errors="replace")
     if process.returncode:
-        raise SourceError(_reason(words))
+        raise GitFailedError(_reason(words))
     return output
 
 
@@ -174,14 +183,15 @@ def branch_problem(branch: str) -> str:
     """Return why ``branch`` is not a valid name of a branch, tag, or commit, or "" if it is.
 
     Follows git's own rules (https://git-scm.com/docs/git-check-ref-format).
+
+    Raises:
+        SourceError: if git is not on PATH.
     """
     if branch.startswith("-"):
         return "it begins with a hyphen; git would take it as an option"
     try:
         git("check-ref-format", f"refs/heads/{branch}")
-    except SourceError as error:
-        if "PATH" in str(error):
-            raise
+    except GitFailedError:
         return "git allows no branch or tag of that name"
     return ""
 
@@ -200,7 +210,7 @@ def listed(address: str, *names: str) -> dict[str, str]:
     arguments = ["ls-remote", *([] if names else ["--heads"]), "--", address, *names]
     try:
         lines = git(*arguments, network=True).decode(errors="replace").splitlines()
-    except SourceError as error:
+    except GitFailedError as error:
         raise SourceError(explain(address, str(error))) from None
     rows = [line.partition("\t") for line in lines]
     return {name: commit for commit, _, name in rows if COMMIT.fullmatch(commit)}
@@ -229,7 +239,8 @@ def fetch_commit(folder: Path, address: str, commit: str, *options: str) -> None
         *options: options of ``git fetch``; without any, only this commit is fetched.
 
     Raises:
-        SourceError: if the server does not answer, or does not have the commit.
+        CommitGoneError: if the server does not have the commit.
+        SourceError: if the server does not answer.
     """
     _check(address, commit)
     folder.mkdir(parents=True, exist_ok=True)
@@ -237,10 +248,11 @@ def fetch_commit(folder: Path, address: str, commit: str, *options: str) -> None
     fetch = ["fetch", "--quiet", "--no-tags", *(options or ("--depth=1",)), "--", address, commit]
     try:
         git(*fetch, repository=folder, network=True)
-    except SourceError as error:
+    except GitFailedError as error:
+        # git has no exit code for this; what it says depends on its version and the server's.
         low = str(error).lower()
         if "not our ref" in low or "couldn't find remote ref" in low or "unadvertised" in low:
-            raise SourceError(
+            raise CommitGoneError(
                 f"commit {commit} is not at {address} any more; the branch was rewritten"
             ) from None
         raise SourceError(explain(address, str(error))) from None

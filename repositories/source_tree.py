@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from repositories.addresses import SourceError, git_address
-from repositories.git_client import fetch_commit, git_archive
+from repositories.git_client import CommitGoneError, fetch_commit, git_archive
 from repositories.source_files import apply_patches, pack, unpack
 
 
@@ -31,11 +31,10 @@ def checked_git(name: str, pinned: Mapping[str, str], base: str) -> bytes:
     with tempfile.TemporaryDirectory() as scratch:
         try:
             fetch_commit(Path(scratch), address, commit)
-        except SourceError as error:
-            remedy = ""
-            if "any more" in str(error):
-                remedy = f"; move the pin: ./bazelw run pin -- --update {name}"
-            raise SourceError(f"{error}{remedy}") from None
+        except CommitGoneError as error:
+            raise SourceError(
+                f"{error}; move the pin: ./bazelw run pin -- --update {name}"
+            ) from None
         tree, archive = git_archive(Path(scratch), commit)
     if tree != pinned["tree"]:
         raise SourceError(

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from repositories.addresses import SourceError
-from repositories.git_client import ALLOWED, branch_problem, fetch_commit, git_archive, listed
+from repositories.git_client import (
+    ALLOWED,
+    CommitGoneError,
+    branch_problem,
+    fetch_commit,
+    git_archive,
+    listed,
+)
+from repositories.source_tree import checked_git
 
 # Every variable in git's manual that names a path, a program or a setting, and some others.
 VARIABLES = (
@@ -172,3 +180,28 @@ def test_what_no_branch_is_called(branch: str) -> None:
 def test_what_a_branch_is_called(branch: str) -> None:
     """Common names of branches and tags are accepted."""
     assert branch_problem(branch) == ""
+
+
+def test_a_lost_commit_has_a_remedy_and_other_failures_do_not(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a commit that its server no longer has leads to the advice to move the pin."""
+    pinned = {"commit": "1" * 40, "repository": source.as_uri(), "sha256": "", "tree": ""}
+    with pytest.raises(CommitGoneError, match=r"the branch was rewritten$"):
+        fetch_commit(tmp_path / "scratch", source.as_uri(), pinned["commit"])
+    with pytest.raises(SourceError, match=r"; move the pin: .* --update us_main$"):
+        checked_git("us_main", pinned, "")
+    with pytest.raises(SourceError, match="is no git repository that can be read") as refused:
+        checked_git("us_main", pinned | {"repository": f"{source.as_uri()}-elsewhere"}, "")
+    assert "move the pin" not in str(refused.value)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SourceError, match=r"^git is not on PATH; install git$"):
+        checked_git("us_main", pinned, "")
+
+
+def test_without_git_no_name_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing git is reported as such: it says nothing about a branch or a server."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for ask in (branch_problem, listed):
+        with pytest.raises(SourceError, match=r"^git is not on PATH; install git$"):
+            ask("https://a.example/PATH")
