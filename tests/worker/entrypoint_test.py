@@ -35,7 +35,10 @@ def settings(**variables: str) -> Settings:
 @pytest.mark.parametrize(
     ("variables", "problem"),
     [
-        ({"SYNAPSE_WORKER": "bogus"}, "SYNAPSE_WORKER='bogus' is not a worker_app or worker type; choose"),
+        (
+            {"SYNAPSE_WORKER": "bogus"},
+            "SYNAPSE_WORKER='bogus' is not a worker_app or worker type; choose",
+        ),
         ({"SYNAPSE_WORKER": ""}, "SYNAPSE_WORKER is not set; choose one of synapse.app.appservice"),
         ({"SYNAPSE_WORKER": "synapse.app.Pusher"}, "SYNAPSE_WORKER='synapse.app.Pusher' is not"),
         ({"SYNAPSE_REPLICATION_HOST": ""}, "SYNAPSE_REPLICATION_HOST is not set; give the host"),
@@ -74,7 +77,10 @@ def settings(**variables: str) -> Settings:
             },
             "SYNAPSE_REPLICATION_SECRET_FILE contradicts SYNAPSE_REPLICATION_SECRET=off; unset",
         ),
-        ({"SYNAPSE_WORKER": "pusher+"}, "SYNAPSE_WORKER='pusher+' is not a worker_app or worker type;"),
+        (
+            {"SYNAPSE_WORKER": "pusher+"},
+            "SYNAPSE_WORKER='pusher+' is not a worker_app or worker type;",
+        ),
         ({"SYNAPSE_WORKER": "pusher+pusher"}, "SYNAPSE_WORKER='pusher+pusher' is not a worker"),
         (
             {"SYNAPSE_WORKERS": "typing, a=typing"},

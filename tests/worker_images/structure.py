@@ -110,7 +110,9 @@ def command_tests(
             ["-I", *verb, "--check"],
             envVars=unknown,
             exitCode=2,
-            expectedError=["^error: SYNAPSE_WORKER='synapse.app.bogus' is not a worker_app or worker type; "],
+            expectedError=[
+                "^error: SYNAPSE_WORKER='synapse.app.bogus' is not a worker_app or worker type; "
+            ],
         ),
     ]
 
