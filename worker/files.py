@@ -26,7 +26,7 @@ def _kind(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "")
 
 
-def read_bounded(path: Path, what: str, limit: int) -> bytes:
+def read_bounded(path: Path, what: str, limit: int, where: str = "") -> bytes:
     """Return the contents of the regular file ``path``, which the operator named.
 
     No other kind of file is opened, so that neither a FIFO nor a device can block the reader.
@@ -35,48 +35,45 @@ def read_bounded(path: Path, what: str, limit: int) -> bytes:
         path: the file.
         what: what the file is, such as "the signing key", for messages.
         limit: the maximum size in bytes.
+        where: how messages refer to the file; by default, by its path.
 
     Raises:
         ConfigError: if the file cannot be used, with one line that says why.
     """
+    where = where or shown(path)
     try:
         # Checked first, since merely opening some devices has an effect.
-        _refuse_irregular(path, what, os.stat(path).st_mode)
+        _refuse_irregular(where, what, os.stat(path).st_mode)
         handle = os.open(path, os.O_NONBLOCK | os.O_NOCTTY)  # O_RDONLY is 0.
         with open(handle, "rb") as file:
-            _refuse_irregular(path, what, os.fstat(handle).st_mode)
+            _refuse_irregular(where, what, os.fstat(handle).st_mode)
             data = file.read(limit + 1)
             if data is None:  # Some files in /proc are empty until an event occurs.
                 raise BlockingIOError(errno.EAGAIN, "it has no content yet")
     except (FileNotFoundError, NotADirectoryError):
-        raise ConfigError([f"{shown(path)}: {what} is missing; mount it"]) from None
+        raise ConfigError([f"{where}: {what} is missing; mount it"]) from None
     except PermissionError:
         raise ConfigError(
-            [
-                f"{shown(path)}: {what} is not readable for uid {os.geteuid()}; change its owner "
-                "or mode"
-            ]
+            [f"{where}: {what} is not readable for uid {os.geteuid()}; change its owner or mode"]
         ) from None
     except OSError as error:
         raise ConfigError(
-            [f"{shown(path)}: {what} cannot be read: {error.strerror}; give another file"]
+            [f"{where}: {what} cannot be read: {error.strerror}; give another file"]
         ) from None
     except ValueError:
         # The path has a null character, or one that the file system's encoding cannot represent.
-        raise ConfigError([f"{shown(path)}: {what} is missing: no file has such a name"]) from None
+        raise ConfigError([f"{where}: {what} is missing: no file has such a name"]) from None
     if len(data) > limit:
-        raise ConfigError(
-            [f"{shown(path)}: {what} has more than {limit} bytes; give a smaller file"]
-        )
+        raise ConfigError([f"{where}: {what} has more than {limit} bytes; give a smaller file"])
     return data
 
 
-def _refuse_irregular(path: Path, what: str, mode: int) -> None:
+def _refuse_irregular(where: str, what: str, mode: int) -> None:
     if stat.S_ISDIR(mode):
-        raise ConfigError([f"{shown(path)}: {what} is a folder; mount a file there"])
+        raise ConfigError([f"{where}: {what} is a folder; mount a file there"])
     if not stat.S_ISREG(mode):
         kind = _kind(mode) or "not a regular file"
-        raise ConfigError([f"{shown(path)}: {what} is {kind}; give a regular file"])
+        raise ConfigError([f"{where}: {what} is {kind}; give a regular file"])
 
 
 def read_homeserver(path: Path) -> dict[str, Any]:

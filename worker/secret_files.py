@@ -35,10 +35,7 @@ def read_secret_file(setting: str, path: Path, what: str) -> str:
     """
     where = f"{setting}={shown_path(path)}"
     try:
-        text = read_bounded(path, what, KEY_FILE_LIMIT).decode().strip()
-    except ConfigError as error:
-        reason = error.problems[0].removeprefix(f"{shown(path)}: ")
-        raise ConfigError([f"{where}: {reason}"]) from None
+        text = read_bounded(path, what, KEY_FILE_LIMIT, where).decode().strip()
     except UnicodeDecodeError:
         raise ConfigError([f"{where}: {what} is not UTF-8; write it as text"]) from None
     if not text:

@@ -26,7 +26,7 @@ from worker.files import _refuse_irregular, read_bounded, write_new, write_text
 def test_each_kind_of_file_is_called_by_its_name(kind: int, said: str) -> None:
     """The message names the kind of file that was mounted."""
     with pytest.raises(ConfigError) as caught:
-        _refuse_irregular(Path("/k"), "the key", kind | 0o600)
+        _refuse_irregular("/k", "the key", kind | 0o600)
     assert caught.value.problems == (f"/k: the key {said}",)
 
 

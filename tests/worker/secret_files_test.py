@@ -71,6 +71,17 @@ def test_a_file_without_one_secret_is_refused(tmp_path: Path, data: bytes, reaso
     assert caught.value.problems == (f"NAME={path}: the secret {reason}",)
 
 
+def test_a_file_that_cannot_be_read_is_named_by_its_setting(tmp_path: Path) -> None:
+    """The error begins with the setting that names the file, like every other error about it."""
+    for path, reason in (
+        (tmp_path, "is a folder; mount a file there"),
+        (tmp_path / "x", "is missing; mount it"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            read_secret_file("NAME", path, "the secret")
+        assert caught.value.problems == (f"NAME={path}: the secret {reason}",)
+
+
 def test_the_password_reaches_every_postgres_database(password: Path) -> None:
     """Databases of other kinds and the mapping in homeserver.yaml are left unchanged."""
     args = {"user": "synapse", "host": "db"}
