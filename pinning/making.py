@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from pinning.choosing import files_document
 from pinning.errors import PinError
 from pinning.index import File
 from pinning.pins import LOCKS, folder_name, newest_suite, write_pin
-from pinning.project import read_project
-from pinning.resolving import resolve
+from pinning.project import Project, read_project
+from pinning.resolving import Resolved, resolve
 from pinning.source import Found, from_git, from_release
 from pinning.wish import Wish
 from repositories.addresses import git_address, public_source
@@ -47,7 +47,7 @@ class Made:
     said: list[str]
 
 
-def _find(wish: Wish, scratch: Path) -> Found:
+def _fetch(wish: Wish, scratch: Path) -> Found:
     patches = []
     for name, data in wish.hand.items():
         if name.startswith("patches/"):
@@ -60,40 +60,37 @@ def _find(wish: Wish, scratch: Path) -> Found:
     return from_git(wish.repository, wish.branch, wish.base, patches, scratch)
 
 
-def make(workspace: Path, wish: Wish, build_root: Callable[[str], Path]) -> Made:
-    """Resolve ``wish`` and write its pin; nothing is written until everything is resolved.
-
-    Args:
-        workspace: the repository's top folder.
-        wish: the request.
-        build_root: returns the unpacked build root of a suite, in which build backends run.
+def _as_of(found: Found, wish: Wish) -> AsOf:
+    """Return the cutoff time of the packages.
 
     Raises:
-        PinError: if the pin cannot be made; the message names the first problem found.
+        PinError: if the index does not say when the source was uploaded, and the request does not
+            take the newest packages.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
-        found = _find(wish, scratch)
-        what = wish.release or f"{wish.repository} {wish.branch}"
-        project = read_project(
-            found.tree, what, lambda: build_root(wish.suite or newest_suite(workspace))
+    if not found.time and ALL not in wish.newer:
+        raise PinError(
+            f"the package index does not say when {found.place['sdist']['filename']} was uploaded "
+            "(PEP 700), so its packages cannot be chosen as of then; name an index that does with "
+            f"PIP_INDEX_URL, or take the newest packages with --newer {ALL}"
         )
-        if not found.time and ALL not in wish.newer:
-            raise PinError(
-                f"the package index does not say when {found.place['sdist']['filename']} was "
-                "uploaded (PEP 700), so its packages cannot be chosen as of then; name an index "
-                f"that does with PIP_INDEX_URL, or take the newest packages with --newer {ALL}"
-            )
-        as_of = AsOf(found.time or wish.newer[ALL], wish.newer)
-        resolved = resolve(project, wish, workspace, as_of, scratch / "resolved")
-    name = folder_name(workspace, wish.repository, wish.branch)
-    locks = {
+    return AsOf(found.time or wish.newer[ALL], wish.newer)
+
+
+def _locks(resolved: Resolved) -> dict[str, str]:
+    """Return the texts of the pin's locks, by file name."""
+    return {
         "build_requirements_lock.txt": f"# Made by: {COMMAND}\n{resolved.build_lock}",
         "files.lock.json": files_document(resolved.files, COMMAND),
         "requirements_lock.txt": f"# Made by: {COMMAND}\n{resolved.lock}",
     }
+
+
+def _document(
+    wish: Wish, found: Found, project: Project, resolved: Resolved, locks: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the content of pin.json."""
     patches = sorted(path for path in wish.hand if path.startswith("patches/"))
-    document = {
+    return {
         "//": f"Made by: {COMMAND}",
         "as_of": resolved.as_of.time,
         "branch": wish.branch,
@@ -118,24 +115,63 @@ def make(workspace: Path, wish: Wish, build_root: Callable[[str], Path]) -> Made
         "version": project.version,
         **found.place,
     }
-    row = {
+
+
+def _table_row(name: str, document: Mapping[str, Any], files: Sequence[File]) -> dict[str, Any]:
+    """Return the pin's entry in config/synapse_pins.bzl, which Bazel reads to load packages."""
+    return {
         "folder": name,
-        "modules": any(file["folder"].startswith("module") for file in resolved.files),
+        "modules": any(file["folder"].startswith("module") for file in files),
         "patches": list(document["patches"]),
-        "suite": resolved.suite,
+        "suite": document["suite"],
     }
+
+
+def _folder(wish: Wish, document: Mapping[str, Any], locks: Mapping[str, str]) -> dict[str, bytes]:
+    """Return the content of each file in the pin's folder, by path."""
     pin_json = json.dumps(document, indent=1, sort_keys=True) + "\n"
-    texts = {path: text.encode() for path, text in locks.items()}
-    texts |= {"BUILD.bazel": _BUILD.encode(), "pin.json": pin_json.encode(), **wish.hand}
-    write_pin(workspace, (wish.repository, wish.branch), row, texts)
+    texts = {**locks, "BUILD.bazel": _BUILD, "pin.json": pin_json}
+    return {path: text.encode() for path, text in texts.items()} | dict(wish.hand)
+
+
+def _summary(found: Found, project: Project, resolved: Resolved) -> list[str]:
+    """Return the progress messages, one line each."""
+    python = ".".join(map(str, resolved.python))
     backend = f"{project.backend}, {project.crates} crates" if project.crates else project.backend
-    first = [
+    return [
         found.said,
-        f"Synapse {project.version} for Python {document['python']} on {resolved.suite} "
+        f"Synapse {project.version} for Python {python} on {resolved.suite} "
         f"(it takes {project.requires_python or 'any'}), built by {backend}",
         f"packages as of {resolved.as_of.time}",
+        *resolved.said,
     ]
-    return Made(name, document, resolved.files, [*first, *resolved.said])
+
+
+def make(workspace: Path, wish: Wish, build_root: Callable[[str], Path]) -> Made:
+    """Resolve ``wish`` and write its pin; nothing is written until everything is resolved.
+
+    Args:
+        workspace: the repository's top folder.
+        wish: the request.
+        build_root: returns the unpacked build root of a suite, in which build backends run.
+
+    Raises:
+        PinError: if the pin cannot be made; the message names the first problem found.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        found = _fetch(wish, scratch)
+        what = wish.release or f"{wish.repository} {wish.branch}"
+        project = read_project(
+            found.tree, what, lambda: build_root(wish.suite or newest_suite(workspace))
+        )
+        resolved = resolve(project, wish, workspace, _as_of(found, wish), scratch / "resolved")
+    name = folder_name(workspace, wish.repository, wish.branch)
+    locks = _locks(resolved)
+    document = _document(wish, found, project, resolved, locks)
+    row = _table_row(name, document, resolved.files)
+    write_pin(workspace, (wish.repository, wish.branch), row, _folder(wish, document, locks))
+    return Made(name, document, resolved.files, _summary(found, project, resolved))
 
 
 def _sha256(data: bytes) -> str:
