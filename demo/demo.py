@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sandbox.bwrap import MissingProgramError
-from testbed.homeserver import PORTS, Homeserver, Parts
+from testbed.homeserver import Homeserver, Parts
 from testbed.image import read_image, unpack
+from testbed.layout import PORTS, Options
 from testbed.processes import StartError, memory
 from testbed.routes import locations
 from testbed.site import make_authority
@@ -38,19 +39,21 @@ def table(homeserver: Homeserver) -> list[str]:
             except (urllib.error.URLError, OSError):
                 pass
         total += used
-        lines.append(f"{name:20}{homeserver.host_of(name):14}{health:10}{used:10.0f}{requests:>10}")
+        lines.append(
+            f"{name:20}{homeserver.layout.host_of(name):14}{health:10}{used:10.0f}{requests:>10}"
+        )
     lines.append(f"{'all':44}{total:10.0f}")
     return lines
 
 
 def introduce(homeserver: Homeserver, users: dict[str, str]) -> None:
     """Print the addresses, users and routes that can be tried."""
-    print(f"\nclients:     {homeserver.url}")
-    print(f"federation:  https://{homeserver.proxy}:{PORTS['federation']}")
+    print(f"\nclients:     {homeserver.layout.url}")
+    print(f"federation:  https://{homeserver.layout.proxy}:{PORTS['federation']}")
     for user, password in users.items():
         print(f"user:        {user}  password: {password}")
     print("\nroutes (nginx; everything else goes to main):")
-    for pattern, workers in locations(homeserver.workers):
+    for pattern, workers in locations(homeserver.layout.workers):
         print(f"  {workers[0].name:20}{pattern}")
     print()
 
@@ -80,7 +83,7 @@ def run(folder: Path, image_folder: Path, services: Path, seconds: float) -> Non
     parts = Parts(image, folder / "root", services, make_authority(folder / "authority"))
     types = load_table().apps
     workers = {process.slug: app for app, process in types.items() if not process.main}
-    homeserver = Homeserver(1, folder / "homeserver", parts, workers, planned=False, settings={})
+    homeserver = Homeserver(1, folder / "homeserver", parts, Options(workers))
     try:
         begin = time.monotonic()
         print(f"starting PostgreSQL, Redis, {len(types)} Synapse processes and nginx", flush=True)

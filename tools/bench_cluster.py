@@ -11,6 +11,7 @@ from pathlib import Path
 
 from testbed.homeserver import Homeserver, Parts
 from testbed.image import read_image, unpack
+from testbed.layout import Options
 from testbed.processes import memory
 from testbed.site import make_authority
 from worker.worker_types import load_table
@@ -41,10 +42,8 @@ def starts(folder: Path, parts: Parts, bare: Path) -> None:
     """Print each worker type's time to become healthy in both layouts, and its memory."""
     types = load_table().apps
     workers = {process.slug: app for app, process in types.items() if not process.main}
-    ours = Homeserver(1, folder / "ours", parts, workers, planned=False, settings={})
-    other = Homeserver(
-        2, folder / "bare", replace(parts, root=bare), workers, planned=False, settings={}
-    )
+    ours = Homeserver(1, folder / "ours", parts, Options(workers))
+    other = Homeserver(2, folder / "bare", replace(parts, root=bare), Options(workers))
     try:
         ours.start()
         used = {process.name: memory(process.pid) for process in ours.synapses()}
@@ -69,7 +68,7 @@ def many(folder: Path, parts: Parts) -> None:
     for number, count in enumerate(_MANY, 3):
         workers = {f"w{place}": "generic_worker" for place in range(count)}
         homeserver = Homeserver(
-            number, folder / f"many{count}", parts, workers, planned=True, settings={}
+            number, folder / f"many{count}", parts, Options(workers, planned=True)
         )
         try:
             begin = time.monotonic()

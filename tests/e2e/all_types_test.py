@@ -12,7 +12,7 @@ def test_two_homeservers_federate_over_tls(
     first: Homeserver, second: Homeserver, alice: Person, carol: Person, room: str
 ) -> None:
     """Messages go from the sender worker of one to the receiving worker of the other, and back."""
-    carol.call("POST", f"join/%23room:{first.server_name}", {})
+    carol.call("POST", f"join/%23room:{first.layout.server_name}", {})
     alice.send(room, "hello carol")
     until(lambda: carol.reads(room, "hello carol"), "the message crosses")
     carol.send(room, "hello alice")

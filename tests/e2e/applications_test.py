@@ -51,7 +51,7 @@ def test_a_client_library_talks_to_twelve_processes(first: Homeserver) -> None:
     emil = first.register("emil", "wonderland")
 
     async def story() -> None:
-        sender, reader = AsyncClient(first.url, dora), AsyncClient(first.url, emil)
+        sender, reader = AsyncClient(first.layout.url, dora), AsyncClient(first.layout.url, emil)
         try:
             assert isinstance(await sender.login("wonderland"), LoginResponse)
             assert isinstance(await reader.login("wonderland"), LoginResponse)
@@ -114,7 +114,7 @@ def test_keys_are_uploaded_through_frontend_proxy(first: Homeserver, alice: Pers
 def test_generic_worker_answers_whatever_is_routed_to_it(first: Homeserver, alice: Person) -> None:
     """generic_worker accepts the token that client_reader issued."""
     request = urllib.request.Request(
-        f"http://{first.host_of('generic_worker')}:8008/_matrix/client/v3/account/whoami",
+        f"http://{first.layout.host_of('generic_worker')}:8008/_matrix/client/v3/account/whoami",
         headers={"Authorization": f"Bearer {alice.token}"},
     )
     with urllib.request.urlopen(request, timeout=30) as answer:

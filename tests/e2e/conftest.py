@@ -15,6 +15,7 @@ import yaml
 
 from testbed.homeserver import Homeserver, Parts
 from testbed.image import read_image, unpack
+from testbed.layout import Options
 from testbed.receivers import Receiver, receiver
 from testbed.site import make_authority
 from tests.e2e.people import Person
@@ -92,10 +93,11 @@ def first(
             1,
             tmp_path_factory.mktemp("hs") / "1",
             parts,
-            {app.rpartition(".")[2]: app for app in APPLICATIONS},
-            planned=False,
-            settings={"app_service_config_files": ["/data/bridge.yaml"]},
-            data={"bridge.yaml": yaml.safe_dump(registration)},
+            Options(
+                {app.rpartition(".")[2]: app for app in APPLICATIONS},
+                settings={"app_service_config_files": ["/data/bridge.yaml"]},
+                data={"bridge.yaml": yaml.safe_dump(registration)},
+            ),
         )
     )
 
@@ -106,7 +108,8 @@ def second(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
     folder = tmp_path_factory.mktemp("hs") / "2"
     # All processes then federate through the sender, which needs a replication listener for that.
     settings = {"outbound_federation_restricted_to": ["sender"]}
-    yield from run(Homeserver(2, folder, parts, WORKER_TYPES, planned=True, settings=settings))
+    options = Options(WORKER_TYPES, planned=True, settings=settings)
+    yield from run(Homeserver(2, folder, parts, options))
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from testbed.homeserver import Homeserver, Parts
+from testbed.layout import Options
 from tests.e2e.people import Person, until
 
 WORKERS = {
@@ -31,7 +32,7 @@ SYNAPSES = ["main", *WORKERS]
 def homeserver(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homeserver]:
     """Yield a running homeserver with a worker plan."""
     folder = tmp_path_factory.mktemp("faults") / "3"
-    found = Homeserver(3, folder, parts, WORKERS, planned=True, settings={})
+    found = Homeserver(3, folder, parts, Options(WORKERS, planned=True))
     try:
         found.start()
         yield found

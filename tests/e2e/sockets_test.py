@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from testbed.homeserver import Homeserver, Parts
+from testbed.layout import Options
 from testbed.processes import answers
 from tests.e2e.people import Person, served, until
 
@@ -16,7 +17,7 @@ def homeserver(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """Yield a homeserver whose processes share a folder of sockets."""
     # A socket's path may have at most 107 bytes; the path inside the container is short.
     folder = tmp_path_factory.mktemp("sockets") / "4"
-    found = Homeserver(4, folder, parts, WORKERS, planned=True, settings={}, sockets=True)
+    found = Homeserver(4, folder, parts, Options(WORKERS, planned=True, sockets=True))
     try:
         found.start()
         yield found
@@ -39,7 +40,7 @@ def test_a_message_goes_through_sockets_alone(homeserver: Homeserver) -> None:
 def test_the_ports_are_not_bound(homeserver: Homeserver) -> None:
     """Only the health and metrics ports are bound."""
     for name in ("main", "events", "reader"):
-        host = homeserver.host_of(name)
+        host = homeserver.layout.host_of(name)
         assert [port for port in (8008, 8080, 9000, 9093) if answers(host, port)] == [8080, 9000]
 
 

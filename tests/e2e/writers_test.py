@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from testbed.homeserver import PORTS, Homeserver, Parts
+from testbed.homeserver import Homeserver, Parts
+from testbed.layout import PORTS, Options
 from tests.e2e.people import Person, until
 
 WORKERS = {
@@ -24,7 +25,7 @@ def homeserver(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """Yield a homeserver: two workers may quarantine media, another runs background tasks."""
     folder = tmp_path_factory.mktemp("writers") / "4"
     quick = {"background_updates": {"sleep_enabled": False}}
-    found = Homeserver(4, folder, parts, WORKERS, planned=True, settings=quick)
+    found = Homeserver(4, folder, parts, Options(WORKERS, planned=True, settings=quick))
     try:
         found.start()
         yield found
@@ -44,7 +45,7 @@ def admin(homeserver: Homeserver) -> Person:
 
 def upload(person: Person, content: bytes) -> str:
     """Upload a file; return its media ID."""
-    url = f"{person.homeserver.url}/_matrix/media/v3/upload"
+    url = f"{person.homeserver.layout.url}/_matrix/media/v3/upload"
     request = urllib.request.Request(url, content, method="POST")
     request.add_header("Authorization", f"Bearer {person.token}")
     with urllib.request.urlopen(request, timeout=60) as answer:
@@ -96,11 +97,11 @@ def test_each_worker_that_serves_media_may_quarantine_it(
 ) -> None:
     """This proxy sends the requests only to the warden; other proxies may use the keeper."""
     media = upload(admin, name.encode())
-    path = f"/_synapse/admin/v1/media/quarantine/{homeserver.server_name}/{media}"
+    path = f"/_synapse/admin/v1/media/quarantine/{homeserver.layout.server_name}/{media}"
     if name == "warden":
         homeserver.call("POST", path, {}, admin.token)
     else:
-        url = f"http://{homeserver.host_of(name)}:{PORTS['client']}{path}"
+        url = f"http://{homeserver.layout.host_of(name)}:{PORTS['client']}{path}"
         request = urllib.request.Request(url, b"{}", method="POST")
         request.add_header("Authorization", f"Bearer {admin.token}")
         with urllib.request.urlopen(request, timeout=60) as answer:
@@ -112,7 +113,7 @@ def test_sync_goes_on_afterwards(homeserver: Homeserver, admin: Person) -> None:
     """A writer that writes nothing, as the main process here, must not hold up the others."""
     since = admin.call("GET", "sync?timeout=0")["next_batch"]
     media = upload(admin, hashlib.sha256(b"one more").digest())
-    path = f"/_synapse/admin/v1/media/quarantine/{homeserver.server_name}/{media}"
+    path = f"/_synapse/admin/v1/media/quarantine/{homeserver.layout.server_name}/{media}"
     homeserver.call("POST", path, {}, admin.token)
     room = admin.call("POST", "createRoom", {})["room_id"]
     admin.send(room, "after the quarantine")

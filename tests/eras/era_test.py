@@ -12,6 +12,7 @@ import pytest
 from testbed.first_steps import WORKERS, talk
 from testbed.homeserver import Homeserver, Parts
 from testbed.image import read_image, unpack
+from testbed.layout import Options
 from testbed.site import WORKERS as DUTIES_ELSEWHERE
 from testbed.site import make_authority, make_data
 from tests.worker_images.structure import (
@@ -86,7 +87,7 @@ def test_structure(parts: Parts, worker: ProcessType, tmp_path: Path) -> None:
 def homeserver(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homeserver]:
     """Yield a homeserver with main and two workers, configured as for the predecessor."""
     folder = tmp_path_factory.mktemp("hs") / "1"
-    made = Homeserver(1, folder, parts, WORKERS, planned=False, settings={}, redis=not TCP)
+    made = Homeserver(1, folder, parts, Options(WORKERS, redis=not TCP))
     try:
         made.start()
         yield made

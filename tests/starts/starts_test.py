@@ -10,6 +10,7 @@ import pytest
 from testbed.first_steps import WORKERS, reported, talk
 from testbed.homeserver import Homeserver, Parts
 from testbed.image import read_image, unpack
+from testbed.layout import Options
 from testbed.site import make_authority
 
 # `./bazelw run pin` shows this file when the pin does not start.
@@ -29,7 +30,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
 
 def test_it_starts_talks_and_stops(parts: Parts, tmp_path: Path) -> None:
     """A message is delivered through the workers, and every process exits with code 0."""
-    homeserver = Homeserver(1, tmp_path / "hs", parts, WORKERS, planned=False, settings={})
+    homeserver = Homeserver(1, tmp_path / "hs", parts, Options(WORKERS))
     with reported(homeserver, REPORT):
         homeserver.start()
         seconds = talk(homeserver)
