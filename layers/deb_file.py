@@ -6,6 +6,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email.parser import HeaderParser
 from pathlib import Path
 
 from layer_error import LayerError
@@ -56,13 +57,14 @@ def read_deb(path: Path) -> DebFile:
         for info, data in _members(parts["control"], f"{path.name}: control.tar")
     }
     text = control.get("control", b"").decode()
-    fields = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
-    if "Package" not in fields:
+    # A control file's fields have the form of headers (deb-control(5)).
+    package = HeaderParser().parsestr(text).get("Package")
+    if not package:
         raise LayerError(f"{path.name}: its control file names no package")
     sums = control.get("md5sums", b"").decode().splitlines()
     return DebFile(
         file_name=path.name,
-        package=fields["Package"],
+        package=package,
         control=text,
         md5sums=tuple((line[:32], line[34:]) for line in sums),
         data=parts["data"],

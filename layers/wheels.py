@@ -11,6 +11,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterable
+from email.parser import HeaderParser
 from pathlib import Path
 
 import image_python
@@ -88,8 +89,8 @@ def _info_folder(wheel: zipfile.ZipFile, name: str) -> str:
 def _check_version(wheel: zipfile.ZipFile, name: str, info_folder: str) -> None:
     path = f"{info_folder}/WHEEL"
     text = wheel.read(path).decode() if path in wheel.namelist() else ""
-    fields = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
-    version = fields.get("Wheel-Version", "")
+    # "The same basic key: value format" as METADATA, which is that of e-mail headers.
+    version = HeaderParser().parsestr(text).get("Wheel-Version", "")
     if version.partition(".")[0] != "1":
         raise LayerError(f"{name}: Wheel-Version is {version!r}; only 1.x is known here")
 

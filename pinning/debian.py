@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from email.parser import HeaderParser
 from pathlib import Path
 from typing import Any
 
@@ -74,17 +75,21 @@ def resolve(environ: dict[str, str], wishes: Sequence[str]) -> list[str]:
 
 
 def entries(environ: dict[str, str], packages: Sequence[str]) -> list[dict[str, Any]]:
-    """Return one lock entry per package: name, version, archive, pool path, size, and sha256."""
+    """Return one lock entry per package: name, version, archive, pool path, size, and sha256.
+
+    Raises:
+        PinError: if apt does not describe every package with these.
+    """
     listing = _run(environ, "apt-cache", "show", "--no-all-versions", *packages)
     result = []
     for paragraph in listing.split("\n\n"):
-        fields = dict(
-            line.split(": ", 1)
-            for line in paragraph.splitlines()
-            if ": " in line and not line.startswith(" ")
-        )
+        # A paragraph's fields have the form of headers (deb-control(5)).
+        fields = HeaderParser().parsestr(paragraph)
         if "Filename" not in fields:
             continue
+        missing = [name for name in ("Package", "SHA256", "Size", "Version") if not fields[name]]
+        if missing:
+            raise PinError(f"apt describes {fields['Filename']} without {', '.join(missing)}")
         path = fields["Filename"]
         result.append(
             {

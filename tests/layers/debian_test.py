@@ -173,6 +173,31 @@ def test_a_broken_package_is_named(tmp_path: Path, change: object, error: str) -
         list(read_deb(broken).members())
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("Version: 1\nPackage: {name}\n", id="in another order"),
+        pytest.param("Package: {name}\r\nVersion: 1\r\n", id="with carriage returns"),
+        pytest.param("Package: {name}\nDescription: d\n Package: other\n", id="in a long text"),
+        pytest.param("Package: {name}\nDescription: d\n .\n é: \x85Package: o\n", id="not ASCII"),
+        pytest.param("Package: {name}\nTag:\n a::b,\n c::d", id="with an empty first line"),
+    ],
+)
+def test_odd_control_files_are_read(tmp_path: Path, text: str) -> None:
+    """A field begins at the start of a line, and lines after it that are indented belong to it."""
+    deb = read_deb(make_deb(tmp_path, [], text=text))
+    assert (deb.package, deb.control) == ("tiny", text.format(name="tiny"))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Version: 1\n", " Package: {name}\n", "Package: \n", "{name}\n"]
+)
+def test_a_control_file_without_a_name_is_refused(tmp_path: Path, text: str) -> None:
+    """The package's name is the name of its status file, so there is no package without one."""
+    with pytest.raises(LayerError, match=r"^tiny_1_all\.deb: its control file names no package$"):
+        read_deb(make_deb(tmp_path, [], text=text))
+
+
 def test_every_certificate_is_in_the_bundle_in_order(tmp_path: Path) -> None:
     """The bundle of CAs is made without update-ca-certificates, which is a shell script."""
     deb = make_deb(

@@ -33,9 +33,14 @@ def _ar_member(name: str, data: bytes) -> bytes:
     return header.encode() + data + b"\n" * (len(data) % 2)
 
 
-def make_deb(folder: Path, members: list[tarfile.TarInfo], name: str = "tiny") -> Path:
-    """Write a package as in deb(5), without dpkg, which would refuse invalid ones."""
-    control = [member("./control", CONTROL.format(name=name).encode())]
+def make_deb(
+    folder: Path, members: list[tarfile.TarInfo], name: str = "tiny", text: str = CONTROL
+) -> Path:
+    """Write a package as in deb(5), without dpkg, which would refuse invalid ones.
+
+    ``text`` is its control file, in which ``{name}`` stands for the name.
+    """
+    control = [member("./control", text.format(name=name).encode())]
     sums = "".join(
         f"{hashlib.md5(info.pax_headers['comment'].encode('latin-1')).hexdigest()}  "
         f"{info.name.removeprefix('./')}\n"
@@ -60,12 +65,15 @@ def make_wheel(
     *,
     record: dict[str, str] | None = None,
     modes: dict[str, int] | None = None,
-    version: str = "1.0",
+    fields: str = "Wheel-Version: 1.0\n",
 ) -> Path:
-    """Write a wheel; ``record`` overrides a file's hash in RECORD, and "-" drops its line."""
+    """Write a wheel whose file WHEEL is ``fields``.
+
+    ``record`` overrides a file's hash in RECORD, and "-" drops its line.
+    """
     path = folder / f"{name}-1-py3-none-any.whl"
     info = f"{name}-1.dist-info"
-    content = {**files, f"{info}/WHEEL": f"Wheel-Version: {version}\n"}
+    content = {**files, f"{info}/WHEEL": fields}
     rows = [f"{info}/RECORD,,\n"]
     with zipfile.ZipFile(path, "w") as wheel:
         for place, text in content.items():

@@ -137,7 +137,12 @@ def test_two_wheels_may_bring_the_same_file(tmp_path: Path) -> None:
         pytest.param(
             {"one-1.data/odd/a": "a"}, {}, r"one-1-.*: 'odd' is no scheme of a wheel", id="scheme"
         ),
-        pytest.param({}, {"version": "2.0"}, r"one-1-.*: Wheel-Version is '2\.0'; only", id="2.0"),
+        pytest.param(
+            {},
+            {"fields": "Wheel-Version: 2.0\n"},
+            r"one-1-.*: Wheel-Version is '2\.0'; only",
+            id="2.0",
+        ),
         pytest.param(
             {POINTS: "[console_scripts]\na = b; import os\n"},
             {},
@@ -172,3 +177,27 @@ def test_what_is_no_wheel_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.whl").write_text("<html>")
     with pytest.raises(LayerError, match=r"^x\.whl: it is not a whole wheel \(File is not a zip"):
         laid(tmp_path, tmp_path / "x.whl")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param("Tag: py3-none-any\nWheel-Version: 1.9\n", id="in another order"),
+        pytest.param("Wheel-Version: 1.0\r\nTag: py3-none-any\r\n", id="with carriage returns"),
+        pytest.param("Wheel-Version: 1.0", id="without a line end"),
+        pytest.param("Generator: é\nWheel-Version: 1.0\n", id="not ASCII"),
+    ],
+)
+def test_odd_fields_of_a_wheel_are_read(tmp_path: Path, fields: str) -> None:
+    """The file WHEEL has the form of headers, in any order."""
+    assert laid(tmp_path, make_wheel(tmp_path, "one", {"a.py": "a"}, fields=fields))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    ["", "Generator: a\n Wheel-Version: 1.0\n", "Generator: a\n\nWheel-Version: 1.0\n"],
+)
+def test_a_wheel_without_a_version_is_refused(tmp_path: Path, fields: str) -> None:
+    """Neither a continued line nor what follows the fields is the version."""
+    with pytest.raises(LayerError, match=r"^one-1-.*: Wheel-Version is ''; only 1\.x is known"):
+        laid(tmp_path, make_wheel(tmp_path, "one", {"a.py": "a"}, fields=fields))
