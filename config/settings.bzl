@@ -70,6 +70,10 @@ def pinned_inputs(name, parts, visibility):
             },
             visibility = ["//visibility:public"],
         )
+
+    # The parts cannot be labels: each pin has repositories of its own, which are named after its
+    # row of SYNAPSE_PINS, and no label can depend on a build setting. The selects contain the real
+    # labels of all pins, so `bazel query` does see them.
     for alias, target in parts.items():
         choices = {":" + pin["folder"]: target.format(**pin) for pin in SYNAPSE_PINS.values()}
         native.alias(
