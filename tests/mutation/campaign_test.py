@@ -134,3 +134,17 @@ def test_a_module_that_cannot_be_collected_twice_is_refused(workspace: Path) -> 
     done = run(workspace)
     assert done.returncode == 1
     assert "error: tests/code_test.py cannot be collected twice" in done.stderr
+
+
+def test_a_change_that_ends_the_process_is_seen(workspace: Path) -> None:
+    """The verdict says so, since no test could fail; it counts as seen, but not as too late."""
+    (workspace / "package" / "code.py").write_text(
+        "import os\n\n\ndef leave(now):\n    if now:\n        os._exit(0)\n    return 3\n"
+    )
+    (workspace / "tests" / "code_test.py").write_text(
+        "from package.code import leave\n\n\ndef test_stay():\n    assert leave(False) == 3\n"
+    )
+    done = run(workspace, "--verbose")
+    assert "seen by the process died" in done.stdout
+    assert "mutants seen" in done.stdout
+    assert ", 0 of them by a time limit" in done.stdout

@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 
 from tools.mutation.campaign import Campaign, CampaignError, Verdict
+from tools.mutation.prepared import Ending
 from tools.mutation.processes import mount_tmpfs
 from tools.mutation.reasons import match, read_reasons
 from tools.mutation.source import Mutant, mutants
@@ -123,7 +124,7 @@ def _report(options: argparse.Namespace, verdicts: Sequence[Verdict], seconds: f
         _say(f"reason that fits nothing: {line}")
     _table(verdicts, {mutant for mutant, _ in explained})
     seen = len(verdicts) - len(survivors)
-    late = sum(verdict.seen_by == "time limit" for verdict in verdicts)
+    late = sum(verdict.seen_by == Ending.TIME_LIMIT for verdict in verdicts)
     share = 100 * seen / max(1, len(verdicts))
     _say(
         f"{seen} of {len(verdicts)} mutants seen ({share:.1f} %), {late} of them by a time limit; "

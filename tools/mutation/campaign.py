@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.mutation.hits import Coverage, Recorder
-from tools.mutation.prepared import PATIENCE, PAUSE, Queue, Tree, judge_all, wait
+from tools.mutation.prepared import PATIENCE, PAUSE, Ending, Queue, Tree, judge_all, wait
 from tools.mutation.processes import adopt_orphans, end, end_orphans, finished, fork
 from tools.mutation.session import enter, judge, limit, observe
 from tools.mutation.source import Mutant
@@ -30,7 +30,7 @@ class Verdict:
 
     Attributes:
         mutant: The mutant.
-        seen_by: The first test that failed, or "" if all passed or none runs the line.
+        seen_by: The first test that failed, an `Ending`, or "" if all passed or none was chosen.
         tests: The number of tests that were chosen.
         seconds: The time it took, in seconds.
     """
@@ -239,7 +239,7 @@ class Campaign:
         return list(dict.fromkeys(recent + tests))
 
     def _remember(self, mutant: Mutant, seen_by: str) -> None:
-        if "::" in seen_by:
+        if seen_by in self.coverage.seconds:
             killers = self._killers.setdefault(mutant.path, [])
             killers[:] = [seen_by, *[test for test in killers if test != seen_by][:3]]
 
@@ -267,9 +267,9 @@ class Campaign:
         self._trees[one.slot].put(one.mutant.path)
         result = self._folder / f"result{one.slot}.json"
         if late:
-            seen_by = "time limit"
+            seen_by: str = Ending.TIME_LIMIT
         elif not result.exists():
-            seen_by = "the process died"
+            seen_by = Ending.DIED
         else:
             seen_by = next(iter(json.loads(result.read_text())), "")
         self._remember(one.mutant, seen_by)

@@ -12,6 +12,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -26,6 +27,13 @@ from tools.mutation.source import Mutant
 PATIENCE = 30.0  # Seconds that a run may take beyond ten times the unchanged program's time.
 PAUSE = 0.005  # Seconds between checks of a process.
 _NUMBER = 4  # Bytes per number in the queue.
+
+
+class Ending(StrEnum):
+    """How the tests of a mutant ended other than with a test that passed or failed."""
+
+    TIME_LIMIT = "time limit"
+    DIED = "the process died"
 
 
 class Tree:
@@ -146,8 +154,8 @@ class _Bench(Outcome):
         finally:
             self._tree.put(mutant.path)
         if not in_time:
-            return "time limit", len(tests)
-        seen_by = self._answer.read_text() if self._answer.exists() else "the process died"
+            return Ending.TIME_LIMIT, len(tests)
+        seen_by = self._answer.read_text() if self._answer.exists() else Ending.DIED
         if not seen_by and self._coverage.importing(mutant):
             return None, len(tests)
         return seen_by, len(tests)
