@@ -1,4 +1,4 @@
-"""The error that is shown to the user as a one-line message."""
+"""The errors that are shown to the user as a one-line message, and their exit codes."""
 
 from repositories.addresses import SourceError
 
@@ -7,4 +7,21 @@ class PinError(SourceError):
     """Something cannot be pinned; the message gives its name, its value, and a valid alternative.
 
     As in any `SourceError`, anything in the message that looks like a credential is masked.
+
+    Attributes:
+        exit_code: the exit code of ``./bazelw run pin``.
     """
+
+    exit_code = 2
+
+
+class BuildError(PinError):
+    """A pin was made, but its image cannot be built."""
+
+    exit_code = 3
+
+
+class StartError(PinError):
+    """The image of a pin was built, but does not pass its checks or does not start."""
+
+    exit_code = 4

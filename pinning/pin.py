@@ -18,7 +18,7 @@ from pinning.checking import check_debian, check_pin, last_lines
 from pinning.choosing import versions
 from pinning.command_line import BASE, debian_parser, hand_written, newer, parser
 from pinning.debian import SUITES, lock_debian
-from pinning.errors import PinError
+from pinning.errors import BuildError, PinError, StartError
 from pinning.making import Made, make
 from pinning.pins import (
     Pin,
@@ -38,16 +38,22 @@ _CHECKS = ("//tests/worker_images:homeserver_test", "//tests/worker_images:gener
 _STARTS = "//tests/starts:starts_test"
 
 
-def _bazel(workspace: Path, verb: str, flags: Sequence[str], *targets: str) -> None:
+def _bazel(
+    workspace: Path,
+    verb: str,
+    flags: Sequence[str],
+    *targets: str,
+    failure: type[PinError] = PinError,
+) -> None:
     """Run Bazel the way the user would.
 
     Raises:
-        PinError: if it fails; Bazel's own output has the reason.
+        PinError: if it fails, as a ``failure``; Bazel's own output has the reason.
     """
     command = [str(workspace / "bazelw"), verb, *flags, *targets]
     print(f"running: ./bazelw {shlex.join(command[1:])}", flush=True)
     if subprocess.run(command, cwd=workspace, check=False).returncode:
-        raise PinError(f"./bazelw {verb} {' '.join(targets)} failed: see above")
+        raise failure(f"./bazelw {verb} {' '.join(targets)} failed: see above")
 
 
 def _build_root(workspace: Path, suite: str) -> Path:
@@ -63,14 +69,15 @@ def _check_start(workspace: Path, flags: Sequence[str]) -> None:
     """Start the pin: the main process, two workers, and nginx, with PostgreSQL and Redis.
 
     Raises:
-        PinError: if the processes do not start, communicate, or stop as expected; the message has
-            the last lines of the log.
+        StartError: if the processes do not start, communicate, or stop as expected; the message
+            has the last lines of the log.
     """
     begin = time.time()
     try:
         # The last lines of the log are shown only once, in the error message below.
-        _bazel(workspace, "test", [*flags, "--test_output=summary"], _STARTS)
-    except PinError:
+        options = [*flags, "--test_output=summary"]
+        _bazel(workspace, "test", options, _STARTS, failure=StartError)
+    except StartError:
         command = [str(workspace / "bazelw"), "info", "bazel-testlogs"]
         done = subprocess.run(
             command, cwd=workspace, text=True, stdout=subprocess.PIPE, check=False
@@ -80,7 +87,7 @@ def _check_start(workspace: Path, flags: Sequence[str]) -> None:
         said = last_lines(outputs, begin)
         if not said:
             raise
-        raise PinError(f"the pin does not start\n{said}") from None
+        raise StartError(f"the pin does not start\n{said}") from None
 
 
 def _flags(pin: Pin, base: str) -> list[str]:
@@ -100,13 +107,13 @@ def _make_checked(workspace: Path, wish: Wish, *, build: bool) -> Made:
         if build:
             flags = _flags(find_pin(workspace, made.name), wish.base)
             try:
-                _bazel(workspace, "build", flags, "image")
-                _bazel(workspace, "test", flags, *_CHECKS)
+                _bazel(workspace, "build", flags, "image", failure=BuildError)
+                _bazel(workspace, "test", flags, *_CHECKS, failure=StartError)
                 _check_start(workspace, flags)
-            except PinError as error:
+            except (BuildError, StartError) as error:
                 first, *more = str(error).splitlines()
                 first += "; nothing was changed, and --no-build keeps the pin"
-                raise PinError("\n".join([first, *more])) from None
+                raise type(error)("\n".join([first, *more])) from None
     except BaseException:
         put_back(workspace, name, before)
         raise
@@ -280,7 +287,7 @@ def main(argv: Sequence[str]) -> int:
         return _run(workspace, argv)
     except SourceError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code if isinstance(error, PinError) else PinError.exit_code
     except KeyboardInterrupt:
         print("error: interrupted; nothing was changed", file=sys.stderr)
         return 130

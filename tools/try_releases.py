@@ -13,8 +13,16 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
+from pinning.errors import BuildError, StartError
+
 _HEAD = ("Release", "Suite, Python", "Pins", "Builds", "Starts", "Seconds", "What was said")
 _PLACE = re.compile(r"^Synapse \S+ for Python (\S+) on (\S+) ", re.MULTILINE)
+# Whether a release was pinned, built and started, by the exit code of the tool.
+_STEPS = {
+    0: (True, True, True),
+    StartError.exit_code: (True, True, False),
+    BuildError.exit_code: (True, False, False),
+}
 # Earlier releases are in the repository of matrix-org.
 _FIRST_OF_ELEMENT = Version("1.99")
 _LATER = re.compile(r"^(?:newer than the source|Python \S+ of \S+ had no wheel).*", re.MULTILINE)
@@ -50,7 +58,6 @@ class Tried:
 def judge(release: str, status: int, words: str, seconds: float) -> Tried:
     """Return the result of a release from the exit code and output of `./bazelw run pin`."""
     place = _PLACE.search(words)
-    built, tested = "running: ./bazelw build", "running: ./bazelw test"
     error = _ERROR.search(words)
     said = error[1] if error else "; ".join(_LATER.findall(words))
     lines = [line for line in said.splitlines() if line.strip()]
@@ -59,7 +66,7 @@ def judge(release: str, status: int, words: str, seconds: float) -> Tried:
     return Tried(
         release,
         f"{place[2]}, {place[1]}" if place else "",
-        (built in words, tested in words, status == 0),
+        _STEPS.get(status, (False, False, False)),
         seconds,
         short.replace("|", "\\|"),
     )

@@ -62,7 +62,7 @@ def test_a_pin_that_does_not_build_is_not_kept(workspace: Workspace, server: Git
     process = pin_and_build(workspace, server, "exit 1")
     _, said = process.communicate(timeout=120)
     assert (process.returncode, said) == (
-        2,
+        3,
         "error: ./bazelw build image failed: see above; nothing was changed, and --no-build keeps "
         "the pin\n",
     )
@@ -84,7 +84,7 @@ esac"""
     process = pin_and_build(workspace, server, script)
     words, said = process.communicate(timeout=120)
     assert (process.returncode, said) == (
-        2,
+        4,
         "error: the pin does not start; nothing was changed, and --no-build keeps the pin\n"
         "main ended:\nAttributeError: 'super' object\n",
     )

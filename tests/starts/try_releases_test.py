@@ -23,16 +23,22 @@ TESTED = BUILT + "running: ./bazelw test --synapse_repo=a //tests/worker_images:
             "as of then for cffi, lxml |",
         ),
         (
-            2,
+            4,
             TESTED + "error: the pin does not start; nothing was changed\nmain ended:\nA | B\n",
             "| 1.100.0 | bookworm, 3.11 | yes | yes | no | 9 | the pin does not start; nothing was "
             "changed: A \\| B |",
         ),
         (
-            2,
+            3,
             BUILT + "error: ./bazelw build image failed: see above\n",
             "| 1.100.0 | bookworm, 3.11 | yes | no | no | 9 | ./bazelw build image failed: see "
             "above |",
+        ),
+        (
+            2,
+            "running: ./bazelw build @build_root_trixie//:stamp.json\n"
+            "error: v1.100.0: the build backend fails\n",
+            "| 1.100.0 |  | no | no | no | 9 | v1.100.0: the build backend fails |",
         ),
         (
             2,
