@@ -105,3 +105,22 @@ def make_data(
     _openssl(*command, "-keyout", folder / "tls.key", "-out", folder / "tls.crt")
     (folder / "tls.key").chmod(0o600)
     return folder
+
+
+def make_mounts(folder: Path, homeserver: str = "") -> dict[str, Path]:
+    """Make the folders that an operator mounts, in ``folder``.
+
+    Args:
+        folder: an existing folder; what was made in it before is kept.
+        homeserver: the text of homeserver.yaml, with which `make_data` fills the folder for /data;
+            if it is "", that folder is empty, or as it was.
+
+    Returns:
+        The folders by their path in the container: /data, /synapse_media and /synapse_runtime.
+    """
+    mounts = {f"/{name}": folder / name for name in ("data", "synapse_media", "synapse_runtime")}
+    if homeserver:
+        make_data(mounts["/data"], homeserver)
+    for path in mounts.values():
+        path.mkdir(exist_ok=True)
+    return mounts

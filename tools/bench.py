@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sandbox.bwrap import Sandbox
 from testbed.image import Image, container, entrypoint, read_image, unpack
-from testbed.site import WORKERS, make_data
+from testbed.site import WORKERS, make_mounts
 
 _RUNS = 7
 # Runs the entrypoint up to the point where it would exec Synapse, and prints the time.
@@ -41,10 +41,7 @@ def client_reader(image: Image) -> Iterator[Sandbox]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         unpack(image, folder / "root")
-        mounts = {"/data": make_data(folder / "data", WORKERS)}
-        for place in ("synapse_media", "synapse_runtime"):
-            mounts["/" + place] = folder / place
-            mounts["/" + place].mkdir()
+        mounts = make_mounts(folder, WORKERS)
         environ = {"SYNAPSE_WORKER": "client_reader", "SYNAPSE_REPLICATION_HOST": "main"}
         yield container(image, folder / "root", mounts, environ)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from testbed.image import Image, container, entrypoint, read_image, unpack
+from testbed.site import make_mounts
 
 FOLDER = "/my #data: {a}"
 ENVIRON = {
@@ -69,11 +70,9 @@ def root(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
 @pytest.fixture
 def mounts(tmp_path: Path) -> dict[str, Path]:
     """Return the empty folders to mount, by their path in the container."""
-    found = {FOLDER: tmp_path / "data"}
-    found |= {f"/{name}": tmp_path / name for name in ("synapse_media", "synapse_runtime")}
-    for path in found.values():
-        path.mkdir()
-    return found
+    mounts = make_mounts(tmp_path)
+    mounts[FOLDER] = mounts.pop("/data")
+    return mounts
 
 
 def run(

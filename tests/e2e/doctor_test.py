@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from testbed.image import container, entrypoint, read_image, unpack
-from testbed.site import PLANNED, make_data
+from testbed.site import PLANNED, make_mounts
 from tests.worker.cases import homeservers
 from worker.plan import parse_plan
 from worker.worker_types import load_table
@@ -117,10 +117,7 @@ def test_the_doctor_agrees_with_the_check_of_each_process(tmp_path: Path) -> Non
     folder.mkdir()
     cases = make_cases()
     (folder / "cases.json").write_text(json.dumps(cases))
-    mounts = {"/data": make_data(tmp_path / "data", PLANNED), "/cases": folder}
-    for name in ("synapse_media", "synapse_runtime"):
-        mounts["/" + name] = tmp_path / name
-        mounts["/" + name].mkdir()
+    mounts = make_mounts(tmp_path, PLANNED) | {"/cases": folder}
     try:
         python = entrypoint(image)[0]
         command = container(image, root, mounts, {}).command(python, "-I", "-c", _JUDGE)

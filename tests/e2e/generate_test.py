@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from testbed.image import Image, container, entrypoint, read_image, unpack
+from testbed.site import make_mounts
 
 NAMED = {"SYNAPSE_SERVER_NAME": "example.com", "SYNAPSE_REPORT_STATS": "no"}
 START = {"SYNAPSE_WORKER": "synapse.app.homeserver", "SYNAPSE_FEDERATION_TLS": "off"}
@@ -37,12 +38,7 @@ def root(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
 @pytest.fixture(scope="module")
 def mounts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return the empty folders to mount, by their path in the container."""
-    folder = tmp_path_factory.mktemp("mounts")
-    found = {}
-    for name in ("data", "synapse_media", "synapse_runtime"):
-        found["/" + name] = folder / name
-        found["/" + name].mkdir()
-    return found
+    return make_mounts(tmp_path_factory.mktemp("mounts"))
 
 
 def command(

@@ -12,7 +12,7 @@ import pytest
 
 from testbed.image import Image, container, entrypoint, read_image, unpack
 from testbed.processes import Process
-from testbed.site import SQLITE, make_data
+from testbed.site import SQLITE, make_mounts
 
 # Modules that the entrypoint, Synapse or the starting Python interpreter imports.
 _TRAPS = ("json", "sitecustomize", "synapse", "usercustomize", "yaml")
@@ -65,10 +65,7 @@ _ENVIRON = {
 
 def command(image: Image, folder: Path, *arguments: str, **variables: str) -> list[str]:
     """Return the command line with which an engine would start the main process or another verb."""
-    mounts = {"/data": folder / "data"}
-    for name in ("synapse_media", "synapse_runtime"):
-        mounts[f"/{name}"] = folder / name
-        mounts[f"/{name}"].mkdir(exist_ok=True)
+    mounts = make_mounts(folder)
     inside = container(image, folder / "root", mounts, _ENVIRON | variables).in_our_processes()
     return inside.command(*entrypoint(image), *arguments)
 
@@ -99,7 +96,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     image = read_image(Path(os.environ["IMAGE"]))
     unpack(image, folder / "root")
-    make_data(folder / "data", SQLITE)
+    make_mounts(folder, SQLITE)
     set_traps(folder / "data")
     process = Process("main", command(image, folder), folder / "log")
     process.start()

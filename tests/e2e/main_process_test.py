@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from testbed.image import container, entrypoint, read_image, unpack
-from testbed.site import SERVER_NAME, SHARED_SECRET, SQLITE, make_data
+from testbed.site import SERVER_NAME, SHARED_SECRET, SQLITE, make_mounts
 
 # A CPU that this test may use.
 CPU = min(os.sched_getaffinity(0))
@@ -61,11 +61,7 @@ def synapse(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Yield the main process, started as an engine starts it; its log is printed at the end."""
     image = read_image(Path(os.environ["IMAGE"]))
     unpack(image, folder / "root")
-    make_data(folder / "data", SQLITE)
-    mounts = {"/data": folder / "data"}
-    for name in ("synapse_media", "synapse_runtime"):
-        mounts["/" + name] = folder / name
-        mounts["/" + name].mkdir()
+    mounts = make_mounts(folder, SQLITE)
     environ = {
         "SYNAPSE_WORKER": "synapse.app.homeserver",
         "SYNAPSE_HOSTNAME": "host-1",

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from testbed.image import container, entrypoint, read_image, unpack
-from testbed.site import WORKERS, make_data
+from testbed.site import WORKERS, make_mounts
 from tests.worker.cases import environs, homeservers
 from worker.worker_types import load_table
 
@@ -79,10 +79,7 @@ def test_synapse_accepts_or_one_line_says_why(tmp_path: Path) -> None:
     folder.mkdir()
     cases = make_cases()
     (folder / "cases.json").write_text(json.dumps(cases))
-    mounts = {"/data": make_data(tmp_path / "data", WORKERS), "/cases": folder}
-    for name in ("synapse_media", "synapse_runtime"):
-        mounts["/" + name] = tmp_path / name
-        mounts["/" + name].mkdir()
+    mounts = make_mounts(tmp_path, WORKERS) | {"/cases": folder}
     try:
         python = entrypoint(image)[0]
         command = container(image, root, mounts, {}).command(python, "-I", "-c", _JUDGE)

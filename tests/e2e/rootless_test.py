@@ -13,7 +13,7 @@ import pytest
 
 from sandbox.bwrap import system_bwrap
 from testbed.image import Image, as_root, container, entrypoint, read_image, unpack
-from testbed.site import SQLITE, make_data
+from testbed.site import SQLITE, make_mounts
 
 # A range as in /etc/subuid: user N inside is user _FIRST + N outside.
 _FIRST, _COUNT = 200000, 65536
@@ -55,10 +55,8 @@ def folder(image: Image) -> Iterator[Path]:
     try:
         path.chmod(0o755)
         unpack(image, path / "root")
-        make_data(path / "data", SQLITE)
+        make_mounts(path, SQLITE)
         shutil.copy(system_bwrap(), path / "bwrap")
-        for name in ("synapse_media", "synapse_runtime"):
-            (path / name).mkdir()
         yield path
     finally:
         subprocess.run(["rm", "-rf", path], check=True)
@@ -70,15 +68,15 @@ def own(folder: Path, user: int) -> None:
     Other users can still enter the folders: engines refuse to start a container whose working
     folder, /data, cannot be entered.
     """
-    for name in ("data", "synapse_media", "synapse_runtime"):
-        for path in (folder / name, *(folder / name).iterdir()):
+    for mount in make_mounts(folder).values():
+        for path in (mount, *mount.iterdir()):
             os.chown(path, user, user)
             path.chmod(0o755 if path.is_dir() else 0o400)
 
 
 def check(image: Image, folder: Path, *, user: int | None) -> subprocess.CompletedProcess[str]:
     """Run ``check`` in a rootless container as ``user``, or as our own user mapped to 991."""
-    mounts = {f"/{name}": folder / name for name in ("data", "synapse_media", "synapse_runtime")}
+    mounts = make_mounts(folder)
     environ = {"SYNAPSE_WORKER": "synapse.app.homeserver"}
     inside = container(image, folder / "root", mounts, environ)
     inside = replace(inside, bwrap=(str(folder / "bwrap"),))

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from testbed.image import Image, container, read_image, unpack
-from testbed.site import PLANNED, make_data
+from testbed.site import PLANNED, make_mounts
 
 MARK = "hunter2.Marked+Secret"
 _VERBS = (
@@ -119,9 +119,8 @@ def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Image, Pa
     folder = tmp_path_factory.mktemp("site")
     image = read_image(Path(os.environ["IMAGE"]))
     unpack(image, folder / "root")
-    make_data(folder / "data", PLANNED)
-    for name in ("cases", "synapse_media", "synapse_runtime"):
-        (folder / name).mkdir()
+    make_mounts(folder, PLANNED)
+    (folder / "cases").mkdir()
     yield image, folder
     subprocess.run(["rm", "-rf", folder / "root"], check=True)
 
@@ -130,8 +129,7 @@ def run(image: Image, folder: Path, texts: list[str]) -> subprocess.CompletedPro
     """Run the verbs on the documents."""
     cases = {"documents": texts, "few": _FEW, "verbs": _VERBS}
     (folder / "cases/cases.json").write_text(json.dumps(cases))
-    names = ("data", "cases", "synapse_media", "synapse_runtime")
-    mounts = {f"/{name}": folder / name for name in names}
+    mounts = make_mounts(folder) | {"/cases": folder / "cases"}
     environ = {
         "SYNAPSE_FEDERATION_TLS": "off",
         "SYNAPSE_REPLICATION_SECRET": "off",

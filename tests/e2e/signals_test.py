@@ -18,7 +18,7 @@ from sandbox.bwrap import Sandbox
 from testbed import services
 from testbed.image import Image, container, entrypoint, read_image, unpack
 from testbed.processes import Process, StartError
-from testbed.site import SQLITE, make_data
+from testbed.site import SQLITE, make_mounts
 
 POSTGRES, SILENT = "127.0.0.2", "127.0.0.4"
 MOST = 1.0  # The most seconds that may pass from the signal to the exit.
@@ -35,24 +35,17 @@ class Container:
     def __init__(self, image: Image, root: Path, folder: Path, homeserver: str = SQLITE) -> None:
         """Create its files in ``folder``."""
         self._image, self._root, self._folder = image, root, folder
-        make_data(folder / "data", homeserver)
-        for name in ("runtime", "media"):
-            (folder / name).mkdir()
+        self._mounts = make_mounts(folder, homeserver)
 
     @property
     def runtime(self) -> Path:
         """Return the folder in which the entrypoint writes."""
-        return self._folder / "runtime"
+        return self._mounts["/synapse_runtime"]
 
     def start(self, *verb: str, **environ: str) -> Process:
         """Start a verb; return once it has a handler, before which the kernel drops signals."""
-        mounts = {
-            "/data": self._folder / "data",
-            "/synapse_runtime": self.runtime,
-            "/synapse_media": self._folder / "media",
-        }
         environ = {"SYNAPSE_WORKER": "homeserver"} | environ
-        inside = replace(container(self._image, self._root, mounts, environ), first=True)
+        inside = replace(container(self._image, self._root, self._mounts, environ), first=True)
         log = self._folder / "log"
         log.unlink(missing_ok=True)
         process = Process("container", inside.command(*entrypoint(self._image), *verb), log)

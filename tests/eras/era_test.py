@@ -14,7 +14,7 @@ from testbed.homeserver import Homeserver, Parts
 from testbed.image import read_image, unpack
 from testbed.layout import Options
 from testbed.site import WORKERS as DUTIES_ELSEWHERE
-from testbed.site import make_authority, make_data
+from testbed.site import make_authority, make_mounts
 from tests.worker_images.structure import (
     ABSENT,
     command_tests,
@@ -54,10 +54,7 @@ def test_the_image_has_the_digest_in_git() -> None:
 @pytest.mark.parametrize("worker", TABLE.apps.values(), ids=lambda worker: worker.slug)
 def test_structure(parts: Parts, worker: ProcessType, tmp_path: Path) -> None:
     """Each worker type passes the same structure tests as with the default pin."""
-    mounts = {"/data": make_data(tmp_path / "data", DUTIES_ELSEWHERE)}
-    for name in ("synapse_media", "synapse_runtime"):
-        mounts["/" + name] = tmp_path / name
-        mounts["/" + name].mkdir()
+    mounts = make_mounts(tmp_path, DUTIES_ELSEWHERE)
     # All types share the layers, so importing every module of Synapse once is enough.
     commands = command_tests(parts.image, worker, MODULES if worker.is_main else [])
     files = [

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from testbed.image import Image, read_image, unpack
-from testbed.site import WORKERS, make_data
+from testbed.site import WORKERS, make_mounts
 from tests.worker_images.structure import (
     ABSENT,
     command_tests,
@@ -58,10 +58,7 @@ def test_it_is_the_shared_image_and_one_variable(image: Image) -> None:
 
 def test_structure(image: Image, root: Path, tmp_path: Path) -> None:
     """Metadata and files are right, a sample configuration is accepted, and there is no shell."""
-    mounts = {"/data": make_data(tmp_path / "data", WORKERS)}
-    for name in ("synapse_media", "synapse_runtime"):
-        mounts["/" + name] = tmp_path / name
-        mounts["/" + name].mkdir()
+    mounts = make_mounts(tmp_path, WORKERS)
     # All types share the layers, so every module of Synapse is imported for only one of them.
     modules = imported(Path(os.environ["LOCK"])) if WORKER.is_main else []
     commands = command_tests(image, WORKER, modules)
