@@ -1,5 +1,8 @@
 """Tests that wheels are installed into one folder, with each file checked against RECORD."""
 
+import csv
+import hashlib
+from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import image_python
@@ -11,6 +14,7 @@ from wheels import SITE, add_wheels
 from tests.layers.inputs import make_wheel
 
 POINTS = "one-1.dist-info/entry_points.txt"
+RECORD = f"{SITE}/one-1.dist-info/RECORD"
 
 
 def laid(folder: Path, *wheels: Path, scripts: bool = False) -> dict[str, tuple[int, str]]:
@@ -24,15 +28,25 @@ def laid(folder: Path, *wheels: Path, scripts: bool = False) -> dict[str, tuple[
         }
 
 
+def rows(record: str) -> dict[str, tuple[str, str]]:
+    """Return (hash, size) by path from the text of a RECORD."""
+    return {path: (digest, size) for path, digest, size in csv.reader(record.splitlines())}
+
+
+def row(text: str) -> tuple[str, str]:
+    """Return (hash, size) of a file as RECORD has it."""
+    digest = urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=")
+    return f"sha256={digest.decode()}", str(len(text))
+
+
 def test_a_wheel_is_laid_as_its_record_says(tmp_path: Path) -> None:
     """The layer has exactly the files that the wheel's RECORD lists."""
     wheel = make_wheel(
         tmp_path, "one", {"one/a.py": "a", "one/b.so": "b"}, modes={"one/b.so": 0o100775}
     )
     files = laid(tmp_path, wheel)
-    rows = files[f"{SITE}/one-1.dist-info/RECORD"][1].splitlines()
 
-    assert sorted(files) == sorted(f"{SITE}/{row.partition(',')[0]}" for row in rows)
+    assert set(files) == {f"{SITE}/{path}" for path in rows(files[RECORD][1])}
     assert files[f"{SITE}/one/a.py"] == (0o644, "a")
     assert files[f"{SITE}/one/b.so"] == (0o755, "b")
 
@@ -54,6 +68,53 @@ def test_data_folders_go_where_the_specification_says(tmp_path: Path) -> None:
         "usr/local/share/c",
     }
     assert with_scripts["usr/local/bin/e"] == (0o755, "#!/usr/bin/python3 -I\npass\n")
+
+
+def test_record_lists_what_is_in_the_image(tmp_path: Path) -> None:
+    """RECORD has the paths, hashes and sizes after installation, relative to site-packages."""
+    files = {
+        "one-1.data/data/share/c": "c",
+        "one-1.data/headers/d.h": "d",
+        "one-1.data/platlib/b.py": "b",
+        "one-1.data/scripts/e": "#!python\npass\n",
+        "one/__pycache__/a.cpython-313.pyc": "x",
+        POINTS: "[gui_scripts]\nwindow = a:b\n[console_scripts]\nrun = a:b\n",
+    }
+    wheel = make_wheel(tmp_path, "one", files)
+    without, with_scripts = laid(tmp_path, wheel), laid(tmp_path, wheel, scripts=True)
+    data = {
+        "../../../share/c": row("c"),
+        f"../../../include/{image_python.NAME}/one/d.h": row("d"),
+        "b.py": row("b"),
+        "one-1.dist-info/INSTALLER": row("synapse-worker-image\n"),
+        "one-1.dist-info/RECORD": ("", ""),
+        "one-1.dist-info/WHEEL": row("Wheel-Version: 1.0\n"),
+        POINTS: row(files[POINTS]),
+    }
+    scripts = {
+        f"../../../bin/{name}": row(with_scripts[f"usr/local/bin/{name}"][1])
+        for name in ("e", "run")
+    }
+
+    assert rows(without[RECORD][1]) == data
+    assert rows(with_scripts[RECORD][1]) == data | scripts
+    assert "usr/local/bin/window" not in with_scripts
+
+
+def test_installer_names_this_project(tmp_path: Path) -> None:
+    """INSTALLER names what installed the wheel, even if the wheel has such a file."""
+    wheel = make_wheel(tmp_path, "one", {"one-1.dist-info/INSTALLER": "pip\n"})
+
+    files = laid(tmp_path, wheel)
+
+    assert files[f"{SITE}/one-1.dist-info/INSTALLER"] == (0o644, "synapse-worker-image\n")
+
+
+def test_entry_points_of_no_interest_may_be_invalid(tmp_path: Path) -> None:
+    """Without scripts, entry_points.txt is not read: nobody would run what it declares."""
+    wheel = make_wheel(tmp_path, "one", {POINTS: "[console_scripts]\na = b\n"})
+
+    assert f"{SITE}/{POINTS}" in laid(tmp_path, wheel)
 
 
 def test_foreign_bytecode_is_left_behind(tmp_path: Path) -> None:
@@ -131,13 +192,39 @@ def test_two_wheels_may_bring_the_same_file(tmp_path: Path) -> None:
         pytest.param(
             {"a": "x"},
             {"modes": {"a": 0o104755}},
-            r"one-1-.*: .*/a is setuid or setgid",
+            r"one-1-.*: a is setuid or setgid \(4755\); leave it out",
             id="setuid",
         ),
         pytest.param(
             {"one-1.data/odd/a": "a"}, {}, r"one-1-.*: 'odd' is no scheme of a wheel", id="scheme"
         ),
-        pytest.param({}, {"version": "2.0"}, r"one-1-.*: Wheel-Version is '2\.0'; only", id="2.0"),
+        pytest.param(
+            {"one-1.data": "a"}, {}, r"one-1-.*: '' is no scheme of a wheel", id="data, no folder"
+        ),
+        pytest.param(
+            {"one-1.data/scripts": "a"},
+            {},
+            r"one-1-.*: 'scripts' is no scheme of a wheel",
+            id="scheme, no folder",
+        ),
+        pytest.param(
+            {"one/RECORD": "a"},
+            {"record": {"one/RECORD": "sha256=AAAA"}},
+            r"one-1-.*: one/RECORD has not the hash that RECORD names",
+            id="another RECORD",
+        ),
+        pytest.param(
+            {},
+            {"version": "2.0"},
+            r"one-1-.*: Incompatible Wheel-Version 2\.0, only support version 1\.x wheels",
+            id="2.0",
+        ),
+        pytest.param(
+            {POINTS: "[gui_scripts]\na = b\n"},
+            {},
+            r"one-1-.*: entry_points\.txt: a = b is no GUI script",
+            id="no function of a window",
+        ),
         pytest.param(
             {POINTS: "[console_scripts]\na = b; import os\n"},
             {},
