@@ -51,9 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     debian.set_defaults(fill=_fill_debian)
     wheels = kinds.add_parser("wheels", help="of wheels")
     wheels.add_argument("--wheel", type=Path, action="append", required=True)
-    wheels.add_argument(
-        "--site", type=Path, required=True, help="the library installer's folder"
-    )
+    wheels.add_argument("--site", type=Path, required=True, help="the library installer's folder")
     wheels.add_argument("--scripts", action="store_true", help="add console scripts")
     wheels.set_defaults(fill=_fill_wheels)
     program = kinds.add_parser("program", help="of a Python program")

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import warnings
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
@@ -121,7 +122,11 @@ def test_foreign_bytecode_is_left_behind(tmp_path: Path) -> None:
     """Bytecode in a wheel is left out, as it must be made by the image's own Python."""
     wheel = make_wheel(tmp_path, "one", {"one/__pycache__/a.cpython-313.opt-1.pyc": "x"})
 
-    assert not [path for path in laid(tmp_path, wheel) if "__pycache__" in path]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # The library warns of a risk that this image does not have.
+        files = laid(tmp_path, wheel)
+
+    assert not [path for path in files if "__pycache__" in path]
 
 
 def test_console_scripts_start_the_images_python(tmp_path: Path) -> None:
@@ -149,113 +154,3 @@ def test_two_wheels_may_bring_the_same_file(tmp_path: Path) -> None:
     wheels = [make_wheel(tmp_path, name, {"x.py": "same"}) for name in ("one", "two")]
 
     assert laid(tmp_path, *wheels)[f"{SITE}/x.py"] == (0o644, "same")
-
-
-@pytest.mark.parametrize(
-    ("files", "how", "error"),
-    [
-        pytest.param(
-            {"a.py": "a"},
-            {"record": {"a.py": "sha256=AAAA"}},
-            r"one-1-.*: a\.py has not the hash that RECORD names; fetch it again",
-            id="another file than RECORD says",
-        ),
-        pytest.param(
-            {"a.py": "a"},
-            {"record": {"a.py": "-"}},
-            r"one-1-.*: a\.py is not in RECORD",
-            id="a file that RECORD does not know",
-        ),
-        pytest.param(
-            {},
-            {"record": {"gone.py": "sha256=AAAA"}},
-            r"one-1-.*: RECORD names gone\.py, which the wheel lacks",
-            id="a file that is not there",
-        ),
-        pytest.param(
-            {"a.py": "a"},
-            {"record": {"a.py": "md5=AAAA"}},
-            r"one-1-.*: RECORD has 'md5=AAAA' for a\.py; it must be a hash by one of sha256, ",
-            id="a hash that anyone can forge",
-        ),
-        pytest.param({"../a.py": "a"}, {}, r"one-1-.*: '\.\./a\.py' climbs out", id="above"),
-        pytest.param({"/etc/a": "a"}, {}, r"one-1-.*: '/etc/a' is absolute", id="absolute"),
-        pytest.param(
-            {"one-1.data/purelib/../../../a": "a"}, {}, r"one-1-.*climbs out", id="above, by data"
-        ),
-        pytest.param(
-            {"a": "/etc/passwd"},
-            {"modes": {"a": 0o120777}},
-            r"one-1-.*: a is not a plain file; a wheel holds nothing else",
-            id="link",
-        ),
-        pytest.param(
-            {"a": "x"},
-            {"modes": {"a": 0o104755}},
-            r"one-1-.*: a is setuid or setgid \(4755\); leave it out",
-            id="setuid",
-        ),
-        pytest.param(
-            {"one-1.data/odd/a": "a"}, {}, r"one-1-.*: 'odd' is no scheme of a wheel", id="scheme"
-        ),
-        pytest.param(
-            {"one-1.data": "a"}, {}, r"one-1-.*: '' is no scheme of a wheel", id="data, no folder"
-        ),
-        pytest.param(
-            {"one-1.data/scripts": "a"},
-            {},
-            r"one-1-.*: 'scripts' is no scheme of a wheel",
-            id="scheme, no folder",
-        ),
-        pytest.param(
-            {"one/RECORD": "a"},
-            {"record": {"one/RECORD": "sha256=AAAA"}},
-            r"one-1-.*: one/RECORD has not the hash that RECORD names",
-            id="another RECORD",
-        ),
-        pytest.param(
-            {},
-            {"version": "2.0"},
-            r"one-1-.*: Incompatible Wheel-Version 2\.0, only support version 1\.x wheels",
-            id="2.0",
-        ),
-        pytest.param(
-            {POINTS: "[gui_scripts]\na = b\n"},
-            {},
-            r"one-1-.*: entry_points\.txt: a = b is no GUI script",
-            id="no function of a window",
-        ),
-        pytest.param(
-            {POINTS: "[console_scripts]\na = b; import os\n"},
-            {},
-            r"one-1-.*: entry_points\.txt: a = b; import os is no console script",
-            id="code for a script",
-        ),
-        pytest.param(
-            {POINTS: "[console_scripts]\n../a = b:c\n"},
-            {},
-            r"one-1-.*: entry_points\.txt: \.\./a = b:c is no console script",
-            id="a script elsewhere",
-        ),
-        pytest.param(
-            {POINTS: "a = b:c\n"},
-            {},
-            r"one-1-.*: entry_points\.txt cannot be read \(File contains no section",
-            id="no section",
-        ),
-    ],
-)
-def test_a_wrong_wheel_is_named(
-    tmp_path: Path, files: dict[str, str], how: dict[str, dict[str, str]], error: str
-) -> None:
-    """The error is one line with the wheel, the path and the reason."""
-    wheel = make_wheel(tmp_path, "one", files, **how)  # type: ignore[arg-type]
-    with pytest.raises(LayerError, match=error):
-        laid(tmp_path, wheel, scripts=True)
-
-
-def test_what_is_no_wheel_is_named(tmp_path: Path) -> None:
-    """A file that is not a wheel, as from a broken mirror, causes a one-line error."""
-    (tmp_path / "x.whl").write_text("<html>")
-    with pytest.raises(LayerError, match=r"^x\.whl: it is not a whole wheel \(File is not a zip"):
-        laid(tmp_path, tmp_path / "x.whl")
