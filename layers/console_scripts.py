@@ -1,4 +1,4 @@
-"""Generates the scripts of a wheel as an installer would, for the image's own Python."""
+"""Checks the entry points of a wheel, and generates its scripts for the image's own Python."""
 
 import configparser
 import re
@@ -16,11 +16,16 @@ sys.exit({call}())
 """
 _NAME = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*"
 # Entry points specification: module:object, with optional, deprecated extras.
-_REFERENCE = re.compile(rf"(?P<module>{_NAME})\s*:\s*(?P<call>{_NAME})\s*(?:\[.*\])?")
+_REFERENCE = re.compile(rf"{_NAME}\s*:\s*{_NAME}\s*(?:\[.*\])?")
+_SECTIONS = {"console_scripts": "console", "gui_scripts": "GUI"}
 
 
-def scripts_of(entry_points: str, source: str) -> dict[str, bytes]:
-    """Return the console scripts that ``entry_points`` (entry_points.txt) declares, by name.
+def check_entry_points(text: str, source: str) -> None:
+    """Check the scripts in entry_points.txt, since `installer` has only assertions for them.
+
+    Args:
+        text: the file's content.
+        source: the name of the wheel, for error messages.
 
     Raises:
         LayerError: if it cannot be parsed, or a name or an object reference is not valid.
@@ -28,19 +33,22 @@ def scripts_of(entry_points: str, source: str) -> dict[str, bytes]:
     parser = configparser.RawConfigParser(delimiters=("=",), comment_prefixes=("#", ";"))
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     try:
-        parser.read_string(entry_points)
+        parser.read_string(text)
     except configparser.Error as error:
         line = str(error).partition("\n")[0]
         raise LayerError(f"{source}: entry_points.txt cannot be read ({line})") from error
-    result = {}
-    for name, text in parser.items("console_scripts") if "console_scripts" in parser else ():
-        reference = _REFERENCE.fullmatch(text.strip())
-        if reference is None or not re.fullmatch(r"[\w.-]+", name):
-            raise LayerError(f"{source}: entry_points.txt: {name} = {text} is no console script")
-        call = reference["call"]
-        body = _SCRIPT.format(module=reference["module"], top=call.partition(".")[0], call=call)
-        result[name] = (SHEBANG + body).encode()
-    return result
+    for section, kind in _SECTIONS.items():
+        for name, reference in parser.items(section) if section in parser else ():
+            if not _REFERENCE.fullmatch(reference.strip()) or not re.fullmatch(r"[\w.-]+", name):
+                raise LayerError(
+                    f"{source}: entry_points.txt: {name} = {reference} is no {kind} script"
+                )
+
+
+def console_script(module: str, call: str) -> bytes:
+    """Return the script that imports ``module`` and calls ``call``, a function or method of it."""
+    body = _SCRIPT.format(module=module, top=call.partition(".")[0], call=call)
+    return (SHEBANG + body).encode()
 
 
 def python_script(data: bytes) -> bytes:

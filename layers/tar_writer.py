@@ -86,8 +86,8 @@ class Layer:
         """Tell whether something was added at ``path``."""
         return path in self._entries
 
-    def file(self, path: str, data: bytes, source: str, mode: int = 0o644) -> None:
-        """Add a regular file.
+    def file(self, path: str, data: bytes, source: str, mode: int = 0o644) -> bytes:
+        """Add a regular file; return its sha256.
 
         Raises:
             LayerError: if it is setuid or setgid, or conflicts with an entry from another source.
@@ -99,6 +99,7 @@ class Layer:
         entry = Entry("file", mode, source, size=len(data), digest=digest, offset=offset)
         if self._add(path, entry):
             self._spool.write(data)
+        return digest
 
     def link(self, path: str, target: str, source: str) -> None:
         """Add a symbolic link.

@@ -15,7 +15,6 @@ from layer_error import LayerError
 from refusals import refuse_dangling_links, refuse_unwanted
 from system_files import add_linker_cache, add_system
 from tar_writer import Layer
-from wheels import add_wheels
 
 _PROGRAM = "usr/lib/synapse-worker"
 
@@ -29,6 +28,10 @@ def _fill_debian(layer: Layer, options: argparse.Namespace) -> None:
 
 
 def _fill_wheels(layer: Layer, options: argparse.Namespace) -> None:
+    # Only now, since `wheels` imports the library, which the other layers do without.
+    sys.path.insert(0, str(options.site))
+    from wheels import add_wheels
+
     add_wheels(layer, options.wheel, scripts=options.scripts)
 
 
@@ -48,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     debian.set_defaults(fill=_fill_debian)
     wheels = kinds.add_parser("wheels", help="of wheels")
     wheels.add_argument("--wheel", type=Path, action="append", required=True)
+    wheels.add_argument("--site", type=Path, required=True, help="the library installer's folder")
     wheels.add_argument("--scripts", action="store_true", help="add console scripts")
     wheels.set_defaults(fill=_fill_wheels)
     program = kinds.add_parser("program", help="of a Python program")

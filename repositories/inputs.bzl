@@ -42,4 +42,11 @@ def inputs():
         name = "python_tools",
         lock = "//:requirements.lock.json",
     )
+
+    # Apart from the other tools, which an image is built without.
+    python_site(
+        name = "wheel_installer",
+        lock = "//:requirements.lock.json",
+        only = ["installer"],
+    )
     buildifier(name = "buildifier")

@@ -114,8 +114,21 @@ py_library(
 )
 """
 
+# For actions, which run with another Python: Bazel tracks the content of files, not of folders.
+_SOURCES = """
+filegroup(
+    name = "sources",
+    srcs = glob(["packages/**/*.py"]),
+)
+"""
+
 def _python_site_impl(rctx):
-    files = json.decode(rctx.read(rctx.attr.lock))["files"]
+    only = rctx.attr.only
+    locked = json.decode(rctx.read(rctx.attr.lock))["files"]
+    files = [file for file in locked if not only or file["name"] in only]
+    missing = [name for name in only if name not in [file["name"] for file in files]]
+    if missing:
+        fail("%s is not in %s; add it to requirements.in" % (missing[0], rctx.attr.lock))
     download_files(rctx, files, "wheels", "./bazelw run //tools:lock_python")
     for file in files:
         # A wheel is a zip file, but rctx.extract decides by the file name extension.
@@ -132,12 +145,15 @@ def _python_site_impl(rctx):
     # the machine's Python is of another version than the tests', this is of no use, and no harm.
     compiling = [rctx.which("python3"), "-I", "-m", "compileall", "-q", "-j", "0"]
     rctx.execute(compiling + ["--invalidation-mode", "unchecked-hash", "packages"])
-    rctx.file("BUILD.bazel", _BUILD)
+    rctx.file("BUILD.bazel", _BUILD + (_SOURCES if only else ""))
 
 # No `environ`, as in synapse_pin.bzl: the variables only say where the files are, and the files are
 # locked. Bazel would also store the values, which may include a password, next to the repository.
 python_site = repository_rule(
     implementation = _python_site_impl,
     doc = "Wheels unpacked into one import root, used by the tools and tests of this repository.",
-    attrs = {"lock": attr.label(mandatory = True, doc = "NAME.lock.json, by //tools:lock_python.")},
+    attrs = {
+        "lock": attr.label(mandatory = True, doc = "NAME.lock.json, by //tools:lock_python."),
+        "only": attr.string_list(doc = "The projects in the lock to use; by default, all of them."),
+    },
 )

@@ -19,7 +19,7 @@ def run_in_build_root(ctx, tool, arguments, inputs, outputs, mnemonic, progress_
 
     Args:
         ctx: the rule's context; its attributes include BUILD_ROOT_ATTRS.
-        tool: a File, a Python program that needs only the standard library.
+        tool: a File, a Python program that needs only the standard library and its inputs.
         arguments: its arguments, a list of Args objects and strings.
         inputs: the list of files that it reads.
         outputs: the list of files that it writes.

@@ -9,14 +9,20 @@ _ATTRS = WRITE_LAYER_ATTRS | {
         doc = "The wheels, or folders of them.",
         mandatory = True,
     ),
+    "_installer": attr.label(
+        default = "@wheel_installer//:sources",
+        doc = "The library installer.",
+    ),
 }
 
 def _wheels_layer_impl(ctx):
     args = ctx.actions.args()
     args.add_all(ctx.files.wheels, before_each = "--wheel")
+    args.add("--site", ctx.attr._installer.label.workspace_root + "/packages")
     if ctx.attr.scripts:
         args.add("--scripts")
-    return write_layer(ctx, "wheels", args, ctx.files.wheels, "wheels")
+    inputs = ctx.files.wheels + ctx.files._installer
+    return write_layer(ctx, "wheels", args, inputs, "wheels")
 
 wheels_layer = rule(
     implementation = _wheels_layer_impl,

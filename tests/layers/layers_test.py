@@ -1,13 +1,17 @@
 """Checks the entries of the real layers with code that is independent of the writer's."""
 
+import csv
 import gzip
 import hashlib
 import json
 import os
+import posixpath
+import re
 import shutil
 import struct
 import subprocess
 import tarfile
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +58,25 @@ def test_every_python_file_has_bytecode_that_asks_for_nothing(name: str) -> None
 
     assert set(flags) == sources
     assert set(flags.values()) == {b"\x01\0\0\0"}  # PEP 552: unchecked hash.
+
+
+@pytest.mark.parametrize("name", ["PYTHON", "SYNAPSE"])
+def test_every_file_of_a_wheel_is_in_its_record(name: str) -> None:
+    """RECORD has the hash and size of each file in the layer, scripts included, but no other."""
+    files, records = {}, {}
+    for info, data in entries(name):
+        folder, _, file = info.name.rpartition("/")
+        if info.isreg() and not file.endswith(".pyc"):
+            digest = urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+            files[info.name] = [f"sha256={digest}", str(len(data))]
+        # A package may have a copy of another one, with a RECORD that is a mere file.
+        if re.fullmatch(r".*/dist-packages/[^/]+\.dist-info/RECORD", info.name):
+            files[info.name] = ["", ""]
+            site = posixpath.dirname(folder)
+            for path, *row in csv.reader(data.decode().splitlines()):
+                records[posixpath.normpath(posixpath.join(site, path))] = row
+
+    assert records == files
 
 
 def _soname(data: bytes) -> str | None:
