@@ -8,6 +8,7 @@ from threading import Thread
 
 import pytest
 
+from tests.nested_bazel import NestedBazel
 from tests.pins.servers import REPOSITORY, UPLOADED, GitServer, Index
 from tests.pins.workspace import Workspace, refused
 
