@@ -83,7 +83,7 @@ def install(folder: Path, wheel: Path) -> None:
         ),
         pytest.param(
             {},
-            {"version": "2.0"},
+            {"fields": "Wheel-Version: 2.0\n"},
             r"one-1-.*: Incompatible Wheel-Version 2\.0, only support version 1\.x wheels",
             id="2.0",
         ),
