@@ -30,11 +30,11 @@ class NestedBazel:
         (self.workspace / "BUILD.bazel").touch()
 
     def fetch(
-        self, repository: str, environ: Mapping[str, str]
+        self, repository: str, environ: Mapping[str, str], *more_flags: str
     ) -> subprocess.CompletedProcess[str]:
         """Fetch ``repository``, even if nothing has changed, in the environment ``environ``."""
         flags = ["--noenable_bzlmod", "--enable_workspace", "--lockfile_mode=off", "--color=no"]
-        flags += ["--http_connector_attempts=1", "--repository_cache="]
+        flags += ["--repository_cache=", *more_flags]
         return self._run(["sync", f"--only={repository}", *flags], environ)
 
     def external(self, repository: str) -> Path:

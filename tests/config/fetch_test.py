@@ -82,7 +82,8 @@ def fetch(bazel: NestedBazel, tmp_path: Path) -> Fetch:
             "PIP_INDEX_URL": f"{address}/simple",
             **variables,
         }
-        return bazel.fetch(repository, environ)
+        # An address where nothing answers is tried only once.
+        return bazel.fetch(repository, environ, "--http_connector_attempts=1")
 
     return fetch
 

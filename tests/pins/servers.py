@@ -42,6 +42,9 @@ class Index(ThreadingHTTPServer):
         tells: Whether its pages include upload times (PEP 700).
     """
 
+    # With the default of 5, the kernel drops some of Bazel's parallel connections on a busy machine.
+    request_queue_size = 128
+
     def __init__(self, *, tells: bool = True) -> None:
         super().__init__(("127.0.0.1", 0), _Pages)
         # USER:PASSWORD; if it is set, every request must carry it.
