@@ -42,7 +42,7 @@ class Index(ThreadingHTTPServer):
         tells: Whether its pages include upload times (PEP 700).
     """
 
-    # With the default of 5, the kernel drops some of Bazel's parallel connections on a busy machine.
+    # With the default of 5, a busy machine's kernel drops some of Bazel's parallel connections.
     request_queue_size = 128
 
     def __init__(self, *, tells: bool = True) -> None:
