@@ -1,4 +1,4 @@
-"""A macro that declares pytest modules as a Bazel test."""
+"""Macros that declare pytest modules as Bazel tests, and the suites of a package."""
 
 load("@rules_python//python:defs.bzl", "py_test")
 
@@ -27,3 +27,8 @@ def pytest_test(name, srcs, deps = [], data = [], size = "small", env = {}, tags
         tags = tags,
         deps = deps + ["@python_tools//:site"],
     )
+
+def test_suites():
+    """Declares the suites of the calling package: `every` test, and the `fast` ones, which are small."""
+    native.test_suite(name = "every", visibility = ["//tests:__pkg__"])
+    native.test_suite(name = "fast", tags = ["small"], visibility = ["//tests:__pkg__"])

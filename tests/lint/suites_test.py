@@ -1,0 +1,31 @@
+"""Checks that //tests:every contains the tests of every package."""
+
+import ast
+from pathlib import Path
+
+# The real workspace, behind the symlinks of the runfiles.
+TESTS = Path(__file__).resolve().parents[1]
+
+
+def packages() -> list[str]:
+    """Return the folders below tests/ that are packages."""
+    return sorted(path.parent.name for path in TESTS.glob("*/BUILD.bazel"))
+
+
+def listed() -> list[str]:
+    """Return the packages that tests/BUILD.bazel lists for its suites."""
+    text = (TESTS / "BUILD.bazel").read_text()
+    array = text.partition("_PACKAGES = ")[2].partition("]")[0] + "]"
+    names: list[str] = ast.literal_eval(array)
+    return names
+
+
+def test_the_suites_have_every_package() -> None:
+    """A package that is not in the list would be tested by ``//...`` but not by ``//tests:all``."""
+    assert listed() == packages()
+
+
+def test_every_package_declares_its_suites_last() -> None:
+    """Each package declares the two suites that tests/BUILD.bazel names."""
+    texts = {name: (TESTS / name / "BUILD.bazel").read_text() for name in packages()}
+    assert [name for name, text in texts.items() if not text.endswith("\ntest_suites()\n")] == []
