@@ -1,4 +1,7 @@
-"""The only table of worker types: what each does, its resources, streams and routes, and its app."""
+"""The only table of worker types: what each does, its resources and streams, and its app.
+
+routes.bzl, the second half of the table, has the requests that a reverse proxy sends to them.
+"""
 
 # The ports in every container: the predecessor's fixed ports, and the one for health checks.
 PORTS = {
@@ -26,7 +29,6 @@ FEATURES = {
 def _worker_type(
         doc,
         resources = [],
-        routes = [],
         stream = "",
         duty = "",
         legacy = "",
@@ -40,7 +42,6 @@ def _worker_type(
     Args:
         doc: a short description, which README.md repeats for each worker_app.
         resources: the resources of its listeners (`listeners` in the configuration manual).
-        routes: the path patterns to route to it (docs/workers.md of the pinned Synapse).
         stream: the stream that it writes (`stream_writers`).
         duty: the shared setting that names the worker or workers of this type.
         legacy: the older shared setting that moves the duty to the old application if `false`.
@@ -65,22 +66,16 @@ def _worker_type(
         "main_writes": main_writes,
         "many": many,
         "resources": resources,
-        "routes": routes,
         "since": since,
         "stream": stream,
     }
 
-_CLIENT = "^/_matrix/client/"
-_ALL = _CLIENT + "(api/v1|r0|v3|unstable)/"
-_NEW = _CLIENT + "(r0|v3|unstable)/"
-_FEDERATION = "^/_matrix/federation/"
-
-# WorkerType -> its row. The names are the same as in the official image.
+# WorkerType -> its row. The names are the same as in the official image, which has no
+# initial_synchrotron.
 WORKER_TYPES = {
     "account_data": _worker_type(
         "writes account data",
         ["client"],
-        [_NEW + ".*/tags", _NEW + ".*/account_data"],
         stream = "account_data",
         many = False,
     ),
@@ -98,126 +93,40 @@ WORKER_TYPES = {
     "client_reader": _worker_type(
         "serves read-only client requests",
         ["client"],
-        [
-            _ALL + "publicRooms$",
-            _ALL + "rooms/.*/joined_members$",
-            _ALL + "rooms/.*/context/.*$",
-            _ALL + "rooms/.*/members$",
-            _ALL + "rooms/.*/state$",
-            _ALL + "rooms/.*/messages$",
-            _ALL + "rooms/.*/event/",
-            _CLIENT + "(api/v1|r0|v3|unstable/.*)/rooms/.*/aliases",
-            _CLIENT + "v1/rooms/.*/hierarchy$",
-            _CLIENT + "(v1|unstable)/rooms/.*/relations/",
-            _CLIENT + "v1/rooms/.*/threads$",
-            _CLIENT + "v1/rooms/.*/timestamp_to_event$",
-            _CLIENT + "v1/room_summary/.*$",
-            _CLIENT + "unstable/im.nheko.summary/summary/.*$",
-            _NEW + "account/3pid$",
-            _NEW + "account/whoami$",
-            _NEW + "account/deactivate$",
-            _CLIENT + "versions$",
-            _ALL + "voip/turnServer$",
-            _ALL + "joined_rooms$",
-            _ALL + "search$",
-            _NEW + "user/.*/filter(/|$)",
-            _ALL + "directory/room/.*$",
-            _NEW + "capabilities$",
-            _NEW + "notifications$",
-            _NEW + "keys/query$",
-            _NEW + "keys/changes$",
-            _NEW + "keys/claim$",
-            _NEW + "room_keys/",
-            _ALL + "login$",
-            _NEW + "register$",
-            _NEW + "register/available$",
-            _CLIENT + "v1/register/m.login.registration_token/validity$",
-            _NEW + "password_policy$",
-        ],
     ),
     "device_lists": _worker_type(
         "writes device lists",
         ["client"],
-        [
-            _CLIENT + "(r0|v3)/delete_devices$",
-            _ALL + "devices(/|$)",
-            _NEW + "keys/upload",
-            _ALL + "keys/device_signing/upload$",
-            _ALL + "keys/signatures/upload$",
-        ],
         stream = "device_lists",
         since = 135,
     ),
     "event_creator": _worker_type(
         "handles sending, joining and inviting",
         ["client"],
-        [
-            _ALL + "createRoom$",
-            _ALL + "rooms/.*/redact",
-            _ALL + "rooms/.*/send",
-            _ALL + "rooms/.*/state/",
-            _ALL + "rooms/.*/(join|invite|leave|ban|unban|kick)$",
-            _ALL + "join/",
-            _ALL + "knock/",
-            _ALL + "profile/",
-            _CLIENT + "unstable/org.matrix.msc4140/delayed_events(/[^/]+(/restart)?)?$",
-        ],
     ),
     "event_persister": _worker_type("writes events", stream = "events"),
     "federation_inbound": _worker_type(
         "takes the transactions of other servers",
         ["federation"],
-        [_FEDERATION + "v1/send/"],
     ),
     "federation_reader": _worker_type(
         "serves requests from other homeservers",
         ["federation"],
-        [
-            _FEDERATION + "v1/version$",
-            _FEDERATION + "v1/event/",
-            _FEDERATION + "v1/state/",
-            _FEDERATION + "v1/state_ids/",
-            _FEDERATION + "v1/backfill/",
-            _FEDERATION + "v1/get_missing_events/",
-            _FEDERATION + "v1/publicRooms",
-            _FEDERATION + "v1/query/",
-            _FEDERATION + "v1/make_join/",
-            _FEDERATION + "v1/make_leave/",
-            _FEDERATION + "v1/make_knock/",
-            _FEDERATION + "v1/send_knock/",
-            _FEDERATION + "v1/event_auth/",
-            _FEDERATION + "v1/timestamp_to_event/",
-            _FEDERATION + "v1/exchange_third_party_invite/",
-            _FEDERATION + "v1/user/devices/",
-            _FEDERATION + "v1/hierarchy/",
-            _FEDERATION + "v1/send/",
-            _FEDERATION + "(v1|v2)/send_join/",
-            _FEDERATION + "(v1|v2)/send_leave/",
-            _FEDERATION + "(v1|v2)/invite/",
-            "^/_matrix/key/v2/query",
-        ],
     ),
     "federation_sender": _worker_type(
         "sends events to other homeservers",
         duty = "federation_sender_instances",
         legacy = "send_federation",
     ),
-    "frontend_proxy": _worker_type("handles key uploads", ["client"], [_NEW + "keys/upload"]),
+    "frontend_proxy": _worker_type("handles key uploads", ["client"]),
     "generic_worker": _worker_type("whatever your reverse proxy routes to it", ["client", "federation"]),
+    "initial_synchrotron": _worker_type(
+        "serves initial syncs, apart from the incremental ones",
+        ["client"],
+    ),
     "media_repository": _worker_type(
         "stores and serves media",
         ["client", "media"],
-        [
-            "^/_matrix/media/",
-            _CLIENT + "v1/media/",
-            _FEDERATION + "v1/media/",
-            "^/_synapse/admin/v1/purge_media_cache$",
-            "^/_synapse/admin/v1/room/.*/media.*$",
-            "^/_synapse/admin/v1/user/.*/media.*$",
-            "^/_synapse/admin/v1/media/.*$",
-            "^/_synapse/admin/v1/quarantine_media/.*$",
-            "^/_synapse/admin/v1/users/.*/media$",
-        ],
         duty = "media_instance_running_background_jobs",
         also_writes = "quarantined_media_changes",
         also_needs = "quarantined_media_replicated",
@@ -225,14 +134,12 @@ WORKER_TYPES = {
     "presence": _worker_type(
         "keeps presence",
         ["client"],
-        [_ALL + "presence/"],
         stream = "presence",
         many = False,
     ),
     "push_rules": _worker_type(
         "writes push rules",
         ["client"],
-        [_ALL + "pushrules/"],
         stream = "push_rules",
         many = False,
         since = 105,
@@ -245,13 +152,6 @@ WORKER_TYPES = {
     "quarantined_media_changes": _worker_type(
         "takes media into quarantine",
         ["client", "media"],
-        [
-            "^/_synapse/admin/v1/quarantine_media/.*$",
-            "^/_synapse/admin/v1/room/.*/media/quarantine$",
-            "^/_synapse/admin/v1/user/.*/media/quarantine$",
-            "^/_synapse/admin/v1/media/quarantine/.*$",
-            "^/_synapse/admin/v1/media/unquarantine/.*$",
-        ],
         stream = "quarantined_media_changes",
         since = 152,
         main_writes = True,
@@ -259,44 +159,33 @@ WORKER_TYPES = {
     "receipts": _worker_type(
         "writes receipts",
         ["client"],
-        [_NEW + "rooms/.*/receipt", _NEW + "rooms/.*/read_markers"],
         stream = "receipts",
     ),
     "synchrotron": _worker_type(
         "serves /sync and /events",
         ["client"],
-        [
-            _CLIENT + "(r0|v3)/sync$",
-            _CLIENT + "(api/v1|r0|v3)/events$",
-            _CLIENT + "(api/v1|r0|v3)/initialSync$",
-            _CLIENT + "(api/v1|r0|v3)/rooms/[^/]+/initialSync$",
-        ],
     ),
     "thread_subscriptions": _worker_type(
         "writes thread subscriptions",
         ["client"],
-        [_CLIENT + "unstable/io.element.msc4306/rooms/.*/thread/.*/subscription$"],
         stream = "thread_subscriptions",
         since = 135,
     ),
     "to_device": _worker_type(
         "writes to-device messages",
         ["client"],
-        [_NEW + "sendToDevice/"],
         stream = "to_device",
         many = False,
     ),
     "typing": _worker_type(
         "keeps who is typing",
         ["client"],
-        [_ALL + "rooms/.*/typing"],
         stream = "typing",
         many = False,
     ),
     "user_dir": _worker_type(
         "maintains and searches the user directory",
         ["client"],
-        [_NEW + "user_directory/search$"],
         duty = "update_user_directory_from_worker",
         legacy = "update_user_directory",
         many = False,

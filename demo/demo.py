@@ -1,6 +1,7 @@
 """Runs a whole homeserver on loopback with one worker of each type, and shows their state."""
 
 import argparse
+import json
 import os
 import secrets
 import shutil
@@ -17,7 +18,6 @@ from testbed.homeserver import Homeserver, Parts
 from testbed.image import read_image, unpack
 from testbed.layout import PORTS, Options
 from testbed.processes import StartError, memory
-from testbed.routes import locations
 from testbed.site import make_authority
 from worker.worker_types import load_table
 
@@ -53,8 +53,10 @@ def introduce(homeserver: Homeserver, users: dict[str, str]) -> None:
     for user, password in users.items():
         print(f"user:        {user}  password: {password}")
     print("\nroutes (nginx; everything else goes to main):")
-    for pattern, workers in locations(homeserver.layout.workers):
-        print(f"  {workers[0].name:20}{pattern}")
+    for route in json.loads(homeserver.routes("json"))["routes"]:
+        for match in route["match"]:
+            methods = f"  {' '.join(match['methods'])}" if match["methods"] else ""
+            print(f"  {route['servers'][0]['name']:20}{match['pattern']}{methods}")
     print()
 
 

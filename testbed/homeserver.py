@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from testbed import routes, services
+from testbed import services
 from testbed.image import Image, container, entrypoint
 from testbed.layout import MAIN, PORTS, Layout, Options, hosts_file
 from testbed.processes import Process
@@ -37,7 +38,7 @@ class Parts:
 
 
 class Homeserver:
-    """PostgreSQL, Redis, the main process, workers and nginx, all on loopback.
+    """PostgreSQL, Redis, the main process, workers and a reverse proxy, all on loopback.
 
     Attributes:
         layout: its addresses, and what each process is told.
@@ -107,12 +108,25 @@ class Homeserver:
                 self.wait_healthy(name)
         for worker in layout.workers:
             self.wait_healthy(worker.name)
-        configuration = routes.configuration(
-            layout.proxy, layout.host_of(MAIN), layout.workers, sockets=self._options.sockets
+        name = self._options.proxy
+        configuration = self.routes(name, *layout.proxy_options())
+        self.processes[name] = services.proxy(
+            name, root, folder, layout.proxy, configuration, self.data, self.sockets
         )
-        self.processes["nginx"] = services.nginx(
-            root, folder, layout.proxy, configuration, self.data, self.sockets
+
+    def routes(self, name: str, *options: str) -> str:
+        """Return the routes in a format, as the verb ``routes`` of the image prints them."""
+        layout = self.layout
+        environ = {"SYNAPSE_REPLICATION_HOST": layout.host_of(MAIN)}
+        done = subprocess.run(
+            self.command(MAIN, "routes", name, layout.plan_text, *options, environ=environ),
+            text=True,
+            capture_output=True,
+            check=False,
+            timeout=60,
         )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def wait_healthy(self, name: str, seconds: float = 120) -> None:
         """Return once a Synapse process answers on its health port."""
@@ -134,7 +148,7 @@ class Homeserver:
 
     def stop(self) -> dict[str, int]:
         """Stop everything in the documented order; return the exit code of each process."""
-        order = ["nginx", *self.layout.names[1:], MAIN, "redis", "postgres"]
+        order = [self._options.proxy, *self.layout.names[1:], MAIN, "redis", "postgres"]
         return {
             name: self.processes[name].stop()
             for name in order
@@ -148,7 +162,7 @@ class Homeserver:
                 process.kill()
 
     def call(self, method: str, path: str, body: object = None, token: str = "") -> dict[str, Any]:
-        """Send a request through nginx as a client; return the JSON response.
+        """Send a request through the proxy as a client; return the JSON response.
 
         Raises:
             urllib.error.HTTPError: if the response is an HTTP error.

@@ -12,7 +12,7 @@ from worker.worker_types import load_table
 PORTS = load_table().ports
 MAIN = "main"
 # The last part of each address; that of every further worker is one higher.
-_POSTGRES, _REDIS, _NGINX, _MAIN, _FIRST_WORKER = 2, 3, 4, 10, 11
+_POSTGRES, _REDIS, _PROXY, _MAIN, _FIRST_WORKER = 2, 3, 4, 10, 11
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Options:
         data: more files in /data, by name.
         sockets: whether Unix sockets replace the ports between processes.
         redis: whether to run Redis; only the oldest versions of Synapse work without it.
+        proxy: the reverse proxy: ``nginx`` or ``haproxy``.
     """
 
     workers: Mapping[str, str]
@@ -34,6 +35,7 @@ class Options:
     data: Mapping[str, str] = field(default_factory=dict)
     sockets: bool = False
     redis: bool = True
+    proxy: str = "nginx"
 
 
 def _quick() -> dict[str, Any]:
@@ -43,6 +45,7 @@ def _quick() -> dict[str, Any]:
         "ip_range_blacklist": [],
         "federation_ip_range_blacklist": [],
         "rc_message": fast,
+        "rc_presence": {"per_user": fast},
         "rc_login": {"address": fast, "account": fast, "failed_attempts": fast},
         "rc_joins": {"local": fast, "remote": fast},
         "rc_invites": {"per_room": fast, "per_user": fast, "per_issuer": fast},
@@ -52,7 +55,7 @@ def _quick() -> dict[str, Any]:
 
 def hosts_file() -> str:
     """Return an /etc/hosts in which homeservers 1 to 9 find each other."""
-    rows = [f"127.{number}.0.{_NGINX} hs{number}.test" for number in range(1, 10)]
+    rows = [f"127.{number}.0.{_PROXY} hs{number}.test" for number in range(1, 10)]
     return "127.0.0.1 localhost\n" + "\n".join(rows) + "\n"
 
 
@@ -93,8 +96,8 @@ class Layout:
 
     @property
     def proxy(self) -> str:
-        """The address of nginx."""
-        return self._address(_NGINX)
+        """The address of the reverse proxy."""
+        return self._address(_PROXY)
 
     @property
     def url(self) -> str:
@@ -120,10 +123,24 @@ class Layout:
     @property
     def plan(self) -> str:
         """The worker plan, or "" if there is none."""
-        if not self.options.planned:
-            return ""
+        return self.plan_text if self.options.planned else ""
+
+    @property
+    def plan_text(self) -> str:
+        """The plan that the workers would have; the routes need one in any case."""
         texts = self.options.workers
         return ",".join(f"{w.name}={texts[w.name]}@{w.host}" for w in self.workers)
+
+    def proxy_options(self) -> list[str]:
+        """Return the options for the verb ``routes`` with the proxy's ports and its key pair."""
+        return [
+            f"--address={self.proxy}",
+            "--client-port=8443",
+            f"--plain-port={PORTS['client']}",
+            f"--federation-port={PORTS['federation']}",
+            "--certificate=/state/tls.crt",
+            "--key=/state/tls.key",
+        ]
 
     def host_of(self, name: str) -> str:
         """Return the address of a Synapse process."""

@@ -155,22 +155,41 @@ def redis(
     return process
 
 
-def nginx(
-    root: Path, folder: Path, address: str, configuration: str, tls: Path, sockets: Path | None
-) -> Process:
-    """Start nginx at ``address`` with ``configuration`` and the key pair in ``tls``; return it.
+# Maps each reverse proxy to the command that runs it with its configuration in /state/conf.
+_PROXIES = {
+    "haproxy": ("haproxy", "-db", "-f", "/state/conf"),
+    "nginx": ("nginx", "-e", "stderr", "-c", "/state/conf", "-g", "daemon off;"),
+}
 
-    ``sockets`` is the folder to mount at /sockets, if any.
+
+def proxy(
+    name: str,
+    root: Path,
+    folder: Path,
+    address: str,
+    configuration: str,
+    tls: Path,
+    sockets: Path | None,
+) -> Process:
+    """Start a reverse proxy; return it once it listens.
+
+    Args:
+        name: ``nginx`` or ``haproxy``.
+        root: the services' root.
+        folder: the folder for its state and log.
+        address: the address where it listens, on port 8008 among others.
+        configuration: its configuration.
+        tls: the folder with its ``tls.crt`` and ``tls.key``.
+        sockets: the folder to mount at /sockets, if any.
     """
-    state = folder / "nginx"
+    state = folder / name
     state.mkdir()
     _copy_pair(tls, state)
-    (state / "nginx.conf").write_text(configuration)
-    command = ["nginx", "-e", "stderr", "-p", "/state", "-c", "/state/nginx.conf"]
+    (state / "conf").write_text(configuration)
     inside = container(root, state)
     if sockets is not None:
         inside = inside.with_mounts(writable(sockets, "/sockets"))
-    process = Process("nginx", inside.command(*command), folder / "nginx.log")
+    process = Process(name, inside.command(*_PROXIES[name]), folder / f"{name}.log")
     process.start()
     process.wait_until(lambda: answers(address, 8008))
     return process

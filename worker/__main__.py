@@ -13,7 +13,7 @@ from worker.command_line import parse_command_line
 from worker.environ import MAX_WAIT_SECONDS
 from worker.errors import ConfigError, NotReadyError, ReportedError, one_line, shown
 from worker.launch import choose_cpus, drop_rights, exec_synapse
-from worker.settings import Settings, parse
+from worker.settings import DRAINING, Settings, parse
 from worker.signals import end_on_signals, run
 
 Environ = Mapping[str, str]
@@ -68,6 +68,7 @@ def _start(environ: Environ, _: Namespace) -> int:
 
     settings, homeserver = _prepare(environ)
     files = _render(homeserver, settings)
+    (settings.runtime_dir / DRAINING).unlink(missing_ok=True)
     if settings.wait_seconds:
         _wait(homeserver, settings, settings.wait_seconds)
     problems = listening_problems(documents(homeserver, settings).values())
@@ -105,7 +106,9 @@ def _healthcheck(environ: Environ, options: Namespace) -> int:
 
     settings = parse(environ)
     drop_rights(settings)  # So that no file is read that Synapse itself may not read.
-    if not options.ready:
+    if options.ready and os.path.exists(settings.runtime_dir / DRAINING):
+        problems = ["this process is being drained before its stop"]
+    elif not options.ready:
         problems = ask([health_probe(settings)], healthcheck_seconds())
     else:
         from worker.files import read_homeserver
@@ -120,6 +123,17 @@ def _healthcheck(environ: Environ, options: Namespace) -> int:
         _print_line(f"unhealthy: {'; '.join(problems)}")
         return 1
     print("ready" if options.ready else "healthy")
+    return 0
+
+
+def _drain(environ: Environ, options: Namespace) -> int:
+    from worker.drain import drain, drain_seconds
+
+    seconds = drain_seconds(options.seconds)
+    settings = parse(environ)
+    drop_rights(settings)
+    drain(settings, seconds)
+    print("drained")
     return 0
 
 
@@ -174,6 +188,13 @@ def _prometheus(environ: Environ, options: Namespace) -> int:
     return 0
 
 
+def _routes(environ: Environ, options: Namespace) -> int:
+    from worker.routes import routes
+
+    print(routes(environ, options), end="")
+    return 0
+
+
 def _generate(environ: Environ, _: Namespace) -> int:
     from worker.generate import generate
 
@@ -189,8 +210,10 @@ _VERBS: dict[str, Callable[[Environ, Namespace], int]] = {
     "print-config": _print_config,
     "healthcheck": _healthcheck,
     "wait": _wait_verb,
+    "drain": _drain,
     "doctor": _doctor,
     "prometheus": _prometheus,
+    "routes": _routes,
     "generate": _generate,
 }
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NoReturn
 
+from deploy.options import HELP, flag
 from worker.errors import ConfigError, shown
 
 # Maps each verb to its description, in the order of the help.
@@ -14,10 +15,14 @@ VERBS = {
     "print-config": "print the configuration that Synapse would get, with secrets masked",
     "healthcheck": "query the health port of this container",
     "wait": "wait until the database, Redis and the main process answer",
+    "drain": "make this process unready, and wait for its requests to finish before a stop",
     "doctor": "check the main process and every worker of a plan",
     "prometheus": "print Prometheus scrape targets for the processes of a plan (file_sd_configs)",
+    "routes": "print the configuration of a reverse proxy that routes requests to the workers of a "
+    "plan",
     "generate": "write a first homeserver.yaml, keys and secrets to the data folder",
 }
+_PLAN_HELP = "a plan as in SYNAPSE_WORKERS, or the path of a file"
 
 
 class _UsageError(Exception):
@@ -56,15 +61,22 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
         nargs="?",
         help="how long to wait; the default is SYNAPSE_WAIT_SECONDS, or 60 if that is not set",
     )
+    verb_parsers["drain"].add_argument(
+        "seconds", metavar="SECONDS", nargs="?", help="how long to wait; the default is 15"
+    )
     for name in ("doctor", "prometheus"):
-        verb_parsers[name].add_argument(
-            "plan", metavar="PLAN", help="a plan as in SYNAPSE_WORKERS, or the path of a file"
-        )
+        verb_parsers[name].add_argument("plan", metavar="PLAN", help=_PLAN_HELP)
+    verb_parsers["routes"].add_argument(
+        "format", metavar="FORMAT", help="json, nginx, haproxy, caddy or traefik"
+    )
+    verb_parsers["routes"].add_argument("plan", metavar="PLAN", help=_PLAN_HELP)
+    for name, description in HELP.items():
+        verb_parsers["routes"].add_argument(flag(name), help=description)
     return parser, verb_parsers
 
 
 def parse_command_line(arguments: Sequence[str]) -> argparse.Namespace | None:
-    """Return the verb as ``verb``, and its arguments as ``ready``, ``seconds`` or ``plan``.
+    """Return the verb as ``verb``, and its arguments by name, such as ``ready`` or ``plan``.
 
     For ``--help``, print the help and return None.
 

@@ -10,6 +10,8 @@ from worker.hosts import host_problem, unbracketed
 from worker.plan import NAME, RESERVED_NAMES, PlannedWorker, parse_plan
 from worker.worker_types import ProcessType, Table, load_table
 
+DRAINING = "draining"  # The file in the runtime folder that exists while a process is drained.
+
 
 @dataclass(frozen=True)
 class Settings:

@@ -3,10 +3,11 @@
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 _TABLE = Path(__file__).with_name("worker_types.json")
 GENERIC = "synapse.app.generic_worker"
@@ -20,7 +21,6 @@ class WorkerType:
     Attributes:
         name: its name in the official image, such as ``client_reader``.
         resources: what its listeners serve: ``client``, ``federation``, ``media``.
-        routes: the patterns of the paths that a reverse proxy routes to it.
         stream: the stream that it writes, or "".
         duty: the shared setting that names the workers of this type, or "".
         legacy: the older shared setting whose ``false`` takes the duty off the main process, or "".
@@ -33,7 +33,6 @@ class WorkerType:
 
     name: str
     resources: tuple[str, ...]
-    routes: tuple[str, ...]
     stream: str
     duty: str
     legacy: str
@@ -103,6 +102,7 @@ class Table:
         apps: the process types by application.
         features: the first and last minor version, x in 1.x, of each feature that not every Synapse
             has; 0 for no bound.
+        routes: the rows of config/routes.bzl.
         version: the version of the installed Synapse; "" if none is installed, which is treated as
             the newest version.
     """
@@ -111,17 +111,19 @@ class Table:
     types: Mapping[str, WorkerType]
     apps: Mapping[str, ProcessType]
     features: Mapping[str, tuple[int, int]]
+    routes: Sequence[Mapping[str, Any]] = ()
     version: str = ""
 
     @property
-    def _minor(self) -> int:
+    def minor(self) -> int:
+        """The minor version of this Synapse, x in 1.x."""
         match = re.match(r"1\.([0-9]+)", self.version)
         return int(match[1]) if match else _NEWEST
 
     def has(self, feature: str) -> bool:
         """Return whether this Synapse has ``feature``, a name in ``features``."""
         first_minor, last_minor = self.features[feature]
-        return first_minor <= self._minor and (not last_minor or self._minor <= last_minor)
+        return first_minor <= self.minor and (not last_minor or self.minor <= last_minor)
 
     def streams(self, process: ProcessType) -> tuple[str, ...]:
         """Return the streams that ``process`` writes in this Synapse, each once."""
@@ -136,13 +138,13 @@ class Table:
         return frozenset(
             worker_type.stream
             for worker_type in self.types.values()
-            if worker_type.main_writes and worker_type.since <= self._minor
+            if worker_type.main_writes and worker_type.since <= self.minor
         )
 
     def process_problem(self, process: ProcessType) -> str:
         """Return why this Synapse cannot run ``process``, or ""."""
         for worker_type in process.types:
-            if worker_type.since > self._minor:
+            if worker_type.since > self.minor:
                 return (
                     f"this worker type writes the stream {worker_type.stream}, which was added in "
                     f"Synapse 1.{worker_type.since}, but this is {self.version}"
@@ -194,7 +196,6 @@ def load_table(path: Path = _TABLE) -> Table:
         name: WorkerType(
             name=name,
             resources=tuple(row["resources"]),
-            routes=tuple(row["routes"]),
             stream=row["stream"],
             duty=row["duty"],
             legacy=row["legacy"],
@@ -214,4 +215,6 @@ def load_table(path: Path = _TABLE) -> Table:
         name: (first_minor, last_minor)
         for name, (first_minor, last_minor) in document["features"].items()
     }
-    return Table(document["ports"], worker_types, apps, features, installed_version())
+    return Table(
+        document["ports"], worker_types, apps, features, document["routes"], installed_version()
+    )

@@ -38,7 +38,9 @@ class Person:
             "identifier": {"type": "m.id.user", "user": name},
             "password": "wonderland",
         }
-        self.token: str = homeserver.call("POST", "/_matrix/client/v3/login", body)["access_token"]
+        answer = homeserver.call("POST", "/_matrix/client/v3/login", body)
+        self.token: str = answer["access_token"]
+        self.device: str = answer["device_id"]
 
     def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """Send a client API request as this user; return the response."""

@@ -15,6 +15,15 @@ from testbed.image import read_image, unpack
 from testbed.layout import Options
 from testbed.site import WORKERS as DUTIES_ELSEWHERE
 from testbed.site import make_authority, make_mounts
+from tests.upstream.agreement import (
+    STAYED_WITH_MAIN,
+    STAYS_WITH_MAIN,
+    kinds,
+    unrouted,
+    unserved,
+    without_main,
+)
+from tests.upstream.servlets import served
 from tests.worker_images.structure import (
     ABSENT,
     command_tests,
@@ -78,6 +87,18 @@ def test_structure(parts: Parts, worker: ProcessType, tmp_path: Path) -> None:
         {"config": {**config, "Env": environ}},
     )
     assert f"Passes:      {len(commands) + len(files) + 1}" in said, said
+
+
+@pytest.mark.parametrize("delegated", [False, True], ids=["own logins", "delegated logins"])
+def test_requests_go_to_processes_that_serve_them(
+    parts: Parts, tmp_path: Path, delegated: bool
+) -> None:
+    """The one table of routes fits this Synapse; see tests/upstream/servlets_test.py."""
+    folder = tmp_path / "served"
+    processes = served(parts.image, parts.root, folder, kinds(TABLE), delegated=delegated)
+    assert list(unrouted(TABLE, processes, STAYS_WITH_MAIN | STAYED_WITH_MAIN)) == []
+    assert list(unserved(TABLE, processes)) == []
+    assert list(without_main(TABLE, processes)) == []
 
 
 @pytest.fixture(scope="module")

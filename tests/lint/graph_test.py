@@ -16,6 +16,7 @@ ORDER = (
     "repositories",
     "sandbox",
     "synapse_wheel",
+    "deploy",
     "worker",
     "layers",
     "image",

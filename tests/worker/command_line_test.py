@@ -11,7 +11,7 @@ from worker.__main__ import main
 from worker.command_line import VERBS, parse_command_line
 from worker.errors import ConfigError
 
-ALL = "start, check, print-config, healthcheck, wait, doctor, prometheus, generate"
+ALL = "start, check, print-config, healthcheck, wait, drain, doctor, prometheus, routes, generate"
 EXCESS = "unrecognized arguments"
 
 

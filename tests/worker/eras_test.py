@@ -113,6 +113,8 @@ def test_the_secret_stands_in_the_document_before_1_126(tmp_path: Path) -> None:
         HOMESERVER, settings("1.126.0", SYNAPSE_DATA_DIR=data, SYNAPSE_RUNTIME_DIR=runtime)
     )["homeserver.yaml"]
     assert new["worker_replication_secret_path"] == f"{runtime}/replication_secret"
+    off = settings("1.125.0", SYNAPSE_DATA_DIR=data, SYNAPSE_REPLICATION_SECRET="off")
+    assert "worker_replication_secret" not in rendered_documents(HOMESERVER, off)["homeserver.yaml"]
     missing = settings("1.125.0", SYNAPSE_REPLICATION_SECRET_FILE=f"{runtime}/none")
     with pytest.raises(ConfigError, match=r"none: the replication secret is missing; mount it"):
         rendered_documents(HOMESERVER, missing)

@@ -1,0 +1,1 @@
+"""From a plan of workers to the configuration of what runs around them; part of the image."""

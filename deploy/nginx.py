@@ -1,0 +1,265 @@
+"""The routes of a plan as a configuration of nginx, 1.25.1 or newer, without extra modules.
+
+nginx has no delayed retry and no spare server beside a hash, so both are made of what it has:
+
+- The server of a request is a variable. If it cannot be reached, ``error_page`` passes the request
+  on to a named location with the next one.
+- A request for a process that is being restarted goes to a second server of the same nginx, which
+  waits between its attempts. It waits by sending itself a request whose body never arrives, until
+  ``proxy_read_timeout`` ends that. nginx permits ten internal redirects for each request, so
+  after four attempts it passes the request to itself once more.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Iterator
+
+from deploy.nginx_maps import Names, quoted, repeat_maps, request_part, route_map, server_maps
+from deploy.options import Options
+from deploy.routing import Routing
+
+# What `Options.include` can name: the part for the ``http`` block, and that for a ``server`` block.
+PARTS = ("http", "server")
+_HOLD_PORT = 8097
+_ATTEMPTS = 4  # In each round, which is one request of nginx to itself.
+_MAX_ROUNDS = 8  # Each of them is held open by the one before.
+# nginx inherits these only into blocks that set no header of their own.
+_FORWARDED_AGAIN = (
+    'proxy_set_header Connection "";',
+    "proxy_set_header X-Forwarded-For $http_x_forwarded_for;",
+    "proxy_set_header X-Forwarded-Proto $http_x_forwarded_proto;",
+)
+_ERROR = '{"errcode": "M_UNKNOWN", "error": "This part of the homeserver is not available"}'
+
+
+def problems(routing: Routing, options: Options) -> list[str]:
+    """Return a line for each thing that nginx cannot express: nothing so far."""
+    del routing, options
+    return []
+
+
+def configuration(routing: Routing, options: Options) -> str:
+    """Return an nginx.conf, or the part of it that ``options.include`` names."""
+    http = _http_part(routing, options)
+    server = _server_part(options)
+    if options.include == "http":
+        return "\n".join(["# For the http block of nginx.conf.", *http, ""])
+    if options.include == "server":
+        return "\n".join(["# For the server block, beside the part for http.", *server, ""])
+    lines = [
+        "# nginx.conf for the processes of a Synapse homeserver; run it in a container.",
+        "worker_processes auto;",
+        "pid /tmp/nginx.pid;",
+        "error_log stderr warn;",
+        "worker_rlimit_nofile 8192;",
+        "events { worker_connections 4096; }",
+        "http {",
+        *_indented(_program_part()),
+        *_indented(http),
+        "    server {",
+        *_indented(_indented(_listen_part(options))),
+        *_indented(_indented(server)),
+        "    }",
+        "}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _indented(lines: Iterable[str]) -> list[str]:
+    return [f"    {line}" if line else "" for line in lines]
+
+
+def _program_part() -> list[str]:
+    folders = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    return [
+        "# All that is written lies in /tmp, so that the root can be read-only.",
+        *[f"{name}_temp_path /tmp/nginx-{name};" for name in folders],
+        "server_tokens off;",
+        "# Without the query, which can hold an access token.",
+        "log_format synapse '$remote_addr [$time_iso8601] \"$request_method $synapse_path\" '",
+        "    '$status $body_bytes_sent $request_time $synapse_route $upstream_addr';",
+        "access_log /dev/stdout synapse;",
+        "",
+    ]
+
+
+def _listen_part(options: Options) -> Iterator[str]:
+    addresses = ("", "[::]:") if not options.address else (f"{_bracketed(options.address)}:",)
+    ports = [(options.client_port, " ssl"), (options.federation_port, " ssl")]
+    if options.plain_port:
+        ports.append((options.plain_port, ""))
+    for port, ssl in ports:
+        for address in addresses:
+            yield f"listen {address}{port}{ssl};"
+    yield "http2 on;"
+    yield f"ssl_certificate {quoted(options.certificate)};"
+    yield f"ssl_certificate_key {quoted(options.key)};"
+    yield "ssl_protocols TLSv1.2 TLSv1.3;"
+    yield "ssl_session_cache shared:synapse:10m;"
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _hold_address(options: Options) -> str:
+    """Return the loopback address of the second server, which only nginx itself calls."""
+    address = options.address
+    loopback = address and ipaddress.ip_address(address).is_loopback
+    return f"{_bracketed(address) if loopback else '127.0.0.1'}:{_HOLD_PORT}"
+
+
+def _http_part(routing: Routing, options: Options) -> list[str]:
+    names = Names(routing.servers)
+    return [
+        "# Host names are resolved again after 5 s, since a container can get a new address.",
+        f"resolver {_bracketed(options.resolver)} valid=5s;",
+        *request_part(),
+        "# The route of a request; the first pattern that matches decides.",
+        *route_map(routing.routes),
+        "# The processes.",
+        *names.upstreams(),
+        "# The servers that are tried for each route: one by the key, then the next one or",
+        "# the main process, then the last one until it is back.",
+        *server_maps(routing, names),
+        *repeat_maps(routing.routes),
+        *_hold_part(options),
+    ]
+
+
+# The locations.
+
+
+def _proxy_part(options: Options) -> list[str]:
+    return [
+        f"client_max_body_size {options.max_body_mib}m;",
+        "client_body_buffer_size 64k;",
+        "proxy_http_version 1.1;",
+        "proxy_connect_timeout 5s;",
+        "proxy_read_timeout 600s;",
+        "proxy_send_timeout 600s;",
+        "proxy_max_temp_file_size 0;",
+        "recursive_error_pages on;",
+    ]
+
+
+def _attempt(name: str, url: str, on_failure: str, *, check: bool = True) -> list[str]:
+    """Return a location that sends the request to ``url``, and to ``on_failure`` if that fails."""
+    check_lines = _indented(_unless("$synapse_again = n", 502)) if check else []
+    return [
+        f"location {name} {{",
+        *check_lines,
+        f"    proxy_pass {url};",
+        f"    error_page 502 504 = {on_failure};",
+        "}",
+    ]
+
+
+def _unless(condition: str, status: int) -> list[str]:
+    """Return directives that answer with an error if ``condition`` holds."""
+    return [
+        "default_type application/json;",
+        "add_header Access-Control-Allow-Origin * always;",
+        f"if ({condition}) {{ return {status} '{_ERROR}'; }}",
+    ]
+
+
+def _failed() -> list[str]:
+    return [
+        "location @synapse_failed {",
+        "    default_type application/json;",
+        "    add_header Access-Control-Allow-Origin * always;",
+        "    add_header Retry-After 5 always;",
+        f"    return 503 '{_ERROR}';",
+        "}",
+    ]
+
+
+def _server_part(options: Options) -> list[str]:
+    return [
+        *_proxy_part(options),
+        "proxy_set_header Host $host;",
+        'proxy_set_header Connection "";',
+        "# Replaced, not extended: only the address of the connection is known to be true.",
+        "proxy_set_header X-Forwarded-For $remote_addr;",
+        "proxy_set_header X-Forwarded-Proto $scheme;",
+        'proxy_set_header X-Synapse-Round "";',
+        *_attempt("/", "$synapse_first", "@synapse_second", check=False),
+        *_attempt("@synapse_second", "$synapse_second", "@synapse_hold"),
+        *_attempt("@synapse_hold", "http://synapse_hold", "@synapse_failed"),
+        *_failed(),
+    ]
+
+
+def _pause(options: Options) -> int:
+    """Return the time between two attempts, in seconds."""
+    return max(1, -(-options.hold_seconds // (_ATTEMPTS * _MAX_ROUNDS)))
+
+
+def _hold_part(options: Options) -> list[str]:
+    """Return the server that waits until a process is back, and the one that it waits with."""
+    address = _hold_address(options)
+    pause = _pause(options)
+    rounds = max(1, options.hold_seconds // (pause * _ATTEMPTS))
+    lines = [
+        f"# Holds requests for about {rounds * pause * _ATTEMPTS} s while a process is restarted.",
+        f"upstream synapse_hold {{ server {address}; keepalive 32; }}",
+        "# A dot for each round of attempts so far.",
+        "map $http_x_synapse_round $synapse_last_round {",
+        "    default n;",
+        f'    "~^[.]{{{rounds - 1},}}$" y;' if rounds > 1 else "    '' y;",
+        "}",
+        "server {",
+        f"    listen {address} default_server;",
+        "    access_log off;",
+        *_indented(_proxy_part(options)),
+        "    proxy_set_header Host $host;",
+        *_indented(_FORWARDED_AGAIN),
+        '    proxy_set_header X-Synapse-Round "";',
+        *_indented(_attempt("/", "$synapse_last", "@synapse_wait_1", check=False)),
+    ]
+    for number in range(1, _ATTEMPTS + 1):
+        attempt = f"@synapse_try_{number + 1}" if number < _ATTEMPTS else "@synapse_round"
+        lines += [
+            f"    location @synapse_wait_{number} {{",
+            *_indented(_indented(_unless("$synapse_again = n", 502))),
+            *_indented(_indented(_waiting(pause, attempt))),
+            "    }",
+        ]
+        if number < _ATTEMPTS:
+            wait = f"@synapse_wait_{number + 1}"
+            lines += _indented(_attempt(attempt, "$synapse_last", wait, check=False))
+    return [
+        *lines,
+        "    location @synapse_round {",
+        *_indented(_indented(_unless("$synapse_last_round = y", 503))),
+        "        proxy_pass http://synapse_hold;",
+        "        proxy_set_header Host $host;",
+        *_indented(_indented(_FORWARDED_AGAIN)),
+        '        proxy_set_header X-Synapse-Round "$http_x_synapse_round.";',
+        "    }",
+        "}",
+        "# Receives the requests whose body never arrives.",
+        "server {",
+        f"    listen {address};",
+        "    server_name wait.invalid;",
+        "    access_log off;",
+        "    client_body_timeout 600s;",
+        "    location / { proxy_pass http://synapse_hold; }",
+        "}",
+    ]
+
+
+def _waiting(seconds: int, then: str) -> list[str]:
+    """Return directives that wait for some seconds, and continue at the location ``then``."""
+    return [
+        "proxy_pass http://synapse_hold;",
+        "proxy_method POST;",
+        "proxy_pass_request_body off;",
+        "proxy_set_header Host wait.invalid;",
+        "proxy_set_header Content-Length 1;",
+        *_FORWARDED_AGAIN,
+        'proxy_set_header X-Synapse-Round "";',
+        f"proxy_read_timeout {seconds}s;",
+        f"error_page 502 504 = {then};",
+    ]

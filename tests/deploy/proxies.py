@@ -1,0 +1,102 @@
+"""Starts the reverse proxies with the configuration that `deploy` makes for them."""
+
+import http.client
+import shutil
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from deploy.options import Options
+from deploy.routing import Routing
+from sandbox.bwrap import read_only, writable
+from testbed import services
+from testbed.processes import Process, answers
+
+ADDRESS = "127.0.100.1"
+CLIENT_PORT = 8443
+FEDERATION_PORT = 8449
+PLAIN_PORT = 8009
+OPTIONS = Options(
+    address=ADDRESS,
+    client_port=CLIENT_PORT,
+    federation_port=FEDERATION_PORT,
+    plain_port=PLAIN_PORT,
+    certificate="/state/tls.crt",
+    key="/state/tls.key",
+    hold_seconds=10,
+)
+# The name of the configuration file, and the command; the programs of the last two are static.
+_COMMANDS = {
+    "nginx": (
+        "nginx.conf",
+        ["nginx", "-e", "stderr", "-c", "/state/nginx.conf", "-g", "daemon off;"],
+    ),
+    "haproxy": ("haproxy.cfg", ["haproxy", "-db", "-f", "/state/haproxy.cfg"]),
+    "caddy": (
+        "Caddyfile",
+        ["/program/caddy", "run", "--config", "/state/Caddyfile", "--adapter", "caddyfile"],
+    ),
+    "traefik": ("traefik.yml", ["/program/traefik"]),
+}
+
+
+def program(name: str) -> Path:
+    """Return the program of a Python package: from its wheel, or beside this Python."""
+    site = Path(pytest.__file__).resolve().parents[1]
+    unpacked = list(site.glob(f"{name}_bin-*.data/scripts/{name}"))
+    return (unpacked[0] if unpacked else Path(sys.executable).with_name(name)).resolve()
+
+
+def start(
+    name: str, root: Path, folder: Path, tls: Path, routing: Routing, sockets: Path | None = None
+) -> Process:
+    """Start a proxy; return it once it listens.
+
+    Args:
+        name: its format.
+        root: the root of the services.
+        folder: an empty folder for its state and log.
+        tls: the folder with its ``tls.crt`` and ``tls.key``.
+        routing: the routes.
+        sockets: the folder to mount at /sockets, if any.
+    """
+    file_name, command = _COMMANDS[name]
+    emitter = import_module(f"deploy.{name}")
+    assert emitter.problems(routing, OPTIONS) == []
+    state = folder / "state"
+    state.mkdir()
+    for part in ("tls.crt", "tls.key"):
+        shutil.copy(tls / part, state / part)
+    (state / file_name).write_text(emitter.configuration(routing, OPTIONS))
+    # Container engines provide this file.
+    (state / "hosts").write_text("127.0.0.1 localhost\n")
+    inside = services.container(root, state).with_environ({"HOME": "/state"})
+    inside = inside.with_mounts(read_only(state / "hosts", "/etc/hosts"))
+    if command[0].startswith("/program/"):
+        inside = inside.with_mounts(read_only(program(name), command[0]))
+    if name == "traefik":
+        # Its default path, which it reads again as the file of its routes.
+        inside = inside.with_mounts(read_only(state / file_name, "/etc/traefik/traefik.yml"))
+    if sockets is not None:
+        inside = inside.with_mounts(writable(sockets, "/sockets"))
+    process = Process(name, inside.command(*command), folder / f"{name}.log")
+    process.start()
+    # Traefik listens before it has its routes, and answers 404 until then.
+    process.wait_until(
+        lambda: all(answers(ADDRESS, port) for port in (CLIENT_PORT, FEDERATION_PORT)) and _routes()
+    )
+    return process
+
+
+def _routes() -> bool:
+    """Return whether the proxy passes a request on to the main process."""
+    connection = http.client.HTTPConnection(ADDRESS, PLAIN_PORT, timeout=5)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
