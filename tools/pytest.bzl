@@ -28,7 +28,11 @@ def pytest_test(name, srcs, deps = [], data = [], size = "small", env = {}, tags
         deps = deps + ["@python_tools//:site"],
     )
 
-def test_suites():
-    """Declares the suites of the calling package: `every` test, and the `fast` ones, which are small."""
-    native.test_suite(name = "every", visibility = ["//tests:__pkg__"])
+def test_suites(name):
+    """Declares the suites of the calling package: one of every test, and one of the small ones.
+
+    Args:
+        name: The name of the suite of every test; that of the small ones is `fast`.
+    """
+    native.test_suite(name = name, visibility = ["//tests:__pkg__"])
     native.test_suite(name = "fast", tags = ["small"], visibility = ["//tests:__pkg__"])

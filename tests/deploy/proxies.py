@@ -3,6 +3,7 @@
 import http.client
 import shutil
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from deploy.options import Options
 from deploy.routing import Routing
-from sandbox.bwrap import read_only, writable
+from sandbox.bwrap import Mount, read_only, writable
 from testbed import services
 from testbed.processes import Process, answers
 
@@ -50,7 +51,15 @@ def program(name: str) -> Path:
 
 
 def start(
-    name: str, root: Path, folder: Path, tls: Path, routing: Routing, sockets: Path | None = None
+    name: str,
+    root: Path,
+    folder: Path,
+    tls: Path,
+    routing: Routing,
+    sockets: Path | None = None,
+    *,
+    options: Options = OPTIONS,
+    mounts: Iterable[Mount] = (),
 ) -> Process:
     """Start a proxy; return it once it listens.
 
@@ -61,15 +70,17 @@ def start(
         tls: the folder with its ``tls.crt`` and ``tls.key``.
         routing: the routes.
         sockets: the folder to mount at /sockets, if any.
+        options: the choices for the configuration; its ports must be those of `OPTIONS`.
+        mounts: more mounts for its container.
     """
     file_name, command = _COMMANDS[name]
     emitter = import_module(f"deploy.{name}")
-    assert emitter.problems(routing, OPTIONS) == []
+    assert emitter.problems(routing, options) == []
     state = folder / "state"
     state.mkdir()
     for part in ("tls.crt", "tls.key"):
         shutil.copy(tls / part, state / part)
-    (state / file_name).write_text(emitter.configuration(routing, OPTIONS))
+    (state / file_name).write_text(emitter.configuration(routing, options))
     # Container engines provide this file.
     (state / "hosts").write_text("127.0.0.1 localhost\n")
     inside = services.container(root, state).with_environ({"HOME": "/state"})
@@ -81,6 +92,7 @@ def start(
         inside = inside.with_mounts(read_only(state / file_name, "/etc/traefik/traefik.yml"))
     if sockets is not None:
         inside = inside.with_mounts(writable(sockets, "/sockets"))
+    inside = inside.with_mounts(*mounts)
     process = Process(name, inside.command(*command), folder / f"{name}.log")
     process.start()
     # Traefik listens before it has its routes, and answers 404 until then.
