@@ -199,6 +199,8 @@ def _dynamic(routing: Routing, options: Options) -> str:
     for name, tls in transports:
         lines += [
             f"    {name}:",
+            "      # No connection is kept: a POST on one that was just closed is not repeated.",
+            "      maxIdleConnsPerHost: -1",
             "      forwardingTimeouts:",
             "        dialTimeout: 5s",
             "        responseHeaderTimeout: 600s",

@@ -147,6 +147,7 @@ def test_timeouts() -> None:
         timeouts,
         timeouts,
     ]
+    assert {one["maxIdleConnsPerHost"] for one in HTTP["serversTransports"].values()} == {-1}
     assert [
         one["transport"]["respondingTimeouts"]["readTimeout"]
         for one in parsed()["entryPoints"].values()
