@@ -9,6 +9,7 @@ from deploy.routing import Routing, document
 # Each proxy has a module of this package with its name.
 PROXIES = ("nginx", "haproxy", "caddy", "traefik")
 FORMATS = ("json", *PROXIES)
+_SCRIPT = "script"  # The part of a proxy's configuration that is a script.
 
 
 def format_problems(name: str, options: Options) -> list[str]:
@@ -16,6 +17,11 @@ def format_problems(name: str, options: Options) -> list[str]:
     if name not in FORMATS:
         return [f"routes: {name!r} is not a format; use one of {', '.join(FORMATS)}"]
     parts = () if name == "json" else import_module(f"deploy.{name}").PARTS
+    if options.script and _SCRIPT not in parts:
+        return [
+            f"--script={options.script!r}: the {name} format has no script; use nginx or haproxy, "
+            "or remove the option"
+        ]
     if options.include and options.include not in parts:
         choices = f"use {' or '.join(parts)}" if parts else "remove the option"
         return [f"--include={options.include!r} is not a part of the {name} format; {choices}"]

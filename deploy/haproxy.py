@@ -6,11 +6,14 @@ The rules are from HAProxy's configuration manual: "retries", "retry-on", "optio
 
 from collections.abc import Iterable, Iterator
 
+from deploy import haproxy_users
+from deploy.haproxy_keys import key_lines, word
 from deploy.options import Options
-from deploy.routing import ORIGIN_PATTERN, ROOM_PATTERN, USER_PATTERN, Route, Routing, Server
+from deploy.routing import Route, Routing, Server
 
-# The rules of a frontend that choose a backend, and the sections with the backends.
-PARTS = ("frontend", "backends")
+# The rules of a frontend that choose a backend, the sections with the backends, and the script that
+# finds the users of access tokens.
+PARTS = ("frontend", "backends", "script")
 
 # A request is repeated only if it fits into one buffer; an event has at most 64 KiB.
 _BUFFER_BYTES = 80 * 1024
@@ -48,10 +51,12 @@ def configuration(routing: Routing, options: Options) -> str:
         routing: the routes.
         options: the administrator's choices; ``include`` is one of ``PARTS``, or "".
     """
+    if options.include == "script":
+        return haproxy_users.script(options)
     if options.include == "frontend":
         sections = [_frontend_part(routing, options)]
     elif options.include == "backends":
-        sections = [_backends_note(), *_shared(routing), *_backends(routing, options)]
+        sections = [_backends_note(options), *_shared(routing), *_backends(routing, options)]
     else:
         sections = [
             _global(options),
@@ -62,23 +67,12 @@ def configuration(routing: Routing, options: Options) -> str:
     return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
 
 
-def _word(text: str) -> str:
-    """Return ``text`` as one word, in which HAProxy replaces nothing."""
-    return "'" + text.replace("'", "'\\''") + "'"
-
-
-def _first_group(pattern: str) -> str:
-    """Return a converter to the first group of ``pattern``; what does not match stays as it is."""
-    quoted = pattern.replace("\\", "\\\\").replace('"', '\\"')
-    return f'regsub("^.*?{quoted}.*$","\\\\1")'
-
-
 def _error(code: str, message: str) -> str:
     """Return the arguments of a response with an error that Matrix clients can read."""
     body = f'{{"errcode": "{code}", "error": "{message}"}}'
     return (
         "content-type application/json hdr Access-Control-Allow-Origin '*' "
-        f"hdr Cache-Control no-store string {_word(body)}"
+        f"hdr Cache-Control no-store string {word(body)}"
     )
 
 
@@ -90,14 +84,14 @@ def _pair(options: Options) -> tuple[str, list[str], list[str]]:
     """Return how HAProxy finds certificate and key: a bind argument, global settings, a section."""
     certificate, key = options.certificate, options.key
     if key in (certificate, f"{certificate}.key"):
-        return f"crt {_word(certificate)}", [], []
+        return f"crt {word(certificate)}", [], []
     if certificate.endswith(".crt") and key == certificate.removesuffix(".crt") + ".key":
         settings = _comments(["The key of NAME.crt is in NAME.key."], "    ")
-        return f"crt {_word(certificate)}", [*settings, "    ssl-load-extra-del-ext"], []
+        return f"crt {word(certificate)}", [*settings, "    ssl-load-extra-del-ext"], []
     section = [
         "# This section needs HAProxy 3.0. Older versions find the key of NAME.crt in NAME.key.",
         "crt-store synapse",
-        f"    load crt {_word(certificate)} key {_word(key)} alias homeserver",
+        f"    load crt {word(certificate)} key {word(key)} alias homeserver",
     ]
     return "crt @synapse/homeserver", [], section
 
@@ -113,16 +107,19 @@ def _global(options: Options) -> list[str]:
         f"    tune.bufsize {_BUFFER_BYTES}",
         "    ssl-default-bind-options ssl-min-ver TLSv1.2",
         *settings,
+        *([f"    {haproxy_users.setting(options)}"] if options.script else []),
         *(["", *section] if section else []),
     ]
 
 
-def _backends_note() -> list[str]:
+def _backends_note(options: Options) -> list[str]:
+    script = f"Add to it, too: {haproxy_users.setting(options)}."
     return _comments(
         [
             "Load this file after the others, for example: haproxy -f haproxy.cfg -f synapse.cfg.",
             f"Add to the section global: tune.bufsize {_BUFFER_BYTES}. Only requests that fit into",
             "a buffer can be sent to another server.",
+            *([script] if options.script else []),
         ]
     )
 
@@ -222,7 +219,7 @@ def _rules(routing: Routing, options: Options) -> Iterator[str]:
     yield ""
     yield "    # The first route that matches gets the request."
     for parameter in sorted({route.initial for route in routing.routes if route.initial}):
-        yield f"    acl synapse_has_{parameter} query -m reg {_word(f'(?:^|&){parameter}=[^&]')}"
+        yield f"    acl synapse_has_{parameter} query -m reg {word(f'(?:^|&){parameter}=[^&]')}"
     if any(route.initial for route in routing.routes):
         yield "    acl synapse_full_state query -m reg '(?:^|&)full_state=true(?:&|$)'"
     for route in routing.routes:
@@ -238,7 +235,7 @@ def _choice(route: Route) -> Iterator[str]:
     for number, (methods, group) in enumerate(patterns.items(), 1):
         acl = f"synapse_{route.name}" + (f"_{number}" if len(patterns) > 1 else "")
         for pattern in group:
-            yield f"    acl {acl} path -m reg {_word(pattern)}"
+            yield f"    acl {acl} path -m reg {word(pattern)}"
         condition = f"{acl} {{ method {' '.join(methods)} }}" if methods else acl
         use = f"    use_backend synapse_{route.name} if {condition}"
         if route.initial:
@@ -250,53 +247,26 @@ def _choice(route: Route) -> Iterator[str]:
 
 def _backends(routing: Routing, options: Options) -> Iterator[list[str]]:
     for route in routing.routes:
-        yield _backend(route, routing.main, options.hold_seconds)
+        yield _backend(route, routing.main, options)
     main = Route("main", (), (routing.main,), "one", "", main=False, repeatable=False)
-    yield _backend(main, routing.main, options.hold_seconds)
+    yield _backend(main, routing.main, options)
+    if options.script:
+        yield haproxy_users.section(options, _address(routing.main))
 
 
-def _backend(route: Route, main: Server, hold_seconds: int) -> list[str]:
+def _backend(route: Route, main: Server, options: Options) -> list[str]:
     servers = len(route.servers) + (1 if route.main else 0)
     # One each second, and one more for each other server that may have to be tried first.
-    retries = max(1, hold_seconds + servers - 1)
+    retries = max(1, options.hold_seconds + servers - 1)
     return [
         f"backend synapse_{route.name} from synapse",
         f"    retries {retries}",
         *([] if route.repeatable else ["    http-request disable-l7-retry if METH_POST"]),
-        *(_key(route.by) if len(route.servers) > 1 else []),
+        *(key_lines(route.by, options) if len(route.servers) > 1 else []),
         *(_server(server, route) for server in route.servers),
         *([f"    {_address(main)} backup"] if route.main else []),
         f"    {_WAIT}",
     ]
-
-
-def _key(by: str) -> Iterator[str]:
-    """Yield the lines that choose a server by a key; without one, HAProxy takes turns."""
-    if by == "origin":
-        yield (
-            "    http-request set-var(txn.key) "
-            f"{_word('req.fhdr(authorization),' + _first_group(ORIGIN_PATTERN))} "
-            f"if {{ req.fhdr(authorization) -m reg {_word(ORIGIN_PATTERN)} }}"
-        )
-    else:
-        yield "    http-request set-var(txn.key) http_auth_bearer"
-        yield (
-            "    http-request set-var(txn.key) url_param(access_token) "
-            "if !{ var(txn.key) -m found }"
-        )
-    if by in ("room", "user"):
-        yield (
-            "    http-request set-var(txn.key) "
-            f"{_word('var(txn.key),' + _first_group(USER_PATTERN))} if {{ var(txn.key) -m found }}"
-        )
-    if by == "room":
-        yield (
-            "    http-request set-var(txn.key) "
-            f"{_word('path,' + _first_group(ROOM_PATTERN) + ',url_dec')} "
-            f"if {{ path -m reg {_word(ROOM_PATTERN)} }}"
-        )
-    yield "    balance hash var(txn.key)"
-    yield "    hash-type consistent sdbm avalanche"
 
 
 def _server(server: Server, route: Route) -> str:
@@ -308,4 +278,4 @@ def _address(server: Server) -> str:
     address = f"unix@{server.socket}" if server.socket else server.address
     # Its certificate is for the name of the homeserver; the check only connects.
     tls = " ssl verify none no-check-ssl" if server.tls else ""
-    return f"server {server.name} {_word(address)}{tls}"
+    return f"server {server.name} {word(address)}{tls}"

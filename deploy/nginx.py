@@ -1,4 +1,6 @@
-"""The routes of a plan as a configuration of nginx, 1.25.1 or newer, without extra modules.
+"""The routes of a plan as a configuration of nginx, 1.25.1 or newer.
+
+It needs no extra modules, except njs if a script shall find the users of access tokens.
 
 nginx has no delayed retry and no spare server beside a hash, so both are made of what it has:
 
@@ -10,16 +12,17 @@ nginx has no delayed retry and no spare server beside a hash, so both are made o
   after four attempts it passes the request to itself once more.
 """
 
-import ipaddress
 from collections.abc import Iterable, Iterator
 
+from deploy import nginx_users
 from deploy.nginx_maps import Names, quoted, repeat_maps, request_part, route_map, server_maps
-from deploy.options import Options
+from deploy.options import Options, bracketed
 from deploy.routing import Routing
 
-# What `Options.include` can name: the part for the ``http`` block, and that for a ``server`` block.
-PARTS = ("http", "server")
-_HOLD_PORT = 8097
+# What `Options.include` can name: the part for the ``http`` block, that for a ``server`` block, and
+# the script that finds the users of access tokens.
+PARTS = ("http", "server", "script")
+_LOAD_MODULE = "load_module modules/ngx_http_js_module.so;"
 _ATTEMPTS = 4  # In each round, which is one request of nginx to itself.
 _MAX_ROUNDS = 8  # Each of them is held open by the one before.
 # nginx inherits these only into blocks that set no header of their own.
@@ -39,14 +42,20 @@ def problems(routing: Routing, options: Options) -> list[str]:
 
 def configuration(routing: Routing, options: Options) -> str:
     """Return an nginx.conf, or the part of it that ``options.include`` names."""
+    if options.include == "script":
+        return nginx_users.script(options)
     http = _http_part(routing, options)
-    server = _server_part(options)
+    server = _server_part(routing, options)
     if options.include == "http":
-        return "\n".join(["# For the http block of nginx.conf.", *http, ""])
+        note = "# For the http block of nginx.conf."
+        if options.script:
+            note += f" Above that block, add: {_LOAD_MODULE}"
+        return "\n".join([note, *http, ""])
     if options.include == "server":
         return "\n".join(["# For the server block, beside the part for http.", *server, ""])
     lines = [
         "# nginx.conf for the processes of a Synapse homeserver; run it in a container.",
+        *([_LOAD_MODULE] if options.script else []),
         "worker_processes auto;",
         "pid /tmp/nginx.pid;",
         "error_log stderr warn;",
@@ -84,7 +93,7 @@ def _program_part() -> list[str]:
 
 
 def _listen_part(options: Options) -> Iterator[str]:
-    addresses = ("", "[::]:") if not options.address else (f"{_bracketed(options.address)}:",)
+    addresses = ("", "[::]:") if not options.address else (f"{bracketed(options.address)}:",)
     ports = [(options.client_port, " ssl"), (options.federation_port, " ssl")]
     if options.plain_port:
         ports.append((options.plain_port, ""))
@@ -98,23 +107,13 @@ def _listen_part(options: Options) -> Iterator[str]:
     yield "ssl_session_cache shared:synapse:10m;"
 
 
-def _bracketed(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
-
-
-def _hold_address(options: Options) -> str:
-    """Return the loopback address of the second server, which only nginx itself calls."""
-    address = options.address
-    loopback = address and ipaddress.ip_address(address).is_loopback
-    return f"{_bracketed(address) if loopback else '127.0.0.1'}:{_HOLD_PORT}"
-
-
 def _http_part(routing: Routing, options: Options) -> list[str]:
     names = Names(routing.servers)
+    finds_users = nginx_users.needed(routing, options)
     return [
         "# Host names are resolved again after 5 s, since a container can get a new address.",
-        f"resolver {_bracketed(options.resolver)} valid=5s;",
-        *request_part(),
+        f"resolver {bracketed(options.resolver)} valid=5s;",
+        *request_part(finds_users=finds_users),
         "# The route of a request; the first pattern that matches decides.",
         *route_map(routing.routes),
         "# The processes.",
@@ -123,7 +122,8 @@ def _http_part(routing: Routing, options: Options) -> list[str]:
         "# the main process, then the last one until it is back.",
         *server_maps(routing, names),
         *repeat_maps(routing.routes),
-        *_hold_part(options),
+        *_hold_part(routing, options),
+        *(nginx_users.http_part(options, names.url(routing.main)) if finds_users else []),
     ]
 
 
@@ -143,12 +143,24 @@ def _proxy_part(options: Options) -> list[str]:
     ]
 
 
-def _attempt(name: str, url: str, on_failure: str, *, check: bool = True) -> list[str]:
+def _attempt(name: str, url: str, on_failure: str) -> list[str]:
     """Return a location that sends the request to ``url``, and to ``on_failure`` if that fails."""
-    check_lines = _indented(_unless("$synapse_again = n", 502)) if check else []
+    return _location(name, url, on_failure, _unless("$synapse_again = n", 502))
+
+
+def _first_attempt(routing: Routing, options: Options, url: str, on_failure: str) -> list[str]:
+    """Return the location of all requests, and the one that finds their users, if any."""
+    finds_users = nginx_users.needed(routing, options)
+    return [
+        *(nginx_users.server_part() if finds_users else []),
+        *_location("/", url, on_failure, nginx_users.location_part() if finds_users else []),
+    ]
+
+
+def _location(name: str, url: str, on_failure: str, before: Iterable[str] = ()) -> list[str]:
     return [
         f"location {name} {{",
-        *check_lines,
+        *_indented(before),
         f"    proxy_pass {url};",
         f"    error_page 502 504 = {on_failure};",
         "}",
@@ -175,7 +187,7 @@ def _failed() -> list[str]:
     ]
 
 
-def _server_part(options: Options) -> list[str]:
+def _server_part(routing: Routing, options: Options) -> list[str]:
     return [
         *_proxy_part(options),
         "proxy_set_header Host $host;",
@@ -184,7 +196,7 @@ def _server_part(options: Options) -> list[str]:
         "proxy_set_header X-Forwarded-For $remote_addr;",
         "proxy_set_header X-Forwarded-Proto $scheme;",
         'proxy_set_header X-Synapse-Round "";',
-        *_attempt("/", "$synapse_first", "@synapse_second", check=False),
+        *_first_attempt(routing, options, "$synapse_first", "@synapse_second"),
         *_attempt("@synapse_second", "$synapse_second", "@synapse_hold"),
         *_attempt("@synapse_hold", "http://synapse_hold", "@synapse_failed"),
         *_failed(),
@@ -196,9 +208,9 @@ def _pause(options: Options) -> int:
     return max(1, -(-options.hold_seconds // (_ATTEMPTS * _MAX_ROUNDS)))
 
 
-def _hold_part(options: Options) -> list[str]:
+def _hold_part(routing: Routing, options: Options) -> list[str]:
     """Return the server that waits until a process is back, and the one that it waits with."""
-    address = _hold_address(options)
+    address = options.own_address
     pause = _pause(options)
     rounds = max(1, options.hold_seconds // (pause * _ATTEMPTS))
     lines = [
@@ -216,7 +228,7 @@ def _hold_part(options: Options) -> list[str]:
         "    proxy_set_header Host $host;",
         *_indented(_FORWARDED_AGAIN),
         '    proxy_set_header X-Synapse-Round "";',
-        *_indented(_attempt("/", "$synapse_last", "@synapse_wait_1", check=False)),
+        *_indented(_first_attempt(routing, options, "$synapse_last", "@synapse_wait_1")),
     ]
     for number in range(1, _ATTEMPTS + 1):
         attempt = f"@synapse_try_{number + 1}" if number < _ATTEMPTS else "@synapse_round"
@@ -228,7 +240,7 @@ def _hold_part(options: Options) -> list[str]:
         ]
         if number < _ATTEMPTS:
             wait = f"@synapse_wait_{number + 1}"
-            lines += _indented(_attempt(attempt, "$synapse_last", wait, check=False))
+            lines += _indented(_location(attempt, "$synapse_last", wait))
     return [
         *lines,
         "    location @synapse_round {",

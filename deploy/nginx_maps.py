@@ -30,8 +30,18 @@ def quoted(text: str) -> str:
 # The variables of a request.
 
 
-def request_part() -> list[str]:
-    """Return the maps from a request to the keys by which one of several servers is chosen."""
+def request_part(*, finds_users: bool) -> list[str]:
+    """Return the maps from a request to the keys by which one of several servers is chosen.
+
+    Args:
+        finds_users: whether $synapse_found_user is the user of a token that does not name it.
+    """
+    found_user = [
+        "map $synapse_found_user $synapse_any_user {",
+        "    default $synapse_found_user;",
+        '    "" $synapse_any_token;',
+        "}",
+    ]
     return [
         "# The path as the client sent it, and the access token.",
         "map $request_uri $synapse_path {",
@@ -46,8 +56,9 @@ def request_part() -> list[str]:
         "    default $synapse_token;",
         '    "" $request_id;',
         "}",
+        *(found_user if finds_users else []),
         "map $synapse_token $synapse_user {",
-        "    default $synapse_any_token;",
+        f"    default {'$synapse_any_user' if finds_users else '$synapse_any_token'};",
         f'    "~^{_named(USER_PATTERN, "synapse_localpart")}" $synapse_localpart;',
         "}",
         "map $synapse_path $synapse_room {",

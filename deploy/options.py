@@ -7,6 +7,7 @@ from typing import Any
 
 _PATH = re.compile(r"/[A-Za-z0-9_.@+/-]{0,4000}")
 _MAX_SHOWN = 100  # The characters of a value that a message repeats.
+_OWN_PORT = 8097  # Of the requests that a proxy sends to itself.
 _NUMBER = re.compile("[0-9]{1,6}")
 
 
@@ -25,6 +26,8 @@ class Options:
         max_body_mib: the largest request body, in MiB; Synapse's ``max_upload_size`` is 50M.
         resolver: the address of the DNS server for nginx, which does not read /etc/resolv.conf.
         hold_seconds: how long a request waits for a process that is restarted, in seconds.
+        script: the path, as the proxy sees it, of the script that finds the users of access tokens
+            that do not name them; "" for none.
         include: the part of the configuration to print for inclusion in another one; "" for all.
     """
 
@@ -37,7 +40,21 @@ class Options:
     max_body_mib: int = 50
     resolver: str = "127.0.0.11"
     hold_seconds: int = 30
+    script: str = ""
     include: str = ""
+
+    @property
+    def own_address(self) -> str:
+        """The loopback address and port at which a proxy listens for its own requests."""
+        import ipaddress  # Only here, since it takes longer to import than `healthcheck` may last.
+
+        is_loopback = self.address and ipaddress.ip_address(self.address).is_loopback
+        return f"{bracketed(self.address) if is_loopback else '127.0.0.1'}:{_OWN_PORT}"
+
+
+def bracketed(address: str) -> str:
+    """Return an IP address as it stands before a port."""
+    return f"[{address}]" if ":" in address else address
 
 
 # Maps each option to its description for the help.
@@ -51,6 +68,8 @@ HELP = {
     "max_body_mib": "the largest request body, in MiB; the default is 50",
     "resolver": "the DNS server that nginx asks; the default is Docker's, 127.0.0.11",
     "hold_seconds": "how long a request waits for a process that is restarted; the default is 30",
+    "script": "the path of the script that finds the users of access tokens that do not name them, "
+    "such as those of Matrix Authentication Service; the default is none",
     "include": "print only this part, to include it in a configuration of your own",
 }
 # The smallest and the largest value of each number.
@@ -83,10 +102,10 @@ def _problem(name: str, text: str) -> str:
             return "is not an IP address; use one, such as 192.0.2.1"
         if "%" in text:
             return "has a zone; use an address without one"
-    elif name in ("certificate", "key") and not _PATH.fullmatch(text):
+    elif name in ("certificate", "key", "script") and not _PATH.fullmatch(text):
         return (
             "is not an absolute path of letters, digits and the characters . _ @ + - /; use one, "
-            f"such as {getattr(Options, name)}"
+            f"such as {getattr(Options, name) or '/etc/synapse/users'}"
         )
     return ""
 
@@ -113,6 +132,11 @@ def parse_options(values: Mapping[str, str]) -> tuple[Options, list[str]]:
     options = replace(Options(), **valid)
     ports = [
         port for port in (options.client_port, options.federation_port, options.plain_port) if port
+    ]
+    problems += [
+        f"{flag(name)}={_OWN_PORT} is the port for the proxy's own requests; use another one"
+        for name in ("client_port", "federation_port", "plain_port")
+        if valid.get(name) == _OWN_PORT
     ]
     if not problems and len(set(ports)) < len(ports):
         problems.append(

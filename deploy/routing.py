@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MAIN = "main"  # The name of the main process here; no worker may have this name.
+WHOAMI = "/_matrix/client/v3/account/whoami"  # Answers with the user of an access token.
 _IP_ADDRESS = re.compile("[0-9.]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 
 # The formats of the keys by which a proxy chooses one of several servers. Each is looked up in
@@ -51,9 +52,7 @@ class Server:
     @property
     def has_name(self) -> bool:
         """Whether it has a host name, whose address can change."""
-        return not self.socket and not re.fullmatch(
-            r"[0-9.]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*", self.host
-        )
+        return not self.socket and not _IP_ADDRESS.fullmatch(self.host)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,17 @@
 """Any plan that the entrypoint accepts gives configurations that the real proxies accept."""
 
+import http.client
 import json
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from deploy.formats import PROXIES
@@ -17,6 +19,7 @@ from deploy.options import Options
 from deploy.routing import Routing
 from sandbox.bwrap import Sandbox, read_only
 from testbed import services
+from testbed.processes import Process
 from testbed.site import make_data
 from tests.deploy.proxies import program
 from worker.errors import ConfigError
@@ -33,33 +36,38 @@ OPTIONS = Options(
     certificate="/state/tls.crt",
     key="/state/tls.key",
 )
-# The command that checks a configuration; Traefik has none.
+# The command that checks a configuration; Traefik has none, so it is started.
 _CHECKS = {
     "nginx": ("nginx", "-t", "-e", "stderr", "-c", "/state/conf"),
     "haproxy": ("haproxy", "-c", "-f", "/state/conf"),
     "caddy": ("/program", "validate", "--config", "/state/conf", "--adapter", "caddyfile"),
 }
 
-_WORD = st.from_regex(r"[A-Za-z0-9_.-]{1,12}", fullmatch=True)
+_NAMES = st.one_of(
+    st.from_regex(r"[a-z][a-z0-9-]{0,10}[a-z]", fullmatch=True),
+    st.from_regex(r"[A-Za-z0-9_.-]{1,12}", fullmatch=True),
+)
 _HOSTS = st.one_of(
     st.from_regex(r"[a-z][a-z0-9-]{0,8}[a-z](\.[a-z]{2,4}){0,2}", fullmatch=True),
-    st.ip_addresses(v=4).map(str),
-    st.ip_addresses(v=6).map(lambda address: f"[{address}]"),
+    st.ip_addresses(v=4, network="10.0.0.0/8").map(str),
+    st.ip_addresses(v=6, network="fd00::/8").map(lambda address: f"[{address}]"),
 )
 
 
 @st.composite
 def plans(draw: st.DrawFn) -> str:
-    """Return a plan; most of them are valid."""
+    """Return a plan; most of them are valid, since each name and each lone type is used once."""
+    lone = {name for name, worker_type in TABLE.types.items() if not worker_type.many}
+    used: set[str] = set()
     entries = []
-    for _ in range(draw(st.integers(0, 8))):
-        types = draw(st.lists(st.sampled_from(sorted(TABLE.types)), min_size=1, max_size=3))
-        entry = "+".join(dict.fromkeys(types))
-        if draw(st.booleans()):
-            entry = f"{draw(_WORD)}={entry}"
+    for name in draw(st.lists(_NAMES, max_size=8, unique_by=str.lower)):
+        drawn = draw(st.lists(st.sampled_from(sorted(TABLE.types)), min_size=1, max_size=3))
+        types = [one for one in dict.fromkeys(drawn) if one not in used] or ["generic_worker"]
+        used |= lone.intersection(types)
+        entry = f"{name}={'+'.join(types)}"
         if draw(st.booleans()):
             entry += f"@{draw(_HOSTS)}"
-        elif draw(st.booleans()):
+        elif lone.isdisjoint(types) and draw(st.booleans()):
             entry += f":{draw(st.integers(1, 60))}"
         entries.append(entry)
     return ", ".join(entries)
@@ -97,7 +105,7 @@ def inside(state: Path) -> Sandbox:
     return services.container(root, state).with_environ({"HOME": "/state"}).with_mounts(mount)
 
 
-def check(name: str, routing: Routing, state: Path, inside: Sandbox) -> None:
+def check(name: str, routing: Routing, state: Path, inside: Sandbox, *, script: bool) -> None:
     """Assert that a proxy accepts the configuration of ``routing``, or that we refuse it."""
     module = import_module(f"deploy.{name}")
     problems = module.problems(routing, OPTIONS)
@@ -105,7 +113,15 @@ def check(name: str, routing: Routing, state: Path, inside: Sandbox) -> None:
         for line in problems:
             assert "share the route" in line if name == "caddy" else "Unix sockets" in line
         return
-    (state / "conf").write_text(module.configuration(routing, OPTIONS))
+    options = OPTIONS
+    if script and "script" in module.PARTS:
+        options = replace(options, script="/state/users")
+        text = module.configuration(routing, replace(options, include="script"))
+        (state / "users").write_text(text)
+    (state / "conf").write_text(module.configuration(routing, options))
+    if name == "traefik":
+        start_traefik(state, inside)
+        return
     if name == "caddy":
         inside = inside.with_mounts(read_only(program("caddy"), "/program"))
     done = subprocess.run(
@@ -119,6 +135,37 @@ def check(name: str, routing: Routing, state: Path, inside: Sandbox) -> None:
     assert done.returncode == 0, done.stdout[-2000:]
 
 
+def start_traefik(state: Path, inside: Sandbox) -> None:
+    """Assert that Traefik starts, has routes, and logs no error."""
+    inside = inside.with_mounts(
+        read_only(program("traefik"), "/program"),
+        read_only(state / "conf", "/etc/traefik/traefik.yml"),
+    )
+    log = state / "traefik.log"
+    log.unlink(missing_ok=True)
+    process = Process("traefik", inside.command("/program"), log)
+    process.start()
+    try:
+        process.wait_until(_has_routes)
+        assert "ERR" not in log.read_text()
+    finally:
+        process.stop()
+
+
+def _has_routes() -> bool:
+    """Return whether a request is passed on; without routes, the answer is 404 at once."""
+    connection = http.client.HTTPConnection(OPTIONS.address, OPTIONS.plain_port, timeout=0.5)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status != http.HTTPStatus.NOT_FOUND
+    except TimeoutError:
+        return True
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
 def accepted(plan: str, environ: dict[str, str]) -> Routing | None:
     """Return the routes of a plan, or None if it is refused."""
     try:
@@ -127,22 +174,24 @@ def accepted(plan: str, environ: dict[str, str]) -> Routing | None:
         return None
 
 
-@pytest.mark.parametrize("name", sorted(_CHECKS))
+@pytest.mark.parametrize("name", PROXIES)
 @settings(
-    max_examples=25,
+    max_examples=20,
+    phases=[Phase.generate],  # A smaller example would take minutes to find.
     deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-@given(plan=plans(), environ=ENVIRONS)
+@given(plan=plans(), environ=ENVIRONS, script=st.booleans())
 def test_every_accepted_plan_gives_an_accepted_configuration(
-    name: str, state: Path, inside: Sandbox, plan: str, environ: dict[str, str]
+    name: str, state: Path, inside: Sandbox, plan: str, environ: dict[str, str], script: bool
 ) -> None:
     """Nothing that a plan can contain needs quoting that we forgot."""
     routing = accepted(plan, environ)
-    if routing is not None:
-        check(name, routing, state, inside)
+    assume(routing is not None and routing.routes)
+    assert routing is not None
+    check(name, routing, state, inside, script=script)
 
 
 @settings(max_examples=300, deadline=None, derandomize=True, database=None)
@@ -168,11 +217,12 @@ def test_what_the_plan_check_accepts_has_routes(plan: str, environ: dict[str, st
 
 
 def test_gixy_finds_nothing(tmp_path: Path) -> None:
-    """gixy-next has no findings in the configuration of nginx, whole or in parts."""
+    """gixy-next has no findings in the configuration of nginx, with everything in it."""
     types = [name for name in TABLE.types if name != "generic_worker"]
     routing = plan_routing({}, ", ".join([*types, "generic_worker:3"]))
     path = tmp_path / "nginx.conf"
-    path.write_text(import_module("deploy.nginx").configuration(routing, OPTIONS))
+    options = replace(OPTIONS, script="/state/users")
+    path.write_text(import_module("deploy.nginx").configuration(routing, options))
     done = subprocess.run(
         [sys.executable, "-m", "gixy.cli", "-f", "json", path],
         text=True,

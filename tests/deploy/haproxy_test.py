@@ -263,7 +263,7 @@ def test_parts_are_what_a_configuration_of_ones_own_lacks() -> None:
     ).sections["frontend synapse"]
     backends = config(include="backends").sections
 
-    assert PARTS == ("frontend", "backends")
+    assert PARTS == ("frontend", "backends", "script")
     rest = [words for words in whole.sections["frontend synapse"] if words not in frontend]
     assert {words[0] for words in rest} == {"bind", "no"}
     assert set(whole.sections) - set(backends) == {"global", "frontend synapse"}

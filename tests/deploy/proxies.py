@@ -2,8 +2,11 @@
 
 import http.client
 import shutil
+import signal
 import sys
+import urllib.request
 from collections.abc import Iterable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -34,13 +37,15 @@ _COMMANDS = {
         "nginx.conf",
         ["nginx", "-e", "stderr", "-c", "/state/nginx.conf", "-g", "daemon off;"],
     ),
-    "haproxy": ("haproxy.cfg", ["haproxy", "-db", "-f", "/state/haproxy.cfg"]),
+    "haproxy": ("haproxy.cfg", ["haproxy", "-W", "-db", "-f", "/state/haproxy.cfg"]),
     "caddy": (
         "Caddyfile",
         ["/program/caddy", "run", "--config", "/state/Caddyfile", "--adapter", "caddyfile"],
     ),
     "traefik": ("traefik.yml", ["/program/traefik"]),
 }
+_RELOAD = {"nginx": signal.SIGHUP, "haproxy": signal.SIGUSR2}
+_CADDY_LOAD = "http://127.0.0.1:2019/load"  # Caddy's administration API.
 
 
 def program(name: str) -> Path:
@@ -81,6 +86,9 @@ def start(
     for part in ("tls.crt", "tls.key"):
         shutil.copy(tls / part, state / part)
     (state / file_name).write_text(emitter.configuration(routing, options))
+    if options.script:
+        script = emitter.configuration(routing, replace(options, include="script"))
+        (state / Path(options.script).name).write_text(script)
     # Container engines provide this file.
     (state / "hosts").write_text("127.0.0.1 localhost\n")
     inside = services.container(root, state).with_environ({"HOME": "/state"})
@@ -100,6 +108,27 @@ def start(
         lambda: all(answers(ADDRESS, port) for port in (CLIENT_PORT, FEDERATION_PORT)) and _routes()
     )
     return process
+
+
+def reload(name: str, process: Process, folder: Path, routing: Routing) -> None:
+    """Give a proxy that `start` returned the routes of another plan, without a restart.
+
+    Traefik notices the file by itself, if ``folder/state`` is mounted where it reads the file.
+    """
+    file_name, _ = _COMMANDS[name]
+    text = import_module(f"deploy.{name}").configuration(routing, OPTIONS)
+    # Replaced as a whole: Traefik would read a file of which only a part is written.
+    new = folder / "state" / f"{file_name}.new"
+    new.write_text(text)
+    new.replace(folder / "state" / file_name)
+    if name == "caddy":
+        request = urllib.request.Request(
+            _CADDY_LOAD, text.encode(), headers={"Content-Type": "text/caddyfile"}
+        )
+        with urllib.request.urlopen(request, timeout=60):
+            pass
+    elif name in _RELOAD:
+        process.signal(_RELOAD[name])
 
 
 def _routes() -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from deploy.routing import Routing, Server
+from deploy.routing import MAIN, WHOAMI, Routing, Server
 
 _T = TypeVar("_T")
 _MAX_HEAD = 64 * 1024  # Bytes of a request line and headers.
@@ -62,7 +62,13 @@ async def _body_bytes(reader: asyncio.StreamReader, headers: dict[str, str]) -> 
 
 
 class Recorder:
-    """One server for each process of a plan, at the process's own address."""
+    """One server for each process of a plan, at the process's own address.
+
+    Attributes:
+        users: the user IDs by access token. For these tokens, the main process answers
+            ``/account/whoami`` as Synapse does.
+        asked: the tokens of those answers, in their order.
+    """
 
     def __init__(self, routing: Routing, tls: Path, sockets: Path | None = None) -> None:
         """Prepare the servers.
@@ -72,6 +78,8 @@ class Recorder:
             tls: the folder with ``tls.crt`` and ``tls.key`` for servers with TLS.
             sockets: the folder of the Unix sockets on this machine, whatever it is in the routes.
         """
+        self.users: dict[str, str] = {}
+        self.asked: list[str] = []
         self.servers = {server.name: server for server in routing.servers}
         self._sockets = sockets
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -160,6 +168,10 @@ class Recorder:
             "headers": headers,
             "body_bytes": length,
         }
+        token = dict(headers).get("authorization", "").removeprefix("Bearer ")
+        if name == MAIN and target == WHOAMI and token in self.users:
+            self.asked.append(token)
+            document = {"user_id": self.users[token], "is_guest": False, "device_id": "D"}
         body = json.dumps(document).encode()
         stays = version == "HTTP/1.1" and ("connection", "close") not in headers
         connection = "keep-alive" if stays else "close"

@@ -84,7 +84,7 @@ def test_addresses_follow_from_the_variables(capsys: pytest.CaptureFixture[str])
         ),
         (
             ["nginx", "typing", "--include=all"],
-            ["--include='all' is not a part of the nginx format; use http or server"],
+            ["--include='all' is not a part of the nginx format; use http or server or script"],
         ),
         (
             ["json", "typing", "--include=http"],
@@ -113,6 +113,24 @@ def test_addresses_follow_from_the_variables(capsys: pytest.CaptureFixture[str])
                 "--key='tls.key' is not an absolute path of letters, digits and the characters "
                 ". _ @ + - /; use one, such as /etc/synapse/tls.key",
             ],
+        ),
+        (
+            ["caddy", "typing", "--script=/etc/caddy/users"],
+            [
+                "--script='/etc/caddy/users': the caddy format has no script; use nginx or "
+                "haproxy, or remove the option"
+            ],
+        ),
+        (
+            ["haproxy", "typing", "--script=users.lua"],
+            [
+                "--script='users.lua' is not an absolute path of letters, digits and the "
+                "characters . _ @ + - /; use one, such as /etc/synapse/users"
+            ],
+        ),
+        (
+            ["nginx", "typing", "--client-port=8097"],
+            ["--client-port=8097 is the port for the proxy's own requests; use another one"],
         ),
         (
             ["nginx", "typing", "--client-port=8448"],
@@ -160,7 +178,7 @@ _TEXT = st.text(max_size=30)
 _OPTIONS = st.lists(
     st.builds(
         "--{}={}".format,
-        st.sampled_from(["address", "client-port", "key", "hold-seconds", "include", "x"]),
+        st.sampled_from(["address", "client-port", "key", "hold-seconds", "include", "script"]),
         st.one_of(_TEXT, st.integers(-5, 70000).map(str), st.sampled_from(["http", "::1", "/k"])),
     ),
     max_size=3,
