@@ -12,11 +12,20 @@ import parameterized
 
 from testbed import services
 from testbed.image import container, entrypoint, read_image, unpack
+from testbed.processes import Process
 
 MODULES = os.environ["MODULES"].split()
 FEWEST = int(os.environ["FEWEST"])
 MOST_SKIPS = int(os.environ["MOST_SKIPS"])
 _ADDRESS = "127.0.0.1"
+# Upstream's tests drop their databases while some of their connections are open: PostgreSQL waits
+# five seconds for these, and upstream tries five times. This ends such connections.
+_END_CONNECTIONS = """\
+SELECT pg_terminate_backend(other.pid)
+FROM pg_stat_activity AS dropping JOIN pg_stat_activity AS other
+ON dropping.query LIKE 'DROP DATABASE IF EXISTS ' || other.datname || ';'
+WHERE dropping.state = 'active' \\watch 0.1
+"""
 # Synapse itself must come from the image: only the tests are taken from its source.
 _TRIAL = """\
 import sys
@@ -54,6 +63,12 @@ def test_upstreams_own_tests_pass(tmp_path: Path) -> None:
     with ExitStack() as stack:
         if os.environ["DATABASE"] == "postgres":
             stack.callback(services.postgres(place, tmp_path, _ADDRESS).stop)
+            (tmp_path / "postgres/end.sql").write_text(_END_CONNECTIONS)
+            psql = ["psql", "-h", _ADDRESS, "-U", "synapse", "-d", "postgres", "-f", "/state/end.sql"]
+            inside = services.container(place, tmp_path / "postgres")
+            ending = Process("psql", inside.command(*psql), tmp_path / "psql.log")
+            ending.start()
+            stack.callback(ending.stop)
             environ |= {"SYNAPSE_POSTGRES": "1", "SYNAPSE_POSTGRES_HOST": _ADDRESS}
             environ["SYNAPSE_POSTGRES_USER"] = "synapse"
         inside = container(image, root, mounts, environ, {"/etc/hosts": work / "hosts"})
