@@ -35,6 +35,7 @@ from pinning.wish import Wish
 from repositories.addresses import SourceError, git_address
 
 _CHECKS = ("//tests/worker_images:homeserver_test", "//tests/worker_images:generic_worker_test")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STARTS = "//tests/starts:starts_test"
 
 
@@ -95,8 +96,16 @@ def _flags(pin: Pin, base: str) -> list[str]:
     return [*pin.flags, *([f"--repo_env=SYNAPSE_GIT_BASE={base}"] if base else [])]
 
 
-def _make_checked(workspace: Path, wish: Wish, *, build: bool) -> Made:
-    """Make a pin, then build and check it; if any step fails, restore the previous state."""
+def _make_checked(workspace: Path, wish: Wish, kept: list[str], *, build: bool) -> Made:
+    """Make a pin, then build and check it; if any step fails, restore the previous state.
+
+    Args:
+        workspace: the folder of this repository.
+        wish: what to pin.
+        kept: the names of the pins that were made; the new one is added as the last step, so that
+            an interruption knows what it must not undo.
+        build: whether to build and start the image.
+    """
     print(f"pinning {wish.repository} {wish.branch}", flush=True)
     name = folder_name(workspace, wish.repository, wish.branch)
     before = snapshot(workspace, name)
@@ -114,13 +123,18 @@ def _make_checked(workspace: Path, wish: Wish, *, build: bool) -> Made:
                 first, *more = str(error).splitlines()
                 first += "; nothing was changed, and --no-build keeps the pin"
                 raise type(error)("\n".join([first, *more])) from None
+        kept.append(name)
     except BaseException:
-        put_back(workspace, name, before)
+        if name not in kept:
+            # A second signal must not interrupt this.
+            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+            put_back(workspace, name, before)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         raise
     return made
 
 
-def _pin(workspace: Path, options: argparse.Namespace) -> None:
+def _pin(workspace: Path, options: argparse.Namespace, kept: list[str]) -> None:
     if not options.repo or not options.branch:
         raise PinError("--repo and --branch are both needed; or one of --update --list --check")
     repository = normal_repository(options.repo)
@@ -138,13 +152,13 @@ def _pin(workspace: Path, options: argparse.Namespace) -> None:
         newer=newer(options, before, move=False),
         asked=frozenset(options.newer),
     )
-    made = _make_checked(workspace, wish, build=not options.no_build)
+    made = _make_checked(workspace, wish, kept, build=not options.no_build)
     print(f"pinned as config/pins/{made.name}; choose it with:")
     flags = _flags(find_pin(workspace, made.name), wish.base)
     print(f"  ./bazelw build image {shlex.join(flags)}")
 
 
-def _update(workspace: Path, pin: Pin, options: argparse.Namespace) -> None:
+def _update(workspace: Path, pin: Pin, options: argparse.Namespace, kept: list[str]) -> None:
     """Update one pin and print what changed."""
     old = pin.document
     old_packages = versions((pin.folder / "requirements_lock.txt").read_text())
@@ -168,7 +182,7 @@ def _update(workspace: Path, pin: Pin, options: argparse.Namespace) -> None:
             options_before = changes.worker_options(tree)
         except PinError as error:
             print(f"{pin.name}: the old source is gone: {error}")
-        made = _make_checked(workspace, wish, build=not options.no_build)
+        made = _make_checked(workspace, wish, kept, build=not options.no_build)
         new = made.document
         moved = find_pin(workspace, made.name)
         tree = pinned_tree(pin.name, new, options.base, moved.patches, scratch / "new")
@@ -194,7 +208,7 @@ def _update(workspace: Path, pin: Pin, options: argparse.Namespace) -> None:
             _print("removed settings of workers", sorted(options_before - after))
 
 
-def _update_each(workspace: Path, options: argparse.Namespace) -> int:
+def _update_each(workspace: Path, options: argparse.Namespace, kept: list[str]) -> int:
     """Update every pin that ``options`` names, continuing after a failure.
 
     Returns:
@@ -203,7 +217,7 @@ def _update_each(workspace: Path, options: argparse.Namespace) -> int:
     status = 0
     for pin in _chosen(workspace, options.update):
         try:
-            _update(workspace, pin, options)
+            _update(workspace, pin, options, kept)
         except PinError as error:
             print(f"error: {pin.name} stays as it was: {error}", file=sys.stderr)
             status = 2
@@ -252,7 +266,7 @@ def _debian(workspace: Path, argv: Sequence[str]) -> int:
     return 0
 
 
-def _run(workspace: Path, argv: Sequence[str]) -> int:
+def _run(workspace: Path, argv: Sequence[str], kept: list[str]) -> int:
     if argv[:1] == ["debian"]:
         return _debian(workspace, argv[1:])
     options = parser().parse_args(argv)
@@ -271,9 +285,9 @@ def _run(workspace: Path, argv: Sequence[str]) -> int:
         good = [_report(pin.name, *check_pin(pin, options.base, root)) for pin in pins]
         return 0 if all(good) else 1
     elif options.update is not None:
-        return _update_each(workspace, options)
+        return _update_each(workspace, options, kept)
     else:
-        _pin(workspace, options)
+        _pin(workspace, options, kept)
     return 0
 
 
@@ -281,15 +295,18 @@ def main(argv: Sequence[str]) -> int:
     """Run the command line ``argv`` and return the exit code."""
     workspace = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", ".")).resolve()
     # Clean up after a closed terminal or a stopped job just as after Ctrl-C.
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in _SIGNALS:
         signal.signal(number, signal.default_int_handler)
+    kept: list[str] = []
     try:
-        return _run(workspace, argv)
+        return _run(workspace, argv, kept)
     except SourceError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code if isinstance(error, PinError) else PinError.exit_code
     except KeyboardInterrupt:
-        print("error: interrupted; nothing was changed", file=sys.stderr)
+        pinned = ", ".join(f"config/pins/{name}" for name in kept)
+        changed = f"only {pinned} was changed" if pinned else "nothing was changed"
+        print(f"error: interrupted; {changed}", file=sys.stderr)
         return 130
 
 

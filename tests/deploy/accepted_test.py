@@ -176,7 +176,7 @@ def accepted(plan: str, environ: dict[str, str]) -> Routing | None:
 
 @pytest.mark.parametrize("name", PROXIES)
 @settings(
-    max_examples=20,
+    max_examples=12,
     phases=[Phase.generate],  # A smaller example would take minutes to find.
     deadline=None,
     derandomize=True,

@@ -19,7 +19,7 @@ from tests.e2e.people import Person
 
 PROXY = os.environ["PROXY"]
 # One worker for each stream that only one may write, and two for what several may do.
-_ALL_WORKERS = {
+WORKERS = {
     "typing": "typing",
     "to_device": "to_device",
     "account_data": "account_data",
@@ -36,22 +36,8 @@ _ALL_WORKERS = {
     "creator1": "event_creator",
     "creator2": "event_creator",
 }
-_FEW_WORKERS = {
-    "typing": "typing",
-    "writer": "to_device+account_data+receipts+presence+push_rules+device_lists",
-    "events": "event_persister",
-    "media": "media_repository",
-    "sync1": "synchrotron+client_reader+event_creator",
-    "sync2": "synchrotron+client_reader+event_creator",
-}
-if os.environ["PROCESSES"] == "all":
-    WORKERS = _ALL_WORKERS
-    RESTARTED = ["main", *WORKERS]
-    KILLED = [name for name in WORKERS if not name[-1].isdigit()]
-else:
-    WORKERS = _FEW_WORKERS
-    RESTARTED = ["main", "writer", "sync1"]
-    KILLED = ["typing"]
+RESTARTED = ["main", *WORKERS]
+KILLED = [name for name in WORKERS if not name[-1].isdigit()]
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,15 +22,21 @@ _FILES = {
 }
 
 
-def run_pytest(folder: Path, name: str) -> Path:
-    """Run pytest on one of ``_FILES`` as `pytest_main.py` does; return the path of its report."""
+@cache
+def run_pytest(name: str) -> str:
+    """Run pytest on one of ``_FILES`` as `pytest_main.py` does; return its report."""
+    with tempfile.TemporaryDirectory() as text:
+        return _report(Path(text), name)
+
+
+def _report(folder: Path, name: str) -> str:
     source, report = folder / f"{name}_test.py", folder / f"{name} report.xml"
     source.write_text(_FILES[name])
     options = ["-p", "no:cacheprovider", "-q", f"--junitxml={report}"]
     command = [sys.executable, "-m", "pytest", *options, str(source)]
     environ = {"PYTHONPATH": ":".join(path for path in sys.path if path)}
     subprocess.run(command, env=environ, cwd=folder, capture_output=True, check=False)
-    return report
+    return report.read_text()
 
 
 def events(folder: Path, **statuses: str) -> Path:
@@ -37,7 +45,10 @@ def events(folder: Path, **statuses: str) -> Path:
     for name, status in statuses.items():
         label = f"//tests:{name}"
         if status != "NO_STATUS":
-            report = {"name": "test.xml", "uri": run_pytest(folder, name).as_uri()}
+            # The name has a space, which its URI escapes.
+            path = folder / f"{name} report.xml"
+            path.write_text(run_pytest(name))
+            report = {"name": "test.xml", "uri": path.as_uri()}
             log = {"name": "test.log", "uri": (folder / "absent").as_uri()}
             result = {"status": status, "testActionOutput": [log, report]}
             lines.append({"id": {"testResult": {"label": label}}, "testResult": result})

@@ -64,7 +64,7 @@ def test_upstreams_own_tests_pass(tmp_path: Path) -> None:
         if os.environ["DATABASE"] == "postgres":
             stack.callback(services.postgres(place, tmp_path, _ADDRESS).stop)
             (tmp_path / "postgres/end.sql").write_text(_END_CONNECTIONS)
-            psql = ["psql", "-h", _ADDRESS, "-U", "synapse", "-d", "postgres", "-f", "/state/end.sql"]
+            psql = ["psql", "-h", _ADDRESS, "-U", "synapse", "postgres", "-f", "/state/end.sql"]
             inside = services.container(place, tmp_path / "postgres")
             ending = Process("psql", inside.command(*psql), tmp_path / "psql.log")
             ending.start()
