@@ -95,9 +95,8 @@ class Proxy:
             yield f"\t\trequest_buffers {_BUFFER}\n"
         yield "\t\theader_up Host {hostport}\n\t\theader_up -X-Real-Ip\n\t\theader_up -Forwarded\n"
         yield "\t\ttransport http {\n\t\t\tdial_timeout 5s\n\t\t\tresponse_header_timeout 10m\n"
-        if self.falls_back:
-            yield "\t\t\t# Most requests are not repeated if a connection is closed under them.\n"
-            yield "\t\t\tkeepalive off\n"
+        yield "\t\t\t# A POST on a connection that was just closed would not be repeated.\n"
+        yield "\t\t\tkeepalive off\n"
         if self.tls:
             yield "\t\t\ttls\n\t\t\t# Its certificate is that of the homeserver, not of the host.\n"
             yield "\t\t\ttls_insecure_skip_verify\n"

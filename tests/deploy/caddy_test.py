@@ -281,6 +281,8 @@ def test_a_reverse_proxy() -> None:
         "\t\ttransport http {\n"
         "\t\t\tdial_timeout 5s\n"
         "\t\t\tresponse_header_timeout 10m\n"
+        "\t\t\t# A POST on a connection that was just closed would not be repeated.\n"
+        "\t\t\tkeepalive off\n"
         "\t\t}\n"
         "\t}"
     )
