@@ -195,6 +195,20 @@ def _routes(environ: Environ, options: Namespace) -> int:
     return 0
 
 
+def _engine_archive(environ: Environ, options: Namespace) -> int:
+    from worker.deployment import engine_archive
+
+    if sys.stdout.isatty():
+        raise ConfigError(
+            [f"{options.verb}: the output is a tar archive; pipe it to tar, such as: ... | tar -x"]
+        )
+    archive, warnings = engine_archive(environ, options)
+    for line in warnings:
+        _print_line(f"warning: {line}")
+    sys.stdout.buffer.write(archive)
+    return 0
+
+
 def _generate(environ: Environ, _: Namespace) -> int:
     from worker.generate import generate
 
@@ -214,6 +228,8 @@ _VERBS: dict[str, Callable[[Environ, Namespace], int]] = {
     "doctor": _doctor,
     "prometheus": _prometheus,
     "routes": _routes,
+    "compose": _engine_archive,
+    "quadlet": _engine_archive,
     "generate": _generate,
 }
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NoReturn
 
+from deploy.images import IMAGE_HELP
 from deploy.options import HELP, flag
 from worker.errors import ConfigError, shown
 
@@ -20,6 +21,8 @@ VERBS = {
     "prometheus": "print Prometheus scrape targets for the processes of a plan (file_sd_configs)",
     "routes": "print the configuration of a reverse proxy that routes requests to the workers of a "
     "plan",
+    "compose": "print a tar archive with a Compose file and its proxy's configuration for a plan",
+    "quadlet": "print a tar archive with units for podman and systemd for a plan",
     "generate": "write a first homeserver.yaml, keys and secrets to the data folder",
 }
 _PLAN_HELP = "a plan as in SYNAPSE_WORKERS, or the path of a file"
@@ -72,6 +75,16 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     verb_parsers["routes"].add_argument("plan", metavar="PLAN", help=_PLAN_HELP)
     for name, description in HELP.items():
         verb_parsers["routes"].add_argument(flag(name), help=description)
+    for verb in ("compose", "quadlet"):
+        verb_parsers[verb].add_argument("plan", metavar="PLAN", help=_PLAN_HELP)
+        verb_parsers[verb].add_argument(
+            "--host", help="the host of the plan whose processes the files are for"
+        )
+        verb_parsers[verb].add_argument(
+            "--rootless", action="store_true", help="a user without privileges runs the containers"
+        )
+        for name, description in IMAGE_HELP.items():
+            verb_parsers[verb].add_argument(flag(name), help=description)
     return parser, verb_parsers
 
 

@@ -100,7 +100,8 @@ def answer(
         AssertionError: when the answer breaks the contract.
         Late: when it does not end within the deadline.
     """
-    out, err = io.StringIO(), io.StringIO()
+    # Some verbs write bytes.
+    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True), io.StringIO()
     start = time.monotonic()
     with _within(DEADLINE), redirect_stdout(out), redirect_stderr(err):
         try:
@@ -108,6 +109,8 @@ def answer(
         except Started:
             status = 0
     tally.add(status, time.monotonic() - start)
+    out.seek(0)
+    printed = out.read()
     lines = err.getvalue().splitlines()
     assert status in STATUSES, (status, lines)
     prefixes = ("warning: ", "error: ", "unhealthy: ", "waiting: ")
@@ -116,8 +119,8 @@ def answer(
     errors = [line for line in lines if line.startswith(("error: ", "unhealthy: "))]
     assert bool(errors) == (status != 0), (status, lines)
     if planted:
-        assert SECRET not in out.getvalue() + err.getvalue(), (out.getvalue(), lines)
-    return status, out.getvalue(), err.getvalue()
+        assert SECRET not in printed + err.getvalue(), (printed, lines)
+    return status, printed, err.getvalue()
 
 
 def site(folder: Path) -> dict[str, str]:

@@ -1,0 +1,219 @@
+"""A plan as a Compose file, for Docker Compose 2.30 or newer, or podman-compose.
+
+The rules are from the Compose Specification (https://github.com/compose-spec/compose-spec).
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from deploy.containers import (
+    DRAIN,
+    DRAIN_SECONDS,
+    HEALTH,
+    PASSWORD,
+    PROXY_FILES,
+    PROXY_FOLDER,
+    PROXY_OPTIONS,
+    SCRATCH,
+    START_SECONDS,
+    STOP_SECONDS,
+    UID,
+    Container,
+    Deployment,
+    proxy_configuration,
+)
+from deploy.images import Images
+
+# What YAML 1.1 takes for a truth value or for nothing.
+_YAML_WORDS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
+_HARDENED = (
+    "restart: unless-stopped",
+    "read_only: true",
+    "cap_drop: [ALL]",
+    "security_opt: [no-new-privileges:true]",
+)
+
+
+def _scalar(text: str) -> str:
+    """Return a YAML string in which Compose replaces nothing."""
+    return json.dumps(text.replace("$", "$$"), ensure_ascii=False)
+
+
+def _list(words: Iterable[str]) -> str:
+    return f"[{', '.join(map(_scalar, words))}]"
+
+
+def _environ(variables: Mapping[str, str], indent: str) -> Iterator[str]:
+    for name, value in sorted(variables.items()):
+        yield f"{indent}{name}: {_scalar(value)}"
+
+
+def _comments(*lines: str) -> Iterator[str]:
+    return (f"# {line}" if line else "#" for line in lines)
+
+
+def _header(deployment: Deployment, host: str) -> Iterator[str]:
+    where = f" at {host}" if host else ""
+    yield from _comments(
+        f"The processes of a Synapse homeserver{where}: docker compose up --detach --wait",
+        "",
+        "Beside this file:",
+        "  data/        homeserver.yaml, signing.key and what else they name, readable by user 991",
+        f"  secrets/{PASSWORD}   the password of PostgreSQL, readable by everyone;",
+        "               close the folder secrets/ instead",
+    )
+    if any(one.media for one in deployment.at(host)):
+        yield from _comments("  media/       the media, writable by user 991")
+    if deployment.has_main(host):
+        yield from _comments(
+            "  tls.crt, tls.key   the certificate of the homeserver, readable by everyone",
+        )
+    if host:
+        yield from _comments(
+            "", "homeserver.yaml names PostgreSQL and Redis, which all hosts must reach."
+        )
+    yield from _comments(
+        "",
+        "Compose starts the main process once its services answer, and the workers once the main",
+        "process is ready; it stops them in the reverse order. A process that is stopped first",
+        "finishes the requests that it has.",
+    )
+
+
+def _templates(deployment: Deployment, images: Images, host: str) -> Iterator[str]:
+    start = deployment.wait_seconds + START_SECONDS
+    yield "x-synapse: &synapse"
+    yield f"  image: {_scalar(images.image)}"
+    yield from (f"  {line}" for line in _HARDENED)
+    yield f'  user: "{UID}:{UID}"'
+    yield f"  tmpfs: [{', '.join(SCRATCH)}]"
+    yield f"  networks: [{'synapse' if host else 'synapse, services'}]"
+    yield f"  secrets: [{PASSWORD}]"
+    yield f"  stop_grace_period: {DRAIN_SECONDS + STOP_SECONDS}s"
+    yield "  pre_stop:"
+    yield f"    - command: {_list(DRAIN)}"
+    yield "  healthcheck:"
+    yield f"    test: {_list(('CMD', *HEALTH))}"
+    yield "    interval: 30s"
+    yield "    timeout: 10s"
+    yield f"    start_period: {start}s"
+    yield "    start_interval: 2s"
+    yield ""
+    yield "x-environment: &environment"
+    yield from _environ(deployment.environ, "  ")
+
+
+def _synapse(container: Container, with_main: bool, host: str) -> Iterator[str]:
+    """Yield the service of one process."""
+    yield f"  # {container.runs}"
+    yield f"  {_key(container.name)}:"
+    yield "    <<: *synapse"
+    yield "    environment:"
+    yield "      <<: *environment"
+    yield from _environ(container.environ, "      ")
+    volumes = ["./data:/data:ro"]
+    if container.media:
+        volumes.append("./media:/synapse_media")
+    yield f"    volumes: {_list(volumes)}"
+    if host:
+        ports = [f"{host}:{port}:{port}" for port in container.ports]
+        if ports:
+            yield f"    ports: {_list(ports)}"
+    if container.is_main and not host:
+        yield "    depends_on:"
+        yield "      postgres: {condition: service_healthy}"
+        yield "      redis: {condition: service_healthy}"
+    elif not container.is_main and with_main:
+        # Workers must not run while the main process changes the database.
+        yield "    depends_on:"
+        yield "      main: {condition: service_healthy, restart: true}"
+
+
+def _key(name: str) -> str:
+    """Return the name of a worker as a YAML key, which must not look like another type."""
+    plain = re.fullmatch("[A-Za-z_][A-Za-z0-9_.-]*", name)
+    return name if plain and name.lower() not in _YAML_WORDS else f'"{name}"'
+
+
+def _services(images: Images) -> Iterator[str]:
+    """Yield the services that Synapse needs."""
+    yield "  postgres:"
+    yield f"    image: {_scalar(images.postgres_image)}"
+    yield from (f"    {line}" for line in _HARDENED)
+    yield "    # It starts as root to prepare its folder, and then changes its user."
+    yield "    cap_add: [CHOWN, DAC_OVERRIDE, FOWNER, SETGID, SETUID]"
+    yield "    tmpfs: [/tmp, /run/postgresql]"
+    yield "    shm_size: 256m"
+    yield "    networks: [services]"
+    yield f"    secrets: [{PASSWORD}]"
+    yield "    environment:"
+    yield "      POSTGRES_USER: synapse"
+    yield f"      POSTGRES_PASSWORD_FILE: /run/secrets/{PASSWORD}"
+    yield "      # Synapse requires this encoding and locale."
+    yield "      POSTGRES_INITDB_ARGS: --encoding=UTF8 --locale=C"
+    yield "    volumes: [database:/var/lib/postgresql/data]"
+    yield "    stop_grace_period: 60s"
+    yield "    healthcheck:"
+    yield "      test: [CMD, pg_isready, -U, synapse, -h, 127.0.0.1]"
+    yield "      interval: 10s"
+    yield "      start_period: 60s"
+    yield "      start_interval: 1s"
+    yield "  redis:"
+    yield f"    image: {_scalar(images.redis_image)}"
+    yield from (f"    {line}" for line in _HARDENED)
+    yield '    user: "999:999"'
+    yield "    # Nothing is kept: Synapse uses it only to pass messages on."
+    yield '    command: [redis-server, --save, "", --appendonly, "no"]'
+    yield "    tmpfs: [/data]"
+    yield "    networks: [services]"
+    yield "    healthcheck:"
+    yield "      test: [CMD, redis-cli, ping]"
+    yield "      interval: 10s"
+    yield "      start_interval: 1s"
+    yield "      start_period: 10s"
+
+
+def _proxy(images: Images, *, rootless: bool) -> Iterator[str]:
+    volumes = [f"./{name}:{PROXY_FOLDER}/{name}:ro" for name in PROXY_FILES]
+    yield "  proxy:"
+    yield f"    image: {_scalar(images.proxy_image)}"
+    yield from (f"    {line}" for line in _HARDENED)
+    yield '    user: "99:99"'
+    yield "    networks: [synapse]"
+    yield f"    volumes: {_list(volumes)}"
+    if rootless:
+        yield "    # Only root can listen at 443: forward it to this port."
+    client = PROXY_OPTIONS.client_port
+    yield f"    ports: {_list([f'{client if rootless else 443}:{client}', '8448:8448'])}"
+    yield "    depends_on:"
+    yield "      main: {condition: service_healthy}"
+
+
+def files(deployment: Deployment, images: Images, host: str, *, rootless: bool) -> dict[str, str]:
+    """Return the files by name.
+
+    Args:
+        deployment: the containers of the plan.
+        images: the images.
+        host: the machine whose processes they are for; "" if the plan names no machines.
+        rootless: whether a user without privileges runs them.
+    """
+    with_proxy = deployment.has_main(host)
+    lines = [*_header(deployment, host), "name: synapse", ""]
+    lines += [*_templates(deployment, images, host), "", "services:"]
+    if not host:
+        lines += _services(images)
+    for container in deployment.at(host):
+        lines += _synapse(container, deployment.has_main(host), host)
+    if with_proxy:
+        lines += _proxy(images, rootless=rootless)
+    lines += ["", "networks:", "  synapse:"]
+    if not host:
+        lines += ["  # PostgreSQL and Redis reach nobody.", "  services:", "    internal: true"]
+        lines += ["", "volumes:", "  database:"]
+    lines += ["", "secrets:", f"  {PASSWORD}:", f"    file: ./secrets/{PASSWORD}", ""]
+    found = {"compose.yaml": "\n".join(lines)}
+    if with_proxy:
+        found["haproxy.cfg"] = proxy_configuration(deployment)
+    return found

@@ -1,0 +1,95 @@
+"""The containers of a plan: what each process of a homeserver needs from a container engine."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from deploy import haproxy
+from deploy.options import Options
+from deploy.routing import MAIN, Routing
+
+SERVICES = ("postgres", "redis", "proxy")  # Containers besides those of the plan.
+UID = 991  # The user and group of the image.
+_PROGRAM = ("python3", "-I", "/usr/lib/synapse-worker")
+HEALTH = (*_PROGRAM, "healthcheck", "--ready")
+DRAIN = (*_PROGRAM, "drain")
+DRAIN_SECONDS = 15
+STOP_SECONDS = 30  # How long Synapse may take to stop after it has drained.
+# Synapse starts within two minutes after it has waited, unless it migrates a large database.
+START_SECONDS = 120
+# Folders whose contents may be lost: with a read-only root, they are in memory.
+SCRATCH = ("/tmp", "/synapse_runtime")
+PROXY_FOLDER = "/usr/local/etc/haproxy"  # Where the official image of HAProxy reads its file.
+PROXY_FILES = ("haproxy.cfg", "tls.crt", "tls.key")
+PROXY_OPTIONS = Options(
+    client_port=8443,  # HAProxy does not run as root.
+    certificate=f"{PROXY_FOLDER}/tls.crt",
+    key=f"{PROXY_FOLDER}/tls.key",
+)
+PASSWORD = "database_password"  # The name of the secret, and of its file.
+PASSWORD_PATH = f"/run/secrets/{PASSWORD}"
+
+
+@dataclass(frozen=True)
+class Container:
+    """One process of Synapse as a container.
+
+    Attributes:
+        name: its ``worker_name``, or ``main``.
+        runs: its worker types, joined by ``+``; "the main process" for main.
+        host: the host at which the other processes reach it.
+        environ: the variables that only this process gets.
+        ports: the ports at which others reach it: for clients and federation, and for replication.
+        media: whether it needs the folder of the media.
+    """
+
+    name: str
+    runs: str
+    host: str
+    environ: Mapping[str, str]
+    ports: tuple[int, ...]
+    media: bool
+
+    @property
+    def is_main(self) -> bool:
+        """Whether it is the main process."""
+        return self.name == MAIN
+
+    @property
+    def own_host(self) -> bool:
+        """Whether its host is its own name, and no machine."""
+        return self.host == self.name
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """All containers of a plan.
+
+    Attributes:
+        containers: the containers of Synapse, main first.
+        environ: the variables that all of them get.
+        wait_seconds: how long each of them waits for the services that it needs.
+        routing: the routes, for the proxy.
+    """
+
+    containers: Sequence[Container]
+    environ: Mapping[str, str]
+    wait_seconds: int
+    routing: Routing
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The machines that the plan names, each once."""
+        return tuple(dict.fromkeys(one.host for one in self.containers if not one.own_host))
+
+    def at(self, host: str) -> tuple[Container, ...]:
+        """Return the containers at one host; for "", those whose host is their own name."""
+        return tuple(one for one in self.containers if (one.host == host if host else one.own_host))
+
+    def has_main(self, host: str) -> bool:
+        """Return whether the main process is at a host."""
+        return any(one.is_main for one in self.at(host))
+
+
+def proxy_configuration(deployment: Deployment) -> str:
+    """Return the configuration of HAProxy, which reads /etc/resolv.conf with every engine."""
+    return haproxy.configuration(deployment.routing, PROXY_OPTIONS)
