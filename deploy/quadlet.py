@@ -120,7 +120,7 @@ def _synapse(
         *(["Volume=synapse-media.volume:/synapse_media:U,z"] if container.media else []),
         f"Secret={_SECRET},type=mount,target={PASSWORD_PATH},uid={UID},gid={UID},mode=0400",
         *(f"PublishPort={_published(host)}:{port}:{port}" for port in container.ports if host),
-        *_environ(deployment.environ | container.environ),
+        *_environ({**deployment.environ, **container.environ}),
         *_health(HEALTH, start),
         f"StopTimeout={STOP_SECONDS}",
     ]
@@ -233,7 +233,7 @@ def files(deployment: Deployment, images: Images, host: str, *, rootless: bool) 
         f"synapse-{one.name}.container": _synapse(deployment, images, one, host, rootless=rootless)
         for one in deployment.at(host)
     }
-    networks = {"synapse": []}
+    networks: dict[str, list[str]] = {"synapse": []}
     if not host:
         texts["synapse-postgres.container"] = _postgres(images)
         texts["synapse-redis.container"] = _redis(images)

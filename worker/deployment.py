@@ -37,7 +37,7 @@ def _container(
 ) -> Container:
     table = load_table()
     serves = server(name, host, settings)
-    ports = (serves.port,) if serves else ()
+    ports: tuple[int, ...] = (serves.port,) if serves else ()
     if worker is None or replicates(worker.process, table):
         ports += (table.ports["replication"],)
     if worker is None:

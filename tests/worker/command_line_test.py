@@ -11,7 +11,10 @@ from worker.__main__ import main
 from worker.command_line import VERBS, parse_command_line
 from worker.errors import ConfigError
 
-ALL = "start, check, print-config, healthcheck, wait, drain, doctor, prometheus, routes, generate"
+ALL = (
+    "start, check, print-config, healthcheck, wait, drain, doctor, prometheus, routes, compose, "
+    "quadlet, generate"
+)
 EXCESS = "unrecognized arguments"
 
 
