@@ -25,6 +25,7 @@ from deploy.containers import (
 )
 from deploy.images import Images
 
+_PROXY_UID = 99  # The user of the official image of HAProxy.
 # What YAML 1.1 takes for a truth value or for nothing.
 _YAML_WORDS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
 _HARDENED = (
@@ -55,20 +56,20 @@ def _comments(*lines: str) -> Iterator[str]:
 
 def _header(deployment: Deployment, host: str) -> Iterator[str]:
     where = f" at {host}" if host else ""
+    beside = [
+        ("data/", f"homeserver.yaml, signing.key and what else they name, for user {UID}"),
+        (f"secrets/{PASSWORD}", f"the password of PostgreSQL, for user {UID}"),
+    ]
+    if any(one.media for one in deployment.at(host)):
+        beside.append(("media/", f"the media; user {UID} writes to it"))
+    if deployment.has_main(host):
+        beside.append(("tls.crt, tls.key", f"the homeserver's certificate, for user {_PROXY_UID}"))
     yield from _comments(
         f"The processes of a Synapse homeserver{where}: docker compose up --detach --wait",
         "",
-        "Beside this file:",
-        "  data/        homeserver.yaml, signing.key and what else they name, readable by user 991",
-        f"  secrets/{PASSWORD}   the password of PostgreSQL, readable by everyone;",
-        "               close the folder secrets/ instead",
+        "Beside this file, readable only by the user of the container that mounts them:",
+        *(f"  {name:28}{text}" for name, text in beside),
     )
-    if any(one.media for one in deployment.at(host)):
-        yield from _comments("  media/       the media, writable by user 991")
-    if deployment.has_main(host):
-        yield from _comments(
-            "  tls.crt, tls.key   the certificate of the homeserver, readable by everyone",
-        )
     if host:
         yield from _comments(
             "", "homeserver.yaml names PostgreSQL and Redis, which all hosts must reach."
@@ -179,7 +180,7 @@ def _proxy(images: Images, *, rootless: bool) -> Iterator[str]:
     yield "  proxy:"
     yield f"    image: {_scalar(images.proxy_image)}"
     yield from (f"    {line}" for line in _HARDENED)
-    yield '    user: "99:99"'
+    yield f'    user: "{_PROXY_UID}:{_PROXY_UID}"'
     yield "    networks: [synapse]"
     yield f"    volumes: {_list(volumes)}"
     if rootless:

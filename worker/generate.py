@@ -4,7 +4,7 @@ import base64
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,36 @@ def _server_name_problem(name: str) -> str:
     return host_problem(match["host"])
 
 
-def configuration(server_name: str, *, report_stats: bool, data_dir: Path) -> str:
+def _services(data_dir: Path, *, workers: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the sections of the database and of Redis, which only workers need."""
+    if workers:
+        postgres = {"host": "postgres", "user": "synapse", "dbname": "synapse"}
+        yield (
+            "PostgreSQL and Redis; the password is in the file SYNAPSE_DATABASE_PASSWORD_FILE.",
+            {
+                "database": {"name": "psycopg2", "args": postgres},
+                "redis": {"enabled": True, "host": "redis"},
+            },
+        )
+        return
+    yield (
+        "SQLite is enough for one process; move to PostgreSQL before you add workers:\n"
+        "database: {name: psycopg2, args: {host: postgres, user: synapse, dbname: synapse}}\n"
+        "redis: {enabled: true, host: redis}",
+        {"database": {"name": "sqlite3", "args": {"database": str(data_dir / "homeserver.db")}}},
+    )
+
+
+def configuration(
+    server_name: str, *, report_stats: bool, data_dir: Path, workers: bool = False
+) -> str:
     """Return a first homeserver.yaml.
 
     Args:
         server_name: the server name.
         report_stats: whether to send anonymous statistics to matrix.org.
         data_dir: the folder of the database and the secrets.
+        workers: whether there are workers, which need PostgreSQL and Redis.
     """
     sections: list[tuple[str, dict[str, Any]]] = [
         (
@@ -47,18 +70,9 @@ def configuration(server_name: str, *, report_stats: bool, data_dir: Path) -> st
             f"{_DOCUMENTATION}",
             {"server_name": server_name, "report_stats": report_stats},
         ),
+        *_services(data_dir, workers=workers),
         (
-            "SQLite is enough for one process; move to PostgreSQL before you add workers:\n"
-            "database: {name: psycopg2, args: {host: postgres, user: synapse, dbname: synapse}}",
-            {
-                "database": {
-                    "name": "sqlite3",
-                    "args": {"database": str(data_dir / "homeserver.db")},
-                }
-            },
-        ),
-        (
-            "Workers receive events through Redis:\nredis: {enabled: true, host: redis}",
+            "Secrets, each in a file of its own.",
             {f"{secret}_path": str(data_dir / secret) for secret in _SECRETS},
         ),
         (
@@ -81,7 +95,8 @@ def generate(environ: Mapping[str, str]) -> list[Path]:
     """Write homeserver.yaml, and the secrets and keys that are missing; return their paths.
 
     Args:
-        environ: has ``SYNAPSE_SERVER_NAME`` and ``SYNAPSE_REPORT_STATS``, as in the official image.
+        environ: has ``SYNAPSE_SERVER_NAME`` and ``SYNAPSE_REPORT_STATS``, as in the official image;
+            with ``SYNAPSE_WORKERS``, the configuration is for PostgreSQL and Redis.
 
     Raises:
         ConfigError: if a variable is invalid, homeserver.yaml already exists, or a folder is not
@@ -121,7 +136,10 @@ def generate(environ: Mapping[str, str]) -> list[Path]:
     new_texts = {path: text for path, text in texts.items() if not os.path.lexists(path)}
     # Written last, so that everything that it names already exists.
     new_texts[config_path] = configuration(
-        server_name, report_stats=report_stats == "yes", data_dir=data_dir
+        server_name,
+        report_stats=report_stats == "yes",
+        data_dir=data_dir,
+        workers=bool(environ.get("SYNAPSE_WORKERS")),
     )
     written: list[Path] = []
     try:

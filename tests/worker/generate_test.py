@@ -172,6 +172,16 @@ def test_the_first_files_word_for_word(tmp_path: Path) -> None:
     assert len(set(texts.values())) == 3
 
 
+def test_the_services_of_workers_are_in_the_file(tmp_path: Path) -> None:
+    """With a plan, the hosts are those in the files that `compose` and `quadlet` print."""
+    generate(NAMED | {"SYNAPSE_DATA_DIR": str(tmp_path), "SYNAPSE_WORKERS": "typing"})
+    document = yaml.safe_load((tmp_path / "homeserver.yaml").read_text())
+    postgres = {"host": "postgres", "user": "synapse", "dbname": "synapse"}
+    assert document["database"] == {"name": "psycopg2", "args": postgres}
+    assert document["redis"] == {"enabled": True, "host": "redis"}
+    assert document["server_name"] == "example.com"
+
+
 FIRST = """\
 # The first configuration of example.com; the same file for every process.
 # https://element-hq.github.io/synapse/latest/usage/configuration/config_documentation.html
@@ -180,13 +190,13 @@ report_stats: false
 
 # SQLite is enough for one process; move to PostgreSQL before you add workers:
 # database: {{name: psycopg2, args: {{host: postgres, user: synapse, dbname: synapse}}}}
+# redis: {{enabled: true, host: redis}}
 database:
   name: sqlite3
   args:
     database: {data}/homeserver.db
 
-# Workers receive events through Redis:
-# redis: {{enabled: true, host: redis}}
+# Secrets, each in a file of its own.
 registration_shared_secret_path: {data}/registration_shared_secret
 macaroon_secret_key_path: {data}/macaroon_secret_key
 form_secret_path: {data}/form_secret

@@ -1,0 +1,141 @@
+"""Any plan that the entrypoint accepts gives files that the engines' own programs accept."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import strategies as st
+
+from deploy.engines import engine_files, engine_problems
+from deploy.images import Images
+from tests.deploy.random_plans import ENVIRONS, plans
+from worker.deployment import deployment
+from worker.errors import ConfigError
+
+ROOT = Path(os.environ["SERVICES"]).resolve().parent / "root"
+IMAGES = Images(image="quay.io/example/synapse@sha256:" + "0" * 64)
+FEW = settings(
+    max_examples=25,
+    phases=[Phase.generate],
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def files(
+    engine: str, plan: str, environ: dict[str, str], host: int, *, rootless: bool
+) -> Mapping[str, str]:
+    """Return the files for a plan; if it names hosts, those for one of them."""
+    try:
+        found = deployment(environ, plan)
+    except ConfigError:
+        assume(False)
+        raise
+    name = found.hosts[host % len(found.hosts)] if found.hosts else ""
+    assume(engine_problems(found, IMAGES, name) == [])
+    return engine_files(engine, found, IMAGES, name, rootless=rootless)
+
+
+def ran(
+    *command: str | Path, environ: Mapping[str, str], folder: Path
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of the services' root with its own C library."""
+    return subprocess.run(
+        command,
+        env=dict(environ),
+        cwd=folder,
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def loaded(program: str) -> list[str]:
+    """Return the command that runs a program of the services' root."""
+    loader = next(ROOT.glob("usr/lib*/ld-linux-x86-64.so.2"))
+    library = ROOT / "usr/lib/x86_64-linux-gnu"
+    return [str(loader), "--library-path", str(library), str(ROOT / program)]
+
+
+@FEW
+@given(
+    plan=plans(), environ=ENVIRONS, host=st.integers(0, 9), rootless=st.booleans(), text=st.text()
+)
+def test_podmans_generator_makes_services(
+    tmp_path_factory: pytest.TempPathFactory,
+    plan: str,
+    environ: dict[str, str],
+    host: int,
+    rootless: bool,
+    text: str,
+) -> None:
+    """The variables of the containers are those that were given, after all the quoting."""
+    assume(text.isprintable())
+    units = files("quadlet", plan, environ | {"SYNAPSE_X": text}, host, rootless=rootless)
+    folder = tmp_path_factory.mktemp("quadlet")
+    for path, content in units.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(content)
+    command = [*loaded("usr/libexec/podman/quadlet"), "-dryrun"]
+    command += ["-user"] if rootless else []
+    done = ran(
+        *command,
+        environ={"QUADLET_UNIT_DIRS": str(folder / "containers/systemd/synapse"), "HOME": "/"},
+        folder=folder,
+    )
+    said = [line for line in done.stderr.splitlines() if "Loading source unit" not in line]
+    assert (done.returncode, said) == (0, [])
+    made = re.findall(r"^---(.*)\.service---$", done.stdout, re.MULTILINE)
+    containers = [Path(path).stem for path in units if path.endswith(".container")]
+    assert set(containers) <= set(made)
+    # systemd unescapes what the generator has escaped for it.
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    plain = re.fullmatch(r"[\x21-\x7e]+", text) and not set(text) & set("\\\"'%$;")
+    assert not plain or f"SYNAPSE_X={escaped}" in done.stdout
+
+
+@FEW
+@given(plan=plans(), environ=ENVIRONS, host=st.integers(0, 9), rootless=st.booleans())
+def test_podman_compose_reads_the_file(
+    tmp_path_factory: pytest.TempPathFactory,
+    plan: str,
+    environ: dict[str, str],
+    host: int,
+    rootless: bool,
+) -> None:
+    """It has each service, with its variables."""
+    folder = tmp_path_factory.mktemp("compose")
+    text = files("compose", plan, environ, host, rootless=rootless)["compose.yaml"]
+    (folder / "compose.yaml").write_text(text)
+    # It asks podman for its version.
+    podman = folder / "podman"
+    podman.write_text(f'#!/bin/sh\nexec {" ".join(loaded("usr/bin/podman"))} "$@"\n')
+    podman.chmod(0o755)
+    done = ran(
+        sys.executable,
+        "-m",
+        "podman_compose",
+        "config",
+        environ={
+            "PATH": f"{folder}:{os.environ['PATH']}",
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "HOME": str(folder),
+        },
+        folder=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    services = yaml.safe_load(done.stdout)["services"]
+    assert services.keys() == yaml.safe_load(text)["services"].keys()
+    for name, service in services.items():
+        if name not in ("postgres", "redis", "proxy"):
+            variables = service["environment"]
+            assert variables.get("SYNAPSE_WORKER_NAME", "main") == name
