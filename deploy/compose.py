@@ -165,7 +165,7 @@ def _services(images: Images) -> Iterator[str]:
     yield from (f"    {line}" for line in _HARDENED)
     yield '    user: "999:999"'
     yield "    # Nothing is kept: Synapse uses it only to pass messages on."
-    yield '    command: [redis-server, --save, "", --appendonly, "no"]'
+    yield '    command: [redis-server, --save, "", --appendonly, "no", --protected-mode, "no"]'
     yield "    tmpfs: [/data]"
     yield "    networks: [services]"
     yield "    healthcheck:"

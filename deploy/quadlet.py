@@ -171,7 +171,7 @@ def _redis(images: Images) -> str:
         "User=999",
         "Group=999",
         "# Nothing is kept: Synapse uses it only to pass messages on.",
-        'Exec=redis-server --save "" --appendonly no',
+        'Exec=redis-server --save "" --appendonly no --protected-mode no',
         "Tmpfs=/data",
         "Network=synapse-services.network",
         "NetworkAlias=redis",

@@ -1,6 +1,7 @@
 """The files for container engines, as text: references, rights, order, and bad input."""
 
 import io
+import re
 import tarfile
 from collections.abc import Mapping
 from typing import Any
@@ -95,6 +96,15 @@ def test_compose_gives_no_rights_that_are_not_needed() -> None:
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert name == "postgres" or ("cap_add" not in service and "user" in service), name
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_redis_answers_other_containers(engine: str) -> None:
+    """In its protected mode, a Redis without a password answers only its own host."""
+    (line,) = [
+        line for text in files(engine).values() for line in text.splitlines() if "--save" in line
+    ]
+    assert re.search(r"--protected-mode,? \"?no", line)
 
 
 def test_compose_mounts_the_media_only_where_they_are_served() -> None:
