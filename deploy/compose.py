@@ -24,6 +24,7 @@ from deploy.containers import (
     proxy_configuration,
 )
 from deploy.images import Images
+from deploy.options import bracketed
 
 _PROXY_UID = 99  # The user of the official image of HAProxy.
 # What YAML 1.1 takes for a truth value or for nothing.
@@ -118,7 +119,7 @@ def _synapse(container: Container, with_main: bool, host: str) -> Iterator[str]:
         volumes.append("./media:/synapse_media")
     yield f"    volumes: {_list(volumes)}"
     if host:
-        ports = [f"{host}:{port}:{port}" for port in container.ports]
+        ports = [f"{bracketed(host)}:{port}:{port}" for port in container.ports]
         if ports:
             yield f"    ports: {_list(ports)}"
     if container.is_main and not host:

@@ -24,6 +24,7 @@ from deploy.containers import (
     proxy_configuration,
 )
 from deploy.images import Images
+from deploy.options import bracketed
 
 _PULL_SECONDS = 600  # How long an image may take to arrive.
 _UNITS = "containers/systemd/synapse"
@@ -109,17 +110,14 @@ def _synapse(
         f"User={UID}",
         f"Group={UID}",
         *([f"UserNS=keep-id:uid={UID},gid={UID}"] if rootless else []),
-        *(
-            f"Tmpfs={folder}:mode=0700" if rootless else f"Tmpfs={folder}:mode=1777"
-            for folder in SCRATCH
-        ),
+        *(f"Tmpfs={folder}:mode=1777" for folder in SCRATCH),
         "Network=synapse.network",
         *([] if host else ["Network=synapse-services.network"]),
         f"NetworkAlias={container.name}",
         "Volume=%E/synapse/data:/data:ro,z",
         *(["Volume=synapse-media.volume:/synapse_media:U,z"] if container.media else []),
         f"Secret={_SECRET},type=mount,target={PASSWORD_PATH},uid={UID},gid={UID},mode=0400",
-        *(f"PublishPort={_published(host)}:{port}:{port}" for port in container.ports if host),
+        *(f"PublishPort={bracketed(host)}:{port}:{port}" for port in container.ports if host),
         *_environ({**deployment.environ, **container.environ}),
         *_health(HEALTH, start),
         f"StopTimeout={STOP_SECONDS}",
@@ -133,10 +131,6 @@ def _synapse(
         f"ExecStop=-{drain} {DRAIN_SECONDS}",
     )
     return _unit(_section("Unit", unit), _section("Container", lines), service, _install())
-
-
-def _published(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _postgres(images: Images) -> str:

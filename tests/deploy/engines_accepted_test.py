@@ -20,6 +20,7 @@ from worker.errors import ConfigError
 
 ROOT = Path(os.environ["SERVICES"]).resolve().parent / "root"
 IMAGES = Images(image="quay.io/example/synapse@sha256:" + "0" * 64)
+_PLAIN = "[A-Za-z0-9./:@+-]{1,20}"  # What needs no quoting.
 FEW = settings(
     max_examples=25,
     phases=[Phase.generate],
@@ -68,7 +69,11 @@ def loaded(program: str) -> list[str]:
 
 @FEW
 @given(
-    plan=plans(), environ=ENVIRONS, host=st.integers(0, 9), rootless=st.booleans(), text=st.text()
+    plan=plans(),
+    environ=ENVIRONS,
+    host=st.integers(0, 9),
+    rootless=st.booleans(),
+    text=st.one_of(st.text(), st.from_regex(_PLAIN, fullmatch=True)),
 )
 def test_podmans_generator_makes_services(
     tmp_path_factory: pytest.TempPathFactory,
@@ -78,7 +83,7 @@ def test_podmans_generator_makes_services(
     rootless: bool,
     text: str,
 ) -> None:
-    """The variables of the containers are those that were given, after all the quoting."""
+    """It takes any value of a variable, and passes on those that need no quoting."""
     assume(text.isprintable())
     units = files("quadlet", plan, environ | {"SYNAPSE_X": text}, host, rootless=rootless)
     folder = tmp_path_factory.mktemp("quadlet")
@@ -97,10 +102,8 @@ def test_podmans_generator_makes_services(
     made = re.findall(r"^---(.*)\.service---$", done.stdout, re.MULTILINE)
     containers = [Path(path).stem for path in units if path.endswith(".container")]
     assert set(containers) <= set(made)
-    # systemd unescapes what the generator has escaped for it.
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    plain = re.fullmatch(r"[\x21-\x7e]+", text) and not set(text) & set("\\\"'%$;")
-    assert not plain or f"SYNAPSE_X={escaped}" in done.stdout
+    if re.fullmatch(_PLAIN, text):
+        assert f"--env SYNAPSE_X={text} " in done.stdout
 
 
 @FEW
