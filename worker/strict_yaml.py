@@ -31,6 +31,7 @@ _LOOKS_LIKE = {
     f"{_TAG}timestamp": "a date",
     f"{_TAG}value": "a default key",
 }
+_SCALAR_TAGS = {*_LOOKS_LIKE, f"{_TAG}null", f"{_TAG}str"}
 
 
 class DocumentError(ValueError):
@@ -117,6 +118,12 @@ class _SizeMeter:
             return known_size
         self._sizes[id(node)] = None
         if isinstance(node, yaml.MappingNode):
+            if node.tag in _SCALAR_TAGS:
+                # PyYAML would read the value of the key "=", and drop all others.
+                raise DocumentError(
+                    f"{_location(node, name)} has the tag of a single value, but is a mapping; "
+                    "remove the tag"
+                )
             size = self._mapping(node, name)
         elif isinstance(node, yaml.SequenceNode):
             size = self._sum([self.measure(item, name) for item in node.value], levels_below=1)
@@ -201,6 +208,11 @@ def _check_size(loader: Any) -> None:
         event = loader.get_event()
         if isinstance(event, yaml.NodeEvent):
             nodes += 1
+        if isinstance(event, yaml.ScalarEvent) and event.tag == "!" and not any(event.implicit):
+            # libyaml reads a lone ! as empty text. PyYAML's own parser reads null, and marks it as
+            # implicit.
+            problem = "found ! without a value; write null"
+            raise yaml.constructor.ConstructorError(None, None, problem, event.start_mark)
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):

@@ -72,11 +72,12 @@ def test_an_unusable_homeserver_yaml_gives_one_line(
         ("x: {'<<': a, '<<': b}", "<< is listed twice; remove one"),
         ("x: &x {y: *x}", "x.y contains itself through an alias; write the value out"),
         ("x: &x {<<: *x}", "x contains itself through an alias; write the value out"),
-        ("x: !!str &x {=: *x}", "x.= contains itself through an alias; write the value out"),
+        ("x: !!str &x {=: *x}", "x has the tag of a single value, but is a mapping; remove the"),
         (
             "? !!str &x {=: *x}\n: y",
-            "a key in the document.= contains itself through an alias; write",
+            "a key in the document has the tag of a single value, but is a mapping; remove the",
         ),
+        ("x: &x {=: *x}", "x.= contains itself through an alias; write the value out"),
     ],
 )
 def test_a_value_that_yaml_cannot_make_is_named_by_line_and_setting(

@@ -114,8 +114,16 @@ def test_a_text_that_is_too_large_is_refused_before_its_end_is_read(
             "line 1: a key in x looks like an integer, but is not a valid one; correct or quote it",
         ),
         (
-            "x: !!int {=: foo}",
-            "not YAML: line 1: looks like an integer, but is not a valid one; correct or quote it",
+            "x: !!int {=: 5}",
+            "line 1: x has the tag of a single value, but is a mapping; remove the tag",
+        ),
+        (
+            "x: !!null {a: b}",
+            "line 1: x has the tag of a single value, but is a mapping; remove the tag",
+        ),
+        (
+            f"x: !\ny: {'z' * 70_000}",
+            "not YAML: line 1: found ! without a value; write null",
         ),
         (
             "x: !!seq foo",
