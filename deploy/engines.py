@@ -12,6 +12,8 @@ from deploy.options import flag
 
 # Each has a module of this package with its name.
 ENGINES = ("compose", "quadlet")
+# Those that can start a container several times.
+REPLICATING = ("compose",)
 # The grammar of a reference: https://github.com/distribution/reference.
 _REFERENCE = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"

@@ -124,12 +124,12 @@ def test_the_name_of_a_planned_worker_of_its_type_is_its_own(
 @given(name=st.text(st.characters(exclude_categories=["Cs"]), max_size=70))
 def test_any_host_name_is_the_name_or_one_line(name: str) -> None:
     """The kernel allows any bytes in a host name."""
-    lines: list[str] = []
+    lines: tuple[str, ...] = ()
     with pytest.MonkeyPatch.context() as monkeypatch:
         try:
             assert replica(name, monkeypatch).name == name
         except ConfigError as error:
-            lines = error.problems
+            lines = tuple(error.problems)
     assert all(line.isprintable() for line in lines)
     if lines:
         assert any("SYNAPSE_WORKER_NAME_FROM=hostname: " in line for line in lines)
