@@ -127,12 +127,12 @@ def _healthcheck(environ: Environ, options: Namespace) -> int:
 
 
 def _drain(environ: Environ, options: Namespace) -> int:
-    from worker.drain import drain, drain_seconds
+    from worker.drain import delay_seconds, drain, drain_seconds
 
-    seconds = drain_seconds(options.seconds)
+    seconds, delay = drain_seconds(options.seconds), delay_seconds(options.delay)
     settings = parse(environ)
     drop_rights(settings)
-    drain(settings, seconds)
+    drain(settings, seconds, delay)
     print("drained")
     return 0
 

@@ -67,6 +67,11 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     verb_parsers["drain"].add_argument(
         "seconds", metavar="SECONDS", nargs="?", help="how long to wait; the default is 15"
     )
+    verb_parsers["drain"].add_argument(
+        "--delay",
+        metavar="SECONDS",
+        help="how long to wait before that, until proxies send no new requests; the default is 0",
+    )
     for name in ("doctor", "prometheus"):
         verb_parsers[name].add_argument("plan", metavar="PLAN", help=_PLAN_HELP)
     verb_parsers["routes"].add_argument(
