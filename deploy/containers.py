@@ -78,12 +78,14 @@ class Deployment:
         containers: the containers of Synapse, main first.
         environ: the variables that all of them get.
         wait_seconds: how long each of them waits for the services that it needs.
+        ports: the ports of Synapse's containers, by what they serve.
         routing: the routes, for the proxy.
     """
 
     containers: Sequence[Container]
     environ: Mapping[str, str]
     wait_seconds: int
+    ports: Mapping[str, int]
     routing: Routing
 
     @property

@@ -21,7 +21,8 @@ _REFERENCE = re.compile(
 )
 
 
-def _image_problems(images: Images) -> list[str]:
+def image_problems(images: Images) -> list[str]:
+    """Return a line for each image that is not a reference."""
     return [
         f"{flag(name)}={getattr(images, name)!r} is not the reference of an image; use "
         "HOST/NAME:TAG or HOST/NAME@sha256:DIGEST"
@@ -66,7 +67,7 @@ def _name_problems(deployment: Deployment) -> list[str]:
 def engine_problems(deployment: Deployment, images: Images, host: str) -> list[str]:
     """Return a line for each thing that is wrong with the images, the names or the host."""
     return [
-        *_image_problems(images),
+        *image_problems(images),
         *_name_problems(deployment),
         *_host_problems(deployment, host),
     ]

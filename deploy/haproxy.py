@@ -85,6 +85,8 @@ def _comments(lines: Iterable[str], indent: str = "") -> list[str]:
 def _pair(options: Options) -> tuple[str, list[str], list[str]]:
     """Return how HAProxy finds certificate and key: a bind argument, global settings, a section."""
     certificate, key = options.certificate, options.key
+    if not options.client_port and not options.federation_port:
+        return "", [], []
     if key in (certificate, f"{certificate}.key"):
         return f"crt {word(certificate)}", [], []
     if certificate.endswith(".crt") and key == certificate.removesuffix(".crt") + ".key":
@@ -215,9 +217,7 @@ def _rules(routing: Routing, options: Options) -> Iterator[str]:
     yield "    # What the client says about itself is never passed on."
     for name in ("Forwarded", "X-Forwarded-Host", "X-Forwarded-Port", "X-Real-IP"):
         yield f"    http-request del-header {name}"
-    yield "    http-request set-header X-Forwarded-For %[src]"
-    yield "    http-request set-header X-Forwarded-Proto https if { ssl_fc }"
-    yield "    http-request set-header X-Forwarded-Proto http if !{ ssl_fc }"
+    yield from _forwarded(options)
     yield ""
     yield "    # The first route that matches gets the request."
     for parameter in sorted({route.initial for route in routing.routes if route.initial}):
@@ -227,6 +227,21 @@ def _rules(routing: Routing, options: Options) -> Iterator[str]:
     for route in routing.routes:
         yield from _choice(route)
     yield "    default_backend synapse_main"
+
+
+def _forwarded(options: Options) -> Iterator[str]:
+    """Yield the lines of a frontend that say for whom a request is passed on."""
+    if options.trusts_peer:
+        yield "    # Only the last address is from the proxy in front of this one."
+        yield "    http-request set-var(txn.client) req.hdr_ip(X-Forwarded-For,-1)"
+        yield "    http-request set-var(txn.client) src if !{ var(txn.client) -m found }"
+        yield "    http-request set-header X-Forwarded-For %[var(txn.client)]"
+        is_known = "{ req.hdr(X-Forwarded-Proto) -m str http https }"
+        yield f"    http-request set-header X-Forwarded-Proto https if !{is_known}"
+    else:
+        yield "    http-request set-header X-Forwarded-For %[src]"
+        yield "    http-request set-header X-Forwarded-Proto https if { ssl_fc }"
+        yield "    http-request set-header X-Forwarded-Proto http if !{ ssl_fc }"
 
 
 def _choice(route: Route) -> Iterator[str]:

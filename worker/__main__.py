@@ -196,13 +196,14 @@ def _routes(environ: Environ, options: Namespace) -> int:
 
 
 def _engine_archive(environ: Environ, options: Namespace) -> int:
-    from worker.deployment import engine_archive
+    from worker.deployment import engine_archive, kubernetes_archive
 
     if sys.stdout.isatty():
         raise ConfigError(
             [f"{options.verb}: the output is a tar archive; pipe it to tar, such as: ... | tar -x"]
         )
-    archive, warnings = engine_archive(environ, options)
+    archive_of = kubernetes_archive if options.verb == "kubernetes" else engine_archive
+    archive, warnings = archive_of(environ, options)
     for line in warnings:
         _print_line(f"warning: {line}")
     sys.stdout.buffer.write(archive)
@@ -230,6 +231,7 @@ _VERBS: dict[str, Callable[[Environ, Namespace], int]] = {
     "routes": _routes,
     "compose": _engine_archive,
     "quadlet": _engine_archive,
+    "kubernetes": _engine_archive,
     "generate": _generate,
 }
 

@@ -6,8 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from deploy.containers import PASSWORD_PATH, Container, Deployment, most_replicas
-from deploy.engines import REPLICATING, archive, engine_files, engine_problems
-from deploy.images import IMAGE_HELP, Images
+from deploy.engines import (
+    REPLICATING,
+    archive,
+    engine_files,
+    engine_problems,
+    image_problems,
+)
+from deploy.images import IMAGE_HELP, KUBERNETES_HELP, Images
 from deploy.routing import REPLICA
 from worker.doctor import MAIN, environs, main_host, planned, read_plan
 from worker.errors import ConfigError, shown
@@ -177,12 +183,25 @@ def deployment(
         containers=[_container(one, media=one.name in media) for one in processes],
         environ=shared,
         wait_seconds=int(shared["SYNAPSE_WAIT_SECONDS"]),
+        ports=load_table().ports,
         routing=routing_of(
             ((one.name, one.host, one.settings) for one in processes),
             # Old and new ones at the same time, while an engine replaces them.
             {one.name: 2 * most_replicas(one.replicas) for one in processes if one.replicas},
         ),
     )
+
+
+def chosen_images(arguments: Namespace) -> tuple[Images, list[str]]:
+    """Return the images that the arguments name, and warnings about them."""
+    given = {name: getattr(arguments, name) for name in IMAGE_HELP}
+    images = Images(**{name: value for name, value in given.items() if value is not None})
+    if "@sha256:" in images.image:
+        return images, []
+    return images, [
+        f"--image={images.image!r} has no digest, so a later start can run another image; use "
+        "NAME@sha256:DIGEST"
+    ]
 
 
 def engine_archive(environ: Mapping[str, str], arguments: Namespace) -> tuple[bytes, list[str]]:
@@ -195,19 +214,42 @@ def engine_archive(environ: Mapping[str, str], arguments: Namespace) -> tuple[by
     Raises:
         ConfigError: if an argument, the plan or a variable is invalid.
     """
-    given = {name: getattr(arguments, name) for name in IMAGE_HELP}
-    images = Images(**{name: value for name, value in given.items() if value is not None})
+    images, warnings = chosen_images(arguments)
     with_replicas = arguments.verb in REPLICATING
     found = deployment(environ, read_plan(arguments.plan), with_replicas=with_replicas)
     host = unbracketed(arguments.host or "")
     problems = engine_problems(found, images, host)
     if problems:
         raise ConfigError([shown(problem) for problem in problems])
-    warnings = []
-    if "@sha256:" not in images.image:
-        warnings.append(
-            f"--image={images.image!r} has no digest, so a later start can run another image; use "
-            "NAME@sha256:DIGEST"
-        )
     files = engine_files(arguments.verb, found, images, host, rootless=arguments.rootless)
     return archive(files), warnings
+
+
+def kubernetes_archive(environ: Mapping[str, str], arguments: Namespace) -> tuple[bytes, list[str]]:
+    """Return what the verb ``kubernetes`` prints, and warnings.
+
+    Args:
+        environ: the variables that every process shall get.
+        arguments: ``plan``, ``monitoring``, and the images and other options by name.
+
+    Raises:
+        ConfigError: if an argument, the plan or a variable is invalid.
+    """
+    from deploy import kubernetes
+    from deploy.kubernetes.options import parse_kubernetes_options
+
+    images, warnings = chosen_images(arguments)
+    given = {name: getattr(arguments, name) for name in KUBERNETES_HELP}
+    options, problems = parse_kubernetes_options(
+        {name: value for name, value in given.items() if value is not None},
+        monitoring=arguments.monitoring,
+    )
+    problems += image_problems(images)
+    try:
+        found = deployment(environ, read_plan(arguments.plan), with_replicas=True)
+    except ConfigError as error:
+        raise ConfigError([*map(shown, problems), *error.problems]) from None
+    problems += kubernetes.problems(found)
+    if problems:
+        raise ConfigError([shown(problem) for problem in problems])
+    return archive(kubernetes.files(found, images, options)), warnings
