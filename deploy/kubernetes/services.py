@@ -57,7 +57,14 @@ def _routing(request: Request) -> Routing:
 
 def _proxy_configuration(request: Request) -> str:
     # TLS ends before this proxy, so another one is in front of it.
-    options = Options(client_port=0, federation_port=0, plain_port=PROXY_PORT, trusts_peer=True)
+    options = Options(
+        client_port=0,
+        federation_port=0,
+        plain_port=PROXY_PORT,
+        # A pod takes longer to come back than a container whose engine need not look for a node.
+        hold_seconds=60,
+        trusts_peer=True,
+    )
     return haproxy.configuration(_routing(request), options)
 
 
