@@ -35,6 +35,8 @@ DOMAIN = "synapse.svc.test"
 PROXY_PORT = 8080
 # The last parts of the addresses.
 _DNS, _TYPING, _FIRST_REPLICA = 5, 11, 21
+# Users who create rooms all the time, so that each replica is doing that when it is stopped.
+_CREATORS = 6
 
 
 @dataclass(frozen=True)
@@ -242,8 +244,6 @@ def requests(person: Person, room: str) -> dict[str, Callable[[int], object]]:
         return call("PUT", f"rooms/{room}/send/m.room.message/t{number}", body)
 
     return {
-        # A POST that changes something is never sent twice.
-        "create": lambda _: call("POST", "createRoom", {}),
         "initial sync": lambda _: call("GET", "sync?timeout=0"),
         "read": lambda _: call("GET", f"rooms/{room}/messages?dir=b&limit=5"),
         "send": send,
@@ -257,6 +257,11 @@ def requests(person: Person, room: str) -> dict[str, Callable[[int], object]]:
         ),
         "whoami": lambda _: call("GET", "account/whoami"),
     }
+
+
+def creating(person: Person) -> Callable[[int], object]:
+    """Return a function that creates a room, with a POST that the proxy never sends twice."""
+    return lambda _: person.call("POST", "createRoom", {})
 
 
 def wait_used(cluster: Cluster) -> None:
@@ -273,10 +278,11 @@ def test_no_request_is_lost_when_replicas_come_and_go(
     cluster: Cluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each replica has a name of its own, gets requests while it runs, and finishes them."""
-    person = Person(cluster, "alice")
+    person, *others = (Person(cluster, f"user{number}") for number in range(_CREATORS + 1))
     room = person.call("POST", "createRoom", {})["room_id"]
     person.send(room, "hello")
     clients = [Client(kind, request) for kind, request in requests(person, room).items()]
+    clients += [Client(f"create {number}", creating(one)) for number, one in enumerate(others)]
     seen: dict[str, str] = {}
     try:
         for count in (1, 5, 2):
