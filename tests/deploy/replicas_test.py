@@ -84,8 +84,11 @@ def wait_for(replicas: Sequence[Server]) -> dict[str, str]:
     """Return the server of each user, once all replicas are used, and nothing else is."""
     expected = {server.name for server in replicas}
     deadline = time.monotonic() + 30
-    while set(found := servers()) and set(found.values()) != expected:
+    before: dict[str, str] = {}
+    # Twice the same: a change while the users are asked would mix two states.
+    while (found := servers()) != before or set(found.values()) != expected:
         assert time.monotonic() < deadline, Counter(found.values())
+        before = found
         time.sleep(0.2)
     return found
 
