@@ -81,6 +81,14 @@ def _header(deployment: Deployment, host: str) -> Iterator[str]:
         "process is ready; it stops them in the reverse order. A process that is stopped first",
         "finishes the requests that it has.",
     )
+    replicated = [one.name for one in deployment.at(host) if one.replicas]
+    if replicated:
+        yield from _comments(
+            "",
+            "There can be any number of these, such as: docker compose up --detach --scale "
+            f"{replicated[0]}=5",
+            *(f"  {name}" for name in replicated),
+        )
 
 
 def _templates(deployment: Deployment, images: Images, host: str) -> Iterator[str]:
@@ -111,6 +119,8 @@ def _synapse(container: Container, with_main: bool, host: str) -> Iterator[str]:
     yield f"  # {container.runs}"
     yield f"  {_key(container.name)}:"
     yield "    <<: *synapse"
+    if container.replicas > 1:
+        yield f"    scale: {container.replicas}"
     yield "    environment:"
     yield "      <<: *environment"
     yield from _environ(container.environ, "      ")

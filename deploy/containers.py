@@ -29,6 +29,11 @@ PASSWORD = "database_password"  # The name of the secret, and of its file.
 PASSWORD_PATH = f"/run/secrets/{PASSWORD}"
 
 
+def most_replicas(replicas: int) -> int:
+    """Return up to how many containers an engine may start instead of ``replicas``."""
+    return max(10, 2 * replicas)
+
+
 @dataclass(frozen=True)
 class Container:
     """One process of Synapse as a container.
@@ -40,6 +45,9 @@ class Container:
         environ: the variables that only this process gets.
         ports: the ports at which others reach it: for clients and federation, and for replication.
         media: whether it needs the folder of the media.
+        entry: the name that it has in common with the other workers of its entry in the plan.
+        replicas: how many containers the engine shall start, each of which takes its name from its
+            host name; 0 for a single container with the name of the worker.
     """
 
     name: str
@@ -48,6 +56,8 @@ class Container:
     environ: Mapping[str, str]
     ports: tuple[int, ...]
     media: bool
+    entry: str = ""
+    replicas: int = 0
 
     @property
     def is_main(self) -> bool:
@@ -68,12 +78,14 @@ class Deployment:
         containers: the containers of Synapse, main first.
         environ: the variables that all of them get.
         wait_seconds: how long each of them waits for the services that it needs.
+        ports: the ports of Synapse's containers, by what they serve.
         routing: the routes, for the proxy.
     """
 
     containers: Sequence[Container]
     environ: Mapping[str, str]
     wait_seconds: int
+    ports: Mapping[str, int]
     routing: Routing
 
     @property

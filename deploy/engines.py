@@ -12,6 +12,8 @@ from deploy.options import flag
 
 # Each has a module of this package with its name.
 ENGINES = ("compose", "quadlet")
+# Those that can start a container several times.
+REPLICATING = ("compose",)
 # The grammar of a reference: https://github.com/distribution/reference.
 _REFERENCE = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
@@ -19,7 +21,8 @@ _REFERENCE = re.compile(
 )
 
 
-def _image_problems(images: Images) -> list[str]:
+def image_problems(images: Images) -> list[str]:
+    """Return a line for each image that is not a reference."""
     return [
         f"{flag(name)}={getattr(images, name)!r} is not the reference of an image; use "
         "HOST/NAME:TAG or HOST/NAME@sha256:DIGEST"
@@ -64,7 +67,7 @@ def _name_problems(deployment: Deployment) -> list[str]:
 def engine_problems(deployment: Deployment, images: Images, host: str) -> list[str]:
     """Return a line for each thing that is wrong with the images, the names or the host."""
     return [
-        *_image_problems(images),
+        *image_problems(images),
         *_name_problems(deployment),
         *_host_problems(deployment, host),
     ]

@@ -1,7 +1,7 @@
-"""The routes of a plan as a configuration of HAProxy 2.6 or newer.
+"""The routes of a plan as a configuration of HAProxy 2.6 or newer; 3.0 if there are replicas.
 
 The rules are from HAProxy's configuration manual: "retries", "retry-on", "option redispatch",
-"balance hash", "observe" and "resolvers".
+"balance hash", "hash-key", "observe", "resolvers" and "server-template".
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from deploy import haproxy_users
 from deploy.haproxy_keys import key_lines, word
 from deploy.options import Options
-from deploy.routing import Route, Routing, Server
+from deploy.routing import REPLICA, Route, Routing, Server
 
 # The rules of a frontend that choose a backend, the sections with the backends, and the script that
 # finds the users of access tokens.
@@ -31,6 +31,8 @@ _SEARCH_NOTE = (
     "of resolv.conf for this, so where names depend on them (Kubernetes), the plan must have",
     "complete names. A server whose name is not found keeps its last address for a day.",
 )
+# A hash of addresses chooses the same replica in every proxy, whatever the order of the addresses.
+_REPLICA_OPTIONS = "init-addr none hash-key addr-port"
 _BACKEND_NOTES = (
     "Each server is checked, and left at the first connection that fails. If no server is left,",
     "requests go to the server :wait, where nothing listens: HAProxy then waits for a second and",
@@ -83,6 +85,8 @@ def _comments(lines: Iterable[str], indent: str = "") -> list[str]:
 def _pair(options: Options) -> tuple[str, list[str], list[str]]:
     """Return how HAProxy finds certificate and key: a bind argument, global settings, a section."""
     certificate, key = options.certificate, options.key
+    if not options.client_port and not options.federation_port:
+        return "", [], []
     if key in (certificate, f"{certificate}.key"):
         return f"crt {word(certificate)}", [], []
     if certificate.endswith(".crt") and key == certificate.removesuffix(".crt") + ".key":
@@ -213,9 +217,7 @@ def _rules(routing: Routing, options: Options) -> Iterator[str]:
     yield "    # What the client says about itself is never passed on."
     for name in ("Forwarded", "X-Forwarded-Host", "X-Forwarded-Port", "X-Real-IP"):
         yield f"    http-request del-header {name}"
-    yield "    http-request set-header X-Forwarded-For %[src]"
-    yield "    http-request set-header X-Forwarded-Proto https if { ssl_fc }"
-    yield "    http-request set-header X-Forwarded-Proto http if !{ ssl_fc }"
+    yield from _forwarded(options)
     yield ""
     yield "    # The first route that matches gets the request."
     for parameter in sorted({route.initial for route in routing.routes if route.initial}):
@@ -225,6 +227,21 @@ def _rules(routing: Routing, options: Options) -> Iterator[str]:
     for route in routing.routes:
         yield from _choice(route)
     yield "    default_backend synapse_main"
+
+
+def _forwarded(options: Options) -> Iterator[str]:
+    """Yield the lines of a frontend that say for whom a request is passed on."""
+    if options.trusts_peer:
+        yield "    # Only the last address is from the proxy in front of this one."
+        yield "    http-request set-var(txn.client) req.hdr_ip(X-Forwarded-For,-1)"
+        yield "    http-request set-var(txn.client) src if !{ var(txn.client) -m found }"
+        yield "    http-request set-header X-Forwarded-For %[var(txn.client)]"
+        is_known = "{ req.hdr(X-Forwarded-Proto) -m str http https }"
+        yield f"    http-request set-header X-Forwarded-Proto https if !{is_known}"
+    else:
+        yield "    http-request set-header X-Forwarded-For %[src]"
+        yield "    http-request set-header X-Forwarded-Proto https if { ssl_fc }"
+        yield "    http-request set-header X-Forwarded-Proto http if !{ ssl_fc }"
 
 
 def _choice(route: Route) -> Iterator[str]:
@@ -255,22 +272,26 @@ def _backends(routing: Routing, options: Options) -> Iterator[list[str]]:
 
 
 def _backend(route: Route, main: Server, options: Options) -> list[str]:
-    servers = len(route.servers) + (1 if route.main else 0)
+    servers = sum(max(1, server.replicas) for server in route.servers) + (1 if route.main else 0)
     # One each second, and one more for each other server that may have to be tried first.
     retries = max(1, options.hold_seconds + servers - 1)
     return [
         f"backend synapse_{route.name} from synapse",
         f"    retries {retries}",
         *([] if route.repeatable else ["    http-request disable-l7-retry if METH_POST"]),
-        *(key_lines(route.by, options) if len(route.servers) > 1 else []),
+        *(key_lines(route.by, options) if _has_choice(route) else []),
         *(_server(server, route) for server in route.servers),
         *([f"    {_address(main)} backup"] if route.main else []),
         f"    {_WAIT}",
     ]
 
 
+def _has_choice(route: Route) -> bool:
+    return len(route.servers) > 1 or any(server.replicas for server in route.servers)
+
+
 def _server(server: Server, route: Route) -> str:
-    weight = f" weight {_WEIGHT}" if len(route.servers) > 1 else ""
+    weight = f" weight {_WEIGHT}" if _has_choice(route) else ""
     return f"    {_address(server)}{weight}"
 
 
@@ -278,4 +299,7 @@ def _address(server: Server) -> str:
     address = f"unix@{server.socket}" if server.socket else server.address
     # Its certificate is for the name of the homeserver; the check only connects.
     tls = " ssl verify none no-check-ssl" if server.tls else ""
+    if server.replicas:
+        prefix, numbers = f"{server.name}{REPLICA}", f"1-{server.replicas}"
+        return f"server-template {prefix} {numbers} {word(address)} {_REPLICA_OPTIONS}{tls}"
     return f"server {server.name} {word(address)}{tls}"

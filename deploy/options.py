@@ -29,6 +29,8 @@ class Options:
         script: the path, as the proxy sees it, of the script that finds the users of access tokens
             that do not name them; "" for none.
         include: the part of the configuration to print for inclusion in another one; "" for all.
+        trusts_peer: whether another proxy passes all requests on, and says for whom in
+            X-Forwarded-For and X-Forwarded-Proto; only for HAProxy.
     """
 
     address: str = ""
@@ -42,6 +44,7 @@ class Options:
     hold_seconds: int = 30
     script: str = ""
     include: str = ""
+    trusts_peer: bool = False
 
     @property
     def own_address(self) -> str:

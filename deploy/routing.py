@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MAIN = "main"  # The name of the main process here; no worker may have this name.
+REPLICA = "-replica"  # Comes between a name and a number in a proxy's names for replicas.
 WHOAMI = "/_matrix/client/v3/account/whoami"  # Answers with the user of an access token.
 _IP_ADDRESS = re.compile("[0-9.]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 
@@ -29,6 +30,8 @@ class Server:
         port: the port that serves requests.
         tls: whether this port expects TLS.
         socket: the path of the Unix socket that replaces host and port, or "".
+        replicas: how many processes there can be at most, if any number of them have this host name
+            and an address each; 0 for a single process.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Server:
     port: int
     tls: bool = False
     socket: str = ""
+    replicas: int = 0
 
     @property
     def address(self) -> str:
@@ -172,14 +176,20 @@ def routing(
             if servers and paths:
                 if not row["initial"]:
                     shadowed |= {one.pattern for one in paths if not one.methods}
+                stands_in = row["main"]
+                if row["by"] == "one":
+                    # Which replica is the first one is not the same for two proxies, nor for long.
+                    servers = tuple(server for server in servers if not server.replicas)[:1]
+                    if not servers:
+                        servers, stands_in = (main,), False
                 routes.append(
                     Route(
                         name=row["name"],
                         paths=paths,
-                        servers=servers[:1] if row["by"] == "one" else servers,
+                        servers=servers,
                         by=row["by"],
                         initial=row["initial"],
-                        main=row["main"],
+                        main=stands_in,
                         repeatable=row["repeatable"],
                     )
                 )

@@ -1,11 +1,16 @@
 """Renders the configuration of each worker type for the golden files of the tests."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 import yaml
 
+from deploy import kubernetes
+from deploy.images import Images
+from deploy.kubernetes.options import KubernetesOptions
 from testbed.site import PLANNED, WORKERS
+from worker.deployment import deployment
 from worker.documents import documents
 from worker.settings import parse
 from worker.worker_types import load_table
@@ -44,10 +49,32 @@ def _render_plan() -> str:
     return "".join(parts)
 
 
+# A process of each kind in Kubernetes: replicas, numbered workers, and a single one.
+_KUBERNETES_PLAN = "synchrotron:2, event_persister:2, media_repository"
+_CHART_SAMPLES = ("/NOTES.txt", "/component-ingress.yaml", "/media.yaml", "-synchrotron.yaml")
+
+
+def _render_kubernetes() -> tuple[str, str]:
+    """Return the files for Kubernetes, and those of the Helm chart, without HAProxy's routes."""
+    found = deployment({}, _KUBERNETES_PLAN, with_replicas=True)
+    images = Images(image="localhost/synapse-worker@sha256:" + "0" * 64)
+    options = KubernetesOptions(ingress="ingress", domain="matrix.example.com", monitoring=True)
+    parts = {True: "", False: ""}
+    for path, text in kubernetes.files(found, images, options).items():
+        if path.startswith("chart/templates/") and not path.endswith(_CHART_SAMPLES):
+            continue  # The templates are made of the same objects.
+        # Other golden files and tests have the routes, which change more often.
+        cut = re.sub(r"(?<=  haproxy.cfg: \|\n)(    .*\n|\n)+", "    ...\n", text)
+        cut = re.sub('(?<=configuration-sha256: )["0-9a-f]+', "...", cut)
+        parts[path.startswith("chart/")] += f"#### {path}\n{cut}"
+    return parts[False], parts[True]
+
+
 def golden_files() -> Iterator[tuple[str, str]]:
     """Yield (name, text) for every golden file.
 
-    There is one per worker type for the newest Synapse, one per older era, and one for a plan.
+    There is one per worker type for the newest Synapse, one per older era, one for a plan, and one
+    each for the files and for the Helm chart of a plan in Kubernetes.
     """
     types = load_table().apps
     for app, worker in types.items():
@@ -60,3 +87,6 @@ def golden_files() -> Iterator[tuple[str, str]]:
         parts = [f"# {app}\n---\n{_render(app, version, homeserver)}" for app in types]
         yield f"synapse-{version}.yaml", "".join(parts)
     yield "plan.yaml", _render_plan()
+    objects, chart = _render_kubernetes()
+    yield "kubernetes.txt", objects
+    yield "kubernetes-chart.txt", chart

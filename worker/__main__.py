@@ -127,12 +127,12 @@ def _healthcheck(environ: Environ, options: Namespace) -> int:
 
 
 def _drain(environ: Environ, options: Namespace) -> int:
-    from worker.drain import drain, drain_seconds
+    from worker.drain import delay_seconds, drain, drain_seconds
 
-    seconds = drain_seconds(options.seconds)
+    seconds, delay = drain_seconds(options.seconds), delay_seconds(options.delay)
     settings = parse(environ)
     drop_rights(settings)
-    drain(settings, seconds)
+    drain(settings, seconds, delay)
     print("drained")
     return 0
 
@@ -196,13 +196,14 @@ def _routes(environ: Environ, options: Namespace) -> int:
 
 
 def _engine_archive(environ: Environ, options: Namespace) -> int:
-    from worker.deployment import engine_archive
+    from worker.deployment import engine_archive, kubernetes_archive
 
     if sys.stdout.isatty():
         raise ConfigError(
             [f"{options.verb}: the output is a tar archive; pipe it to tar, such as: ... | tar -x"]
         )
-    archive, warnings = engine_archive(environ, options)
+    archive_of = kubernetes_archive if options.verb == "kubernetes" else engine_archive
+    archive, warnings = archive_of(environ, options)
     for line in warnings:
         _print_line(f"warning: {line}")
     sys.stdout.buffer.write(archive)
@@ -230,6 +231,7 @@ _VERBS: dict[str, Callable[[Environ, Namespace], int]] = {
     "routes": _routes,
     "compose": _engine_archive,
     "quadlet": _engine_archive,
+    "kubernetes": _engine_archive,
     "generate": _generate,
 }
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NoReturn
 
-from deploy.images import IMAGE_HELP
+from deploy.images import IMAGE_HELP, KUBERNETES_HELP
 from deploy.options import HELP, flag
 from worker.errors import ConfigError, shown
 
@@ -23,6 +23,8 @@ VERBS = {
     "plan",
     "compose": "print a tar archive with a Compose file and its proxy's configuration for a plan",
     "quadlet": "print a tar archive with units for podman and systemd for a plan",
+    "kubernetes": "print a tar archive with objects for Kubernetes for a plan: a base for "
+    "kustomize, and a Helm chart",
     "generate": "write a first homeserver.yaml, keys and secrets to the data folder",
 }
 _PLAN_HELP = "a plan as in SYNAPSE_WORKERS, or the path of a file"
@@ -67,6 +69,11 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     verb_parsers["drain"].add_argument(
         "seconds", metavar="SECONDS", nargs="?", help="how long to wait; the default is 15"
     )
+    verb_parsers["drain"].add_argument(
+        "--delay",
+        metavar="SECONDS",
+        help="how long to wait before that, until proxies send no new requests; the default is 0",
+    )
     for name in ("doctor", "prometheus"):
         verb_parsers[name].add_argument("plan", metavar="PLAN", help=_PLAN_HELP)
     verb_parsers["routes"].add_argument(
@@ -83,6 +90,14 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
         verb_parsers[verb].add_argument(
             "--rootless", action="store_true", help="a user without privileges runs the containers"
         )
+    kubernetes = verb_parsers["kubernetes"]
+    kubernetes.add_argument("plan", metavar="PLAN", help=_PLAN_HELP)
+    kubernetes.add_argument(
+        "--monitoring", action="store_true", help="also apply objects for the Prometheus operator"
+    )
+    for name, description in KUBERNETES_HELP.items():
+        kubernetes.add_argument(flag(name), help=description)
+    for verb in ("compose", "quadlet", "kubernetes"):
         for name, description in IMAGE_HELP.items():
             verb_parsers[verb].add_argument(flag(name), help=description)
     return parser, verb_parsers

@@ -2,15 +2,24 @@
 
 import re
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from deploy.containers import PASSWORD_PATH, Container, Deployment
-from deploy.engines import archive, engine_files, engine_problems
-from deploy.images import IMAGE_HELP, Images
+from deploy.containers import PASSWORD_PATH, Container, Deployment, most_replicas
+from deploy.engines import (
+    REPLICATING,
+    archive,
+    engine_files,
+    engine_problems,
+    image_problems,
+)
+from deploy.images import IMAGE_HELP, KUBERNETES_HELP, Images
+from deploy.routing import REPLICA
 from worker.doctor import MAIN, environs, main_host, planned, read_plan
 from worker.errors import ConfigError, shown
-from worker.hosts import unbracketed
-from worker.plan import PlannedWorker, replicates
+from worker.hosts import host_problem, unbracketed
+from worker.plan import PlannedWorker, is_stateless, replicates
+from worker.replicas import VARIABLE as NAME_FROM
 from worker.routes import routing_of, server
 from worker.settings import Settings, parse
 from worker.worker_types import load_table
@@ -32,42 +41,120 @@ def one_line(plan_text: str) -> str:
     return ", ".join(entry for entry in entries if entry)
 
 
-def _container(
-    name: str, host: str, settings: Settings, worker: PlannedWorker | None, *, media: bool
-) -> Container:
-    table = load_table()
-    serves = server(name, host, settings)
+@dataclass(frozen=True)
+class _Process:
+    """A process of the plan, or all workers of an entry that may be replicas of one.
+
+    Attributes:
+        name: its name.
+        host: its host.
+        settings: its settings, or those of the first of the workers.
+        worker: the worker of the plan, or the first of them; None for the main process.
+        replicas: how many workers there are; 0 if there can be only one.
+    """
+
+    name: str
+    host: str
+    settings: Settings
+    worker: PlannedWorker | None
+    replicas: int = 0
+
+
+def _processes(
+    settings: Mapping[str, Settings],
+    plan: Sequence[PlannedWorker],
+    main: str,
+    *,
+    with_replicas: bool,
+) -> list[_Process]:
+    """Return the main process, whose host is ``main``, and the workers of a plan.
+
+    Raises:
+        ConfigError: if replicas would have the name of another worker.
+    """
+    processes = {MAIN: _Process(MAIN, main, settings[MAIN], None)}
+    problems = []
+    for worker in plan:
+        own = settings[worker.name]
+        one = _Process(worker.name, worker.host, own, worker)
+        # Unix sockets have the names of the workers, which nobody knows of replicas.
+        alike = with_replicas and worker.host == worker.name and own.sockets_dir is None
+        if alike and is_stateless(worker.process, own.table):
+            one = _Process(worker.entry, worker.entry, own, worker, 1)
+            if host_problem(one.host):
+                problems.append(
+                    f"SYNAPSE_WORKERS: {shown(repr(one.host))} is also the host of these workers, "
+                    f"but it {host_problem(one.host)}"
+                )
+        known = processes.get(one.name)
+        if known is None:
+            processes[one.name] = one
+        elif (
+            known.replicas
+            and one.replicas
+            and known.worker
+            and known.worker.process.types == (worker.process.types)
+        ):
+            processes[one.name] = replace(known, replicas=known.replicas + 1)
+        else:
+            problems.append(
+                f"SYNAPSE_WORKERS: {one.name} is the name of several entries with different worker "
+                "types; give each of them its own name"
+            )
+    for one in processes.values():
+        entry, replica, number = one.name.rpartition(REPLICA)
+        known = processes.get(entry)
+        if replica and number.isdigit() and known and known.replicas:
+            problems.append(
+                f"SYNAPSE_WORKERS: {one.name} is the proxy's name for a replica of {entry}; give "
+                "the worker another name"
+            )
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    return list(processes.values())
+
+
+def _container(process: _Process, *, media: bool) -> Container:
+    table, worker = load_table(), process.worker
+    serves = server(process.name, process.host, process.settings)
     ports: tuple[int, ...] = (serves.port,) if serves else ()
     if worker is None or replicates(worker.process, table):
         ports += (table.ports["replication"],)
     if worker is None:
         variables = {"SYNAPSE_WORKER": "synapse.app.homeserver"}
+    elif process.replicas:
+        variables = {"SYNAPSE_WORKER": worker.process.joined, NAME_FROM: "hostname"}
     else:
-        variables = {"SYNAPSE_WORKER_NAME": name}
+        variables = {"SYNAPSE_WORKER_NAME": process.name}
     return Container(
-        name=name,
+        name=process.name,
         runs=worker.process.joined if worker else "the main process",
-        host=host,
+        host=process.host,
         environ=variables,
         ports=ports,
         media=media,
+        entry=worker.entry if worker else "",
+        replicas=process.replicas,
     )
 
 
-def deployment(environ: Mapping[str, str], plan_text: str) -> Deployment:
+def deployment(
+    environ: Mapping[str, str], plan_text: str, *, with_replicas: bool = False
+) -> Deployment:
     """Return the containers of a plan.
 
     Args:
         environ: the variables that every process shall get, among others; only those whose names
             begin with ``SYNAPSE_`` count.
         plan_text: the plan.
+        with_replicas: whether the engine can start one container several times.
 
     Raises:
         ConfigError: if the plan or a variable is invalid.
     """
     plan_text = one_line(plan_text)
     plan = planned(plan_text) or ()
-    own = ("SYNAPSE_WORKER", "SYNAPSE_WORKER_NAME")
+    own = ("SYNAPSE_WORKER", "SYNAPSE_WORKER_NAME", NAME_FROM)
     given = {
         name: value
         for name, value in environ.items()
@@ -82,25 +169,39 @@ def deployment(environ: Mapping[str, str], plan_text: str) -> Deployment:
         raise ConfigError(problems)
     process_environs = environs(_DEFAULTS | given, plan_text, plan)
     settings = {name: parse(one) for name, one in process_environs.items()}
-    workers = {worker.name: worker for worker in plan}
-    hosts = {MAIN: unbracketed(main_host(environ))} | {one.name: one.host for one in plan}
+    main = unbracketed(main_host(environ))
+    processes = _processes(settings, plan, main, with_replicas=with_replicas)
     media = {
-        name
-        for name, worker in workers.items()
+        worker.name
+        for worker in plan
         if any("media" in one.resources for one in worker.process.types)
     } or {MAIN}
     shared = {name: value for name, value in process_environs[MAIN].items() if name not in own}
     if not plan_text:
         del shared["SYNAPSE_WORKERS"]
     return Deployment(
-        containers=[
-            _container(name, hosts[name], one, workers.get(name), media=name in media)
-            for name, one in settings.items()
-        ],
+        containers=[_container(one, media=one.name in media) for one in processes],
         environ=shared,
         wait_seconds=int(shared["SYNAPSE_WAIT_SECONDS"]),
-        routing=routing_of((name, hosts[name], one) for name, one in settings.items()),
+        ports=load_table().ports,
+        routing=routing_of(
+            ((one.name, one.host, one.settings) for one in processes),
+            # Old and new ones at the same time, while an engine replaces them.
+            {one.name: 2 * most_replicas(one.replicas) for one in processes if one.replicas},
+        ),
     )
+
+
+def chosen_images(arguments: Namespace) -> tuple[Images, list[str]]:
+    """Return the images that the arguments name, and warnings about them."""
+    given = {name: getattr(arguments, name) for name in IMAGE_HELP}
+    images = Images(**{name: value for name, value in given.items() if value is not None})
+    if "@sha256:" in images.image:
+        return images, []
+    return images, [
+        f"--image={images.image!r} has no digest, so a later start can run another image; use "
+        "NAME@sha256:DIGEST"
+    ]
 
 
 def engine_archive(environ: Mapping[str, str], arguments: Namespace) -> tuple[bytes, list[str]]:
@@ -113,18 +214,42 @@ def engine_archive(environ: Mapping[str, str], arguments: Namespace) -> tuple[by
     Raises:
         ConfigError: if an argument, the plan or a variable is invalid.
     """
-    given = {name: getattr(arguments, name) for name in IMAGE_HELP}
-    images = Images(**{name: value for name, value in given.items() if value is not None})
-    found = deployment(environ, read_plan(arguments.plan))
+    images, warnings = chosen_images(arguments)
+    with_replicas = arguments.verb in REPLICATING
+    found = deployment(environ, read_plan(arguments.plan), with_replicas=with_replicas)
     host = unbracketed(arguments.host or "")
     problems = engine_problems(found, images, host)
     if problems:
         raise ConfigError([shown(problem) for problem in problems])
-    warnings = []
-    if "@sha256:" not in images.image:
-        warnings.append(
-            f"--image={images.image!r} has no digest, so a later start can run another image; use "
-            "NAME@sha256:DIGEST"
-        )
     files = engine_files(arguments.verb, found, images, host, rootless=arguments.rootless)
     return archive(files), warnings
+
+
+def kubernetes_archive(environ: Mapping[str, str], arguments: Namespace) -> tuple[bytes, list[str]]:
+    """Return what the verb ``kubernetes`` prints, and warnings.
+
+    Args:
+        environ: the variables that every process shall get.
+        arguments: ``plan``, ``monitoring``, and the images and other options by name.
+
+    Raises:
+        ConfigError: if an argument, the plan or a variable is invalid.
+    """
+    from deploy import kubernetes
+    from deploy.kubernetes.options import parse_kubernetes_options
+
+    images, warnings = chosen_images(arguments)
+    given = {name: getattr(arguments, name) for name in KUBERNETES_HELP}
+    options, problems = parse_kubernetes_options(
+        {name: value for name, value in given.items() if value is not None},
+        monitoring=arguments.monitoring,
+    )
+    problems += image_problems(images)
+    try:
+        found = deployment(environ, read_plan(arguments.plan), with_replicas=True)
+    except ConfigError as error:
+        raise ConfigError([*map(shown, problems), *error.problems]) from None
+    problems += kubernetes.problems(found)
+    if problems:
+        raise ConfigError([shown(problem) for problem in problems])
+    return archive(kubernetes.files(found, images, options)), warnings

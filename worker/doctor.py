@@ -11,6 +11,7 @@ from worker.examination import Examination
 from worker.files import MAX_KEY_FILE_BYTES, read_bounded
 from worker.hosts import address, host_problem
 from worker.plan import PlannedWorker, parse_plan, replicates
+from worker.replicas import VARIABLE
 from worker.worker_types import load_table
 
 MAIN = "main"  # The name of the main process here; no worker may have this name.
@@ -70,7 +71,7 @@ def environs(
     shared = {
         name: value
         for name, value in environ.items()
-        if name not in ("SYNAPSE_WORKER", "SYNAPSE_WORKER_NAME")
+        if name not in ("SYNAPSE_WORKER", "SYNAPSE_WORKER_NAME", VARIABLE)
     }
     shared["SYNAPSE_WORKERS"] = plan_text
     shared["SYNAPSE_REPLICATION_HOST"] = environ.get("SYNAPSE_REPLICATION_HOST") or MAIN

@@ -51,18 +51,20 @@ def _metrics(settings: Settings, seconds: float) -> str:
         connection.close()
 
 
-def drain(settings: Settings, seconds: float) -> None:
+def drain(settings: Settings, seconds: float, delay: float = 0) -> None:
     """Make ``healthcheck --ready`` fail, and return once no request is in flight.
 
     Args:
         settings: the settings of the process in this container.
         seconds: how long to wait at most.
+        delay: how long to wait before that, in seconds, so that proxies send no new requests.
 
     Raises:
         NotReadyError: if requests are still in flight then, or if Synapse does not answer.
     """
-    deadline = time.monotonic() + seconds
     write_text(settings.runtime_dir / DRAINING, "")
+    time.sleep(delay)
+    deadline = time.monotonic() + seconds
     quiet_polls = 0
     while True:
         left = deadline - time.monotonic()
@@ -86,13 +88,24 @@ def drain_seconds(text: str | None) -> int:
     Raises:
         ConfigError: if it is not a number in the range.
     """
-    if text is None:
-        return DEFAULT_DRAIN_SECONDS
-    if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) <= MAX_DRAIN_SECONDS:
+    return DEFAULT_DRAIN_SECONDS if text is None else _seconds("drain ", text, 1)
+
+
+def delay_seconds(text: str | None) -> int:
+    """Return the option ``--delay`` of the verb ``drain`` in seconds.
+
+    Raises:
+        ConfigError: if it is not a number in the range.
+    """
+    return 0 if text is None else _seconds("drain: --delay=", text, 0)
+
+
+def _seconds(words: str, text: str, least: int) -> int:
+    if not re.fullmatch("[0-9]{1,5}", text) or not least <= int(text) <= MAX_DRAIN_SECONDS:
         raise ConfigError(
             [
-                f"drain {text[:40]!r} is not a number of seconds from 1 to {MAX_DRAIN_SECONDS}; "
-                "use one, for example 15"
+                f"{words}{text[:40]!r} is not a number of seconds from {least} to "
+                f"{MAX_DRAIN_SECONDS}; use one, for example {DEFAULT_DRAIN_SECONDS}"
             ]
         )
     return int(text)

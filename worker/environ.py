@@ -130,9 +130,11 @@ class EnvironReader:
         """Return the host name for the log; the default is the host name of the container."""
         value = self.text(name) or socket.gethostname()
         if not value.isprintable() or len(value) > 255:
-            self.add_problem(
-                name, "is not a printable line of at most 255 characters; use another host name"
-            )
+            problem = "is not a printable line of at most 255 characters; use another host name"
+            if self.text(name):
+                self.add_problem(name, problem)
+            else:
+                self.problems.append(f"{name} is not set, and the host name {value!r} {problem}")
         return value
 
     def seconds(self, name: str) -> int:

@@ -31,11 +31,13 @@ class PlannedWorker:
         name: its ``worker_name``.
         process: what it runs.
         host: the host at which other processes reach it.
+        entry: the name that all workers of its entry in the plan have in common, or "".
     """
 
     name: str
     process: ProcessType
     host: str
+    entry: str = ""
 
 
 def _quoted(text: str) -> str:
@@ -100,7 +102,7 @@ def _entry_workers(entry: str, table: Table, problems: list[str]) -> list[Planne
                 f"{host_problem(name)}; or add @HOST"
             )
             return []
-    return [PlannedWorker(name, process, unbracketed(host) or name) for name in names]
+    return [PlannedWorker(name, process, unbracketed(host) or name, base_name) for name in names]
 
 
 def parse_plan(plan_text: str, table: Table) -> tuple[PlannedWorker, ...]:
@@ -203,6 +205,18 @@ def replicates(process: ProcessType, table: Table) -> bool:
     """Return whether others call a worker of this type: a stream writer or federation sender."""
     return bool(table.streams(process)) or any(
         worker_type.duty == "federation_sender_instances" for worker_type in process.types
+    )
+
+
+def is_stateless(process: ProcessType, table: Table) -> bool:
+    """Return whether any number of workers may have this type, without any process knowing them.
+
+    The shared configuration names writers of streams and workers with a duty, but no others.
+    """
+    return (
+        not process.is_main
+        and not table.streams(process)
+        and all(worker_type.many and not worker_type.duty for worker_type in process.types)
     )
 
 

@@ -14,8 +14,15 @@ from worker.settings import Settings, parse
 from worker.worker_types import load_table
 
 
-def server(name: str, host: str, settings: Settings) -> Server | None:
-    """Return the address at which a process serves requests, or None if it serves none."""
+def server(name: str, host: str, settings: Settings, replicas: int = 0) -> Server | None:
+    """Return the address at which a process serves requests, or None if it serves none.
+
+    Args:
+        name: its name.
+        host: its host.
+        settings: its settings.
+        replicas: as in `deploy.routing.Server`.
+    """
     kinds = [kind for kind in listener_kinds(settings, None) if kind in ("client", "federation")]
     if not kinds:
         return None
@@ -27,11 +34,19 @@ def server(name: str, host: str, settings: Settings) -> Server | None:
         port=settings.ports[kind],
         tls=kind == "federation",
         socket=socket_path(settings, "" if name == MAIN else name, kind) if sockets else "",
+        replicas=replicas,
     )
 
 
-def routing_of(processes: Iterable[tuple[str, str, Settings]]) -> Routing:
-    """Return the routes for processes, each with its name, host and settings; main is the first.
+def routing_of(
+    processes: Iterable[tuple[str, str, Settings]], replicas: Mapping[str, int] | None = None
+) -> Routing:
+    """Return the routes for processes.
+
+    Args:
+        processes: each with its name, host and settings; main is the first.
+        replicas: by name, how many processes there can be at most with this host; those that are
+            missing are single.
 
     Raises:
         ConfigError: if two of them would have the same address.
@@ -39,7 +54,7 @@ def routing_of(processes: Iterable[tuple[str, str, Settings]]) -> Routing:
     table = load_table()
     servers = []
     for name, host, settings in processes:
-        one = server(name, host, settings)
+        one = server(name, host, settings, (replicas or {}).get(name, 0))
         if one is not None:
             servers.append((one, frozenset(row.name for row in settings.process.types)))
     problems = shared_addresses(one for one, _ in servers)

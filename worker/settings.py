@@ -8,6 +8,7 @@ from worker.environ import EnvironReader
 from worker.errors import ConfigError
 from worker.hosts import host_problem, unbracketed
 from worker.plan import NAME, RESERVED_NAMES, PlannedWorker, parse_plan
+from worker.replicas import VARIABLE, replica_name
 from worker.worker_types import ProcessType, Table, load_table
 
 DRAINING = "draining"  # The file in the runtime folder that exists while a process is drained.
@@ -20,7 +21,8 @@ class Settings:
     Attributes:
         process: the type of the process to run.
         name: ``worker_name``; "" for the main process, which must have none.
-        name_given: whether the operator or the plan set the name, so that it is not the default.
+        name_given: whether the operator, the plan or the host name set the name, so that it is not
+            the default.
         plan: every worker of the homeserver; None if homeserver.yaml configures them instead.
         replication_host: the host of the main process; "" for the main process, or with sockets.
         replication_secret_file: a file with the replication secret; None if no variable names one.
@@ -94,6 +96,8 @@ def _process_and_name(
             "SYNAPSE_WORKER",
             f"cannot run: {table.process_problem(process)}; leave its work to the main process",
         )
+    elif reader.text(VARIABLE):
+        return process, replica_name(reader, table, process, plan)
     elif not type_text and name in planned_by_name:
         return planned_by_name[name].process, name
     elif not type_text and not (name and planned_by_name):
@@ -225,7 +229,8 @@ def parse(
     settings = Settings(
         process=process or table.apps["synapse.app.homeserver"],
         name=name,
-        name_given=plan is not None or bool(reader.text("SYNAPSE_WORKER_NAME")),
+        name_given=plan is not None
+        or bool(reader.text("SYNAPSE_WORKER_NAME") or reader.text(VARIABLE)),
         plan=plan,
         replication_host=host,
         replication_secret_file=replication_secret_file,

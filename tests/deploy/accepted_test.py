@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,10 +12,14 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
+from deploy import kubernetes
 from deploy.formats import PROXIES
+from deploy.images import Images
+from deploy.kubernetes.options import KubernetesOptions
 from deploy.options import Options
 from deploy.routing import Routing
 from sandbox.bwrap import Sandbox, read_only
@@ -23,6 +28,7 @@ from testbed.processes import Process
 from testbed.site import make_data
 from tests.deploy.proxies import program
 from tests.deploy.random_plans import ENVIRONS, TABLE, accepted, plans
+from worker.deployment import deployment
 from worker.errors import ConfigError
 from worker.plan import parse_plan
 from worker.routes import plan_routing
@@ -144,6 +150,38 @@ def test_every_accepted_plan_gives_an_accepted_configuration(
     assume(routing is not None and routing.routes)
     assert routing is not None
     check(name, routing, state, inside, script=script)
+
+
+@settings(
+    max_examples=12,
+    phases=[Phase.generate],
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+@given(plan=plans())
+def test_haproxy_accepts_the_routes_of_every_plan_for_kubernetes(
+    state: Path, inside: Sandbox, plan: str
+) -> None:
+    """They have replicas, and complete names."""
+    try:
+        found = deployment({}, re.sub("@[^,]*", "", plan), with_replicas=True)
+    except ConfigError:
+        assume(False)
+        raise
+    assume(kubernetes.problems(found) == [])
+    text = kubernetes.files(found, Images(), KubernetesOptions())["base/proxy.yaml"]
+    (state / "conf").write_text(next(yaml.safe_load_all(text))["data"]["haproxy.cfg"])
+    done = subprocess.run(
+        inside.command(*_CHECKS["haproxy"]),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
 
 
 @settings(max_examples=300, deadline=None, derandomize=True, database=None)

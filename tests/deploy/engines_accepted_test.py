@@ -12,7 +12,7 @@ import yaml
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from deploy.engines import engine_files, engine_problems
+from deploy.engines import REPLICATING, engine_files, engine_problems
 from deploy.images import Images
 from tests.deploy.random_plans import ENVIRONS, plans
 from worker.deployment import deployment
@@ -36,7 +36,7 @@ def files(
 ) -> Mapping[str, str]:
     """Return the files for a plan; if it names hosts, those for one of them."""
     try:
-        found = deployment(environ, plan)
+        found = deployment(environ, plan, with_replicas=engine in REPLICATING)
     except ConfigError:
         assume(False)
         raise
@@ -141,4 +141,5 @@ def test_podman_compose_reads_the_file(
     for name, service in services.items():
         if name not in ("postgres", "redis", "proxy"):
             variables = service["environment"]
-            assert variables.get("SYNAPSE_WORKER_NAME", "main") == name
+            if "SYNAPSE_WORKER_NAME_FROM" not in variables:
+                assert variables.get("SYNAPSE_WORKER_NAME", "main") == name

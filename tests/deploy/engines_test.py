@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.engines import ENGINES, archive, engine_files, engine_problems
+from deploy.engines import ENGINES, REPLICATING, archive, engine_files, engine_problems
 from deploy.images import Images
 from worker.deployment import deployment
 from worker.errors import ConfigError
 
 PLAN = "synchrotron:2, typing, media_repository, both=federation_sender+pusher"
 NAMES = ["main", "synchrotron1", "synchrotron2", "typing", "media_repository", "both"]
+SERVICES = ["main", "synchrotron", "typing", "media_repository", "both"]
 IMAGES = Images(image="quay.io/example/synapse@sha256:" + "0" * 64)
 HOSTS = "typing@10.0.0.7, media_repository@10.0.0.8, event_persister@10.0.0.7"
 UNITS = "containers/systemd/synapse/"
@@ -30,7 +31,7 @@ def files(
     environ: Mapping[str, str] = {},
 ) -> Mapping[str, str]:
     """Return the files of an engine by path."""
-    found = deployment(environ, plan)
+    found = deployment(environ, plan, with_replicas=engine in REPLICATING)
     assert engine_problems(found, IMAGES, host) == []
     return engine_files(engine, found, IMAGES, host, rootless=rootless)
 
@@ -65,7 +66,7 @@ def values(unit: Mapping[str, list[tuple[str, str]]], section: str, name: str) -
 
 def test_compose_has_every_process_and_service() -> None:
     """The plan, PostgreSQL, Redis and the proxy, and nothing else."""
-    assert list(compose()["services"]) == ["postgres", "redis", *NAMES, "proxy"]
+    assert list(compose()["services"]) == ["postgres", "redis", *SERVICES, "proxy"]
 
 
 def test_compose_refers_to_what_it_defines() -> None:
@@ -85,7 +86,7 @@ def test_compose_starts_main_after_its_services_and_workers_after_main() -> None
     services = compose()["services"]
     healthy = {"condition": "service_healthy"}
     assert services["main"]["depends_on"] == {"postgres": healthy, "redis": healthy}
-    for name in NAMES[1:]:
+    for name in SERVICES[1:]:
         assert services[name]["depends_on"] == {"main": healthy | {"restart": True}}
 
 
@@ -120,6 +121,77 @@ def test_compose_mounts_the_media_only_where_they_are_served() -> None:
 
     assert with_media(PLAN) == ["media_repository"]
     assert with_media("typing") == ["main"]
+
+
+def test_compose_can_scale_what_nothing_names() -> None:
+    """Each container takes its host name as its name, and the proxy finds all of them."""
+    services = compose(plan="synchrotron:2, reader=client_reader+frontend_proxy, pusher:2")[
+        "services"
+    ]
+    expected = {"synchrotron": (2, "synchrotron"), "reader": (None, "client_reader+frontend_proxy")}
+    for name, (scale, types) in expected.items():
+        variables = services[name]["environment"]
+        assert services[name].get("scale") == scale
+        assert variables["SYNAPSE_WORKER"] == types
+        assert variables["SYNAPSE_WORKER_NAME_FROM"] == "hostname"
+        assert "SYNAPSE_WORKER_NAME" not in variables
+    assert {"pusher1", "pusher2"} < services.keys()
+    proxy = files("compose", "synchrotron:2")["haproxy.cfg"]
+    assert "server-template synchrotron-replica 1-20 'synchrotron:8008' " in proxy
+
+
+def test_unix_sockets_are_not_replicated() -> None:
+    """Their paths have the names of workers, which the proxy must know."""
+    environ = {"SYNAPSE_UNIX_SOCKETS": "/sockets"}
+    services = compose(plan="synchrotron:2", environ=environ)["services"]
+    assert {"synchrotron1", "synchrotron2"} < services.keys()
+
+
+def test_a_single_sign_on_stays_in_one_process() -> None:
+    """Two proxies, or one that was restarted, would not agree on the first of several replicas."""
+    proxy = files("compose", "client_reader:2")["haproxy.cfg"]
+    section = proxy.split("\nbackend synapse_sso ")[1].split("\nbackend ")[0]
+    assert re.findall("server(?:-template)? (\\S+)", section) == ["main", ":wait"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "line"),
+    [
+        (
+            "x=synchrotron:2, x=client_reader",
+            "SYNAPSE_WORKERS: x is the name of several entries with different worker types; give "
+            "each of them its own name",
+        ),
+        (
+            "x=synchrotron:2, x=typing",
+            "SYNAPSE_WORKERS: x is the name of several entries with different worker types; give "
+            "each of them its own name",
+        ),
+        (
+            "x=synchrotron:2, x-replica1=synchrotron+pusher",
+            "SYNAPSE_WORKERS: x-replica1 is the proxy's name for a replica of x; give the worker "
+            "another name",
+        ),
+        (
+            "a-=synchrotron:2",
+            "SYNAPSE_WORKERS: 'a-' is also the host of these workers, but it is not a host name; "
+            "use labels of at most 63 characters of A-Z a-z 0-9 _ -, separated by dots, without a "
+            "scheme, port or path",
+        ),
+    ],
+)
+def test_replicas_with_a_name_that_they_cannot_have_are_refused(plan: str, line: str) -> None:
+    """As single workers, they have numbers at the ends of their names."""
+    deployment({}, plan)
+    with pytest.raises(ConfigError) as caught:
+        deployment({}, plan, with_replicas=True)
+    assert caught.value.problems == (line,)
+
+
+def test_entries_with_one_name_and_type_are_the_same_replicas() -> None:
+    """Together they are as many as the plan has."""
+    services = compose(plan="synchrotron:2, synchrotron")["services"]
+    assert services["synchrotron"]["scale"] == 3
 
 
 def test_compose_replaces_nothing_in_a_value() -> None:

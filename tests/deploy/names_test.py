@@ -1,19 +1,16 @@
 """A container that is started again can get another address: the proxies ask the DNS again."""
 
 import os
-import signal
-import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from deploy.routing import Routing
 from sandbox.bwrap import read_only
-from testbed import services
-from testbed.processes import Process
+from testbed.names import Names, start
 from testbed.site import make_data
 from tests.deploy import proxies
 from tests.deploy.asking import Client
@@ -39,50 +36,19 @@ def at(routing: Routing, last: int) -> Routing:
     return Routing(routes, replace(routing.main, host=addresses["main"]))
 
 
-@dataclass(frozen=True)
-class Names:
-    """A DNS server.
-
-    Attributes:
-        process: the server.
-        file: its names, in the format of hosts(5).
-    """
-
-    process: Process
-    file: Path
-
-    def set(self, routing: Routing) -> None:
-        """Give each server's name the address that it has in ``routing``."""
-        lines = [f"{server.host} the-{server.name}.test" for server in routing.servers]
-        self.file.write_text("\n".join(lines) + "\n")
-        self.process.signal(signal.SIGHUP)
-
-
 @pytest.fixture
 def names(root: Path, tmp_path: Path) -> Iterator[Names]:
     """Yield a DNS server without names."""
-    state = tmp_path / "dns"
-    state.mkdir()
-    (state / "names").touch()
-    # It listens on port 53, where the system's resolver expects it.
-    inside = services.container(root, state)
-    inside = replace(inside, user=None, capabilities=("CAP_NET_BIND_SERVICE",))
-    command = ["dnsmasq", "--no-daemon", f"--listen-address={DNS}", "--bind-interfaces"]
-    command += ["--no-resolv", "--no-hosts", "--addn-hosts=/state/names", "--user="]
-    # As container engines do, it says that a name has no IPv6 address; otherwise it would refuse.
-    command += ["--local=/test/"]
-    process = Process("dnsmasq", inside.command(*command), tmp_path / "dns.log")
-    process.start()
-
-    def ready() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex((DNS, 53)) == 0
-
+    server = start(root, tmp_path, DNS)
     try:
-        process.wait_until(ready)
-        yield Names(process, state / "names")
+        yield server
     finally:
-        process.stop()
+        server.process.stop()
+
+
+def named(routing: Routing) -> dict[str, list[str]]:
+    """Return the addresses of the servers of routes by name."""
+    return {f"the-{server.name}.test": [server.host] for server in routing.servers}
 
 
 @pytest.fixture
@@ -105,7 +71,7 @@ def test_names_are_resolved_again(root: Path, names: Names, tmp_path: Path) -> N
     data = make_data(tmp_path / "data", "")
     (tmp_path / "resolv.conf").write_text(f"nameserver {DNS}\n")
     before, after = at(routing, 1), at(routing, 2)
-    names.set(before)
+    names.set(named(before))
     with Recorder(before, data) as first, Recorder(after, data) as second:
         for name in second.servers:
             second.stop(name)
@@ -123,7 +89,7 @@ def test_names_are_resolved_again(root: Path, names: Names, tmp_path: Path) -> N
             for name in first.servers:
                 first.stop(name)
                 second.start(name)
-            names.set(after)
+            names.set(named(after))
             deadline = time.monotonic() + 30
             while [answer(*TYPING), answer(*MAIN)] != ["typing", "main"]:
                 assert time.monotonic() < deadline, [answer(*TYPING), answer(*MAIN)]

@@ -114,6 +114,7 @@ def environs() -> st.SearchStrategy[dict[str, str]]:
             "SYNAPSE_WAIT_SECONDS": _mostly("0", "5"),
             "SYNAPSE_WORKERS": st.one_of(_PLANS, _TEXTS),
             "SYNAPSE_WORKER_NAME": _mostly("a", "b", "main"),
+            "SYNAPSE_WORKER_NAME_FROM": _mostly("hostname"),
             "UID": _mostly("991"),
         },
     )
@@ -172,6 +173,7 @@ _VARIABLES = (
     "SYNAPSE_WORKER",
     "SYNAPSE_WORKERS",
     "SYNAPSE_WORKER_NAME",
+    "SYNAPSE_WORKER_NAME_FROM",
     "UID",
 )
 

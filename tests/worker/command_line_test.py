@@ -13,7 +13,7 @@ from worker.errors import ConfigError
 
 ALL = (
     "start, check, print-config, healthcheck, wait, drain, doctor, prometheus, routes, compose, "
-    "quadlet, generate"
+    "quadlet, kubernetes, generate"
 )
 EXCESS = "unrecognized arguments"
 

@@ -51,7 +51,7 @@ def ask_each(
     """Run `print-config` as each process of ``plan``; return the answers by process name."""
     common = dict(environ) | {"SYNAPSE_WORKERS": text}
     common["SYNAPSE_REPLICATION_HOST"] = common.get("SYNAPSE_REPLICATION_HOST") or "main"
-    for name in ("SYNAPSE_WORKER", "SYNAPSE_WORKER_NAME"):
+    for name in ("SYNAPSE_WORKER", "SYNAPSE_WORKER_NAME", "SYNAPSE_WORKER_NAME_FROM"):
         common.pop(name, None)
     answers = {MAIN: ask(["print-config"], common | {"SYNAPSE_WORKER": "homeserver"})}
     for worker in plan:
@@ -237,6 +237,7 @@ def test_what_this_container_is_does_not_matter(site: Site) -> None:
     """The images for single worker types set SYNAPSE_WORKER, and they have `doctor` too."""
     site.arrange(yaml.safe_load(PLANNED), RIGHT)
     variables = {"SYNAPSE_WORKER": "synapse.app.pusher", "SYNAPSE_WORKER_NAME": "pusher9"}
+    variables["SYNAPSE_WORKER_NAME_FROM"] = "hostname"
     assert ask(["doctor", "typing"], site.environ() | variables) == Answer(0)
 
 

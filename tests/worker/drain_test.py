@@ -1,5 +1,6 @@
 """Draining: which requests are waited for, for how long, and what is said about the others."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +79,26 @@ def test_it_names_what_is_still_in_flight(drained: Callable[..., tuple[int, str,
             "the process out of the proxy first\n"
         )
         assert drained(port, "1") == (75, "", message)
+
+
+def test_it_waits_first_until_proxies_send_no_more_requests(
+    drained: Callable[..., tuple[int, str, str]],
+) -> None:
+    """A process that is idle when it becomes unready still gets requests for a while."""
+    with server(saying(answer(SYNC + OWN))) as port:
+        begin = time.monotonic()
+        assert drained(port, "--delay=2") == (0, "drained\n", "")
+        assert time.monotonic() - begin > 2
+
+
+@pytest.mark.parametrize("seconds", ["601", "-1", "1.5", "x", ""])
+def test_a_wrong_delay(drained: Callable[..., tuple[int, str, str]], seconds: str) -> None:
+    """Nothing is drained."""
+    message = (
+        f"error: drain: --delay={seconds!r} is not a number of seconds from 0 to 600; use one, for "
+        "example 15\n"
+    )
+    assert drained(1, f"--delay={seconds}") == (2, "", message)
 
 
 def test_a_process_that_is_gone_is_reported(drained: Callable[..., tuple[int, str, str]]) -> None:

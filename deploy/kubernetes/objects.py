@@ -1,0 +1,57 @@
+"""Which file has which objects, for the base and its components as well as for the chart."""
+
+from collections.abc import Iterator
+
+from deploy.kubernetes import network, processes, services
+from deploy.kubernetes.common import Request
+from deploy.kubernetes.monitoring import monitoring_objects
+from deploy.kubernetes.text import Object
+
+# Maps the name of each file to what is in it. Those of the processes are in `base_objects`.
+_COMMENTS = {
+    "media": "The volume of the media. The default class of storage of the cluster is used.",
+    "network": "Who may connect to whom. All connections to pods of this namespace are refused, "
+    "except those\nlisted here; a node reaches its own pods for probes in any case. Synapse itself "
+    "may connect to\nother homeservers, push gateways and so on; the proxy only to Synapse.",
+    "proxy": "HAProxy, which has the routes that neither Ingress nor Gateway API can express: all "
+    "requests of\na user or for a room go to one worker, the main process stands in for workers, "
+    "and requests wait\nfor a process that is restarted.",
+}
+# Maps each component to what it is for.
+_COMPONENTS = {
+    "postgres": "PostgreSQL with one volume. Leave it out if homeserver.yaml names another one.",
+    "redis": "Redis, which keeps nothing. Leave it out if homeserver.yaml names another one.",
+    "ingress": "The Ingress. Its controller terminates TLS, and must accept requests of 50 MiB.\n"
+    "Other homeservers find it through /.well-known/matrix/server, which must name port 443.",
+    "gateway": "The route from a Gateway, whose listeners terminate TLS. Other homeservers use "
+    "port 8448\nunless /.well-known/matrix/server names another one.",
+    "monitoring": "For the Prometheus operator; the cluster must have its types of objects.",
+}
+
+
+def base_objects(request: Request) -> Iterator[tuple[str, str, list[Object]]]:
+    """Yield the files of the base: the path without its ending, a comment, and the objects."""
+    yield "network", _COMMENTS["network"], network.network_objects(request)
+    yield "media", _COMMENTS["media"], services.media_objects(request)
+    yield "proxy", _COMMENTS["proxy"], services.proxy_objects(request)
+    for group in request.groups:
+        folder = "" if group.first.is_main else "workers/"
+        names = ", ".join(one.name for one in group.containers)
+        replicas = "any number of " if group.replicas else ""
+        runs = (
+            "The main process." if group.first.is_main else f"{replicas}{names}: {group.first.runs}"
+        )
+        yield f"{folder}{group.name}", runs, processes.process_objects(request, group)
+
+
+def component_objects(request: Request) -> Iterator[tuple[str, str, list[Object]]]:
+    """Yield the components: the name, a comment, and the objects."""
+    objects = {
+        "postgres": [*services.postgres_objects(request), *network.postgres_policies(request)],
+        "redis": [*services.redis_objects(request), *network.redis_policies(request)],
+        "ingress": network.ingress_objects(request),
+        "gateway": network.gateway_objects(request),
+        "monitoring": monitoring_objects(request),
+    }
+    for name, comment in _COMPONENTS.items():
+        yield name, comment, objects[name]
