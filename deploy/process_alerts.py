@@ -20,9 +20,9 @@ def processes(monitored: Monitored) -> Iterator[Alert]:
         "Its metrics port does not answer: look whether it runs, at its log, and whether "
         "PostgreSQL and Redis answer (healthcheck --ready).",
     )
-    for jobs, wait, severity, effect in (
-        (monitored.unique, "2m", CRITICAL, "No other process does its work."),
-        (monitored.replaceable, "5m", WARNING, "Requests go to other processes, or wait."),
+    for jobs, wait, severity in (
+        (monitored.unique, "2m", CRITICAL),
+        (monitored.replaceable, "5m", WARNING),
     ):
         if jobs:
             yield Alert(
@@ -31,7 +31,7 @@ def processes(monitored: Monitored) -> Iterator[Alert]:
                 wait,
                 severity,
                 "The worker {{ $labels.instance }} of Synapse is down",
-                f"Its metrics port does not answer. {effect} Look whether it runs, and at its log.",
+                "Its metrics port does not answer: look whether it runs, and at its log.",
             )
     yield Alert(
         "SynapseNotScraped",

@@ -123,8 +123,8 @@ def federation(monitored: Monitored) -> Iterator[Alert]:
         "10m",
         WARNING,
         "Other homeservers learn of changed devices {{ $value | humanizeDuration }} late",
-        "Their users cannot encrypt for these devices. Look at the CPU time and the log of "
-        "{{ $labels.instance }}.",
+        "Their users cannot encrypt for these devices. Look at the CPU time and the log of the "
+        "process.",
     )
 
 

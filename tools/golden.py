@@ -5,8 +5,12 @@ from dataclasses import replace
 
 import yaml
 
+from deploy.alerts import rule_file
+from deploy.dashboard import dashboard_file
 from testbed.site import PLANNED, WORKERS
 from worker.documents import documents
+from worker.monitoring import monitored
+from worker.plan import parse_plan
 from worker.settings import parse
 from worker.worker_types import load_table
 
@@ -42,6 +46,20 @@ def _render_plan() -> str:
         text = yaml.safe_dump_all(rendered.values(), sort_keys=False)
         parts.append(f"# {name or 'main'}\n---\n{text}")
     return "".join(parts)
+
+
+def monitoring_files() -> Iterator[tuple[str, str]]:
+    """Yield (name, text) of the golden files of the verbs alerts and dashboard."""
+    newest = replace(load_table(), version="")
+    for name, plan, table in (
+        ("plan", PLAN, newest),
+        ("main", "", newest),
+        ("synapse-1.66.0", "pusher, federation_sender", replace(newest, version="1.66.0")),
+    ):
+        watched = monitored(parse_plan(plan, table), table)
+        yield f"alerts-{name}.yml", rule_file(watched)
+        if name == "plan":
+            yield "dashboard.json", dashboard_file(watched)
 
 
 def golden_files() -> Iterator[tuple[str, str]]:
