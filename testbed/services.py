@@ -1,4 +1,4 @@
-"""Runs PostgreSQL, Redis and nginx from pinned Debian packages, each at its own address."""
+"""Runs services from pinned Debian packages, each at its own address, such as PostgreSQL."""
 
 import shutil
 import subprocess
@@ -192,4 +192,45 @@ def proxy(
     process = Process(name, inside.command(*_PROXIES[name]), folder / f"{name}.log")
     process.start()
     process.wait_until(lambda: answers(address, 8008))
+    return process
+
+
+_PROMETHEUS = """\
+global:
+  scrape_interval: 1s
+  scrape_timeout: 1s
+  evaluation_interval: 1s
+scrape_configs:
+  - job_name: synapse
+    metrics_path: /_synapse/metrics
+    file_sd_configs:
+      - files: [targets.json]
+rule_files: [rules.yml]
+"""
+
+
+def prometheus(root: Path, folder: Path, address: str, targets: str, rules: str) -> Process:
+    """Start Prometheus at ``address``, port 9090, with a scrape each second; return it.
+
+    Args:
+        root: the services' root.
+        folder: the folder for its state and log.
+        address: the address where it listens.
+        targets: a file for ``file_sd_configs``, in JSON.
+        rules: a file for ``rule_files``.
+    """
+    state = folder / "prometheus"
+    state.mkdir()
+    for name, text in (
+        ("prometheus.yml", _PROMETHEUS),
+        ("targets.json", targets),
+        ("rules.yml", rules),
+    ):
+        (state / name).write_text(text)
+    command = ["prometheus", f"--web.listen-address={address}:9090"]
+    command += ["--config.file=/state/prometheus.yml", "--storage.tsdb.path=/state/data"]
+    inside = container(root, state).command(*command)
+    process = Process("prometheus", inside, folder / "prometheus.log")
+    process.start()
+    process.wait_until(lambda: answers(address, 9090))
     return process
