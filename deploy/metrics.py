@@ -64,7 +64,6 @@ _ADDED = {
 }
 # Name -> the first minor release 1.x that has it, or 0 if every supported one does.
 METRICS = dict.fromkeys(_SCRAPE + _ALWAYS, 0) | _ADDED
-SCRAPE_METRICS = frozenset(_SCRAPE)
 
 
 # What else can be a word in the expressions here, outside of braces, brackets and quotes.

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import urllib.request
 from pathlib import Path
 
 from sandbox.bwrap import KERNEL, Sandbox, read_only, symlinks, system_bwrap, tmpfs, writable
@@ -232,5 +233,14 @@ def prometheus(root: Path, folder: Path, address: str, targets: str, rules: str)
     inside = container(root, state).command(*command)
     process = Process("prometheus", inside, folder / "prometheus.log")
     process.start()
-    process.wait_until(lambda: answers(address, 9090))
+    process.wait_until(lambda: _is_ready(address))
     return process
+
+
+def _is_ready(address: str) -> bool:
+    """Return whether Prometheus has opened its database, before which it answers with 503."""
+    try:
+        with urllib.request.urlopen(f"http://{address}:9090/-/ready", timeout=5):
+            return True
+    except OSError:
+        return False

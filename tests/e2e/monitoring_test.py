@@ -1,22 +1,17 @@
 """A real Prometheus scrapes two homeservers with the targets and rules that the image prints."""
 
-import json
-import re
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from contextlib import ExitStack
 
 import pytest
 
-from deploy.metrics import METRICS, SCRAPE_METRICS
-from testbed import services
+from deploy.metrics import METRICS
 from testbed.homeserver import Homeserver, Parts
-from testbed.layout import MAIN
 from tests.e2e.people import Person, until
-from tests.e2e.promql import Prometheus, Selector, selectors
+from tests.e2e.promql import Selector
+from tests.e2e.watched import Watched, watch
 
 # Counters without a series until something fails; their names are in the metrics nevertheless.
 FAILURES = {
@@ -38,100 +33,26 @@ BROKEN = {
     "SynapsePushFails",
     "SynapseAppserviceFails",
 }
-VARIABLES = {"job": ".+", "instance": ".+", "__rate_interval": "5m"}
-
-
-@dataclass(frozen=True)
-class Watched:
-    """A homeserver that is scraped.
-
-    Attributes:
-        homeserver: the homeserver.
-        prometheus: the Prometheus that scrapes it.
-        dashboard: its dashboard.
-    """
-
-    homeserver: Homeserver
-    prometheus: Prometheus
-    dashboard: dict[str, Any]
-
-    def is_up(self) -> bool:
-        """Return whether Prometheus has scraped every process."""
-        return self.prometheus.up() == dict.fromkeys(self.homeserver.layout.names, "up")
-
-    @property
-    def queries(self) -> list[str]:
-        """The queries of its dashboard, with values for their variables."""
-        return [
-            re.sub(r"\$(\w+)", lambda match: VARIABLES[match[1]], target["expr"])
-            for panel in self.dashboard["panels"]
-            for target in panel.get("targets", ())
-        ]
-
-    @property
-    def selectors(self) -> set[Selector]:
-        """The selectors of its rules and its dashboard."""
-        rules = [rule["query"] for rule in self.prometheus.rules()]
-        return {found for text in rules + self.queries for found in selectors(text)}
-
-
-def printed(homeserver: Homeserver, verb: str) -> str:
-    """Return what a verb of the image prints for the plan of a homeserver."""
-    layout = homeserver.layout
-    environ = {"SYNAPSE_REPLICATION_HOST": layout.host_of(MAIN)}
-    done = subprocess.run(
-        homeserver.command(MAIN, verb, layout.plan_text, environ=environ),
-        text=True,
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
 def watched(
     parts: Parts, first: Homeserver, second: Homeserver, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[Watched]]:
-    """Yield both homeservers once Prometheus has scraped all their processes.
-
-    The alerts fire after a second, so that the tests need not wait for minutes.
-    """
-    found, processes = [], []
-    try:
-        for homeserver in (first, second):
-            number = homeserver.layout.number
-            folder = tmp_path_factory.mktemp(f"prometheus{number}")
-            rules = re.sub("for: [0-9]+m", "for: 1s", printed(homeserver, "alerts"))
-            address = f"127.{number}.0.7"
-            targets = printed(homeserver, "prometheus")
-            processes.append(services.prometheus(parts.services, folder, address, targets, rules))
-            dashboard = json.loads(printed(homeserver, "dashboard"))
-            found.append(Watched(homeserver, Prometheus(address), dashboard))
-        for one in found:
-            until(one.is_up, "all targets are up")
-        yield found
-    finally:
-        for process in processes:
-            print(f"----- prometheus\n{process.tail(10)}")
-            process.kill()
+    """Yield both homeservers once Prometheus has scraped all their processes."""
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(
+                watch(homeserver, parts.services, tmp_path_factory.mktemp("prometheus"))
+            )
+            for homeserver in (first, second)
+        ]
 
 
 def test_every_rule_can_be_evaluated(watched: list[Watched]) -> None:
     """Prometheus finds no error in them with real series, such as a match of many to many."""
     for one in watched:
-
-        def evaluated(prometheus: Prometheus = one.prometheus) -> bool:
-            return all(not rule["lastEvaluation"].startswith("0001") for rule in prometheus.rules())
-
-        until(evaluated, "all rules are evaluated")
-        health = {
-            rule["name"]: rule.get("lastError", "")
-            for rule in one.prometheus.rules()
-            if rule["health"] != "ok"
-        }
-        assert health == {}
+        assert one.errors == {}
 
 
 def test_every_query_of_the_dashboard_can_be_evaluated(watched: list[Watched]) -> None:
@@ -179,7 +100,6 @@ def test_every_metric_of_the_table_is_used(watched: list[Watched]) -> None:
     """And so every one of them was found in a running process."""
     used = {selector.metric for one in watched for selector in one.selectors}
     assert used == METRICS.keys()
-    assert SCRAPE_METRICS <= used
 
 
 def test_no_alert_fires_while_nothing_is_broken(watched: list[Watched]) -> None:
