@@ -52,7 +52,7 @@ def watched(
 def test_every_rule_can_be_evaluated(watched: list[Watched]) -> None:
     """Prometheus finds no error in them with real series, such as a match of many to many."""
     for one in watched:
-        assert one.errors == {}
+        assert one.errors() == {}
 
 
 def test_every_query_of_the_dashboard_can_be_evaluated(watched: list[Watched]) -> None:

@@ -5,7 +5,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from testbed.layout import MAIN
 from tests.e2e.people import until
 from tests.e2e.promql import Prometheus, Selector, selectors
 
+LOOK_BACK = "3s"
 VARIABLES = {"job": ".+", "instance": ".+", "__rate_interval": "5m"}
 
 
@@ -30,26 +31,26 @@ class Watched:
 
     homeserver: Homeserver
     prometheus: Prometheus
-    dashboard: dict[str, Any]
+    dashboard: dict[str, Any] = field(repr=False)
 
     def is_up(self) -> bool:
         """Return whether Prometheus has scraped every process."""
         return self.prometheus.up() == dict.fromkeys(self.homeserver.layout.names, "up")
 
-    def is_evaluated(self) -> bool:
-        """Return whether Prometheus has evaluated every rule."""
-        return all(
-            not rule["lastEvaluation"].startswith("0001") for rule in self.prometheus.rules()
-        )
+    def has_a_past(self) -> bool:
+        """Return whether there are series for the rules that look back."""
+        return bool(self.prometheus.query(f"up offset {LOOK_BACK}"))
 
-    @property
     def errors(self) -> dict[str, str]:
-        """The errors of the rules that Prometheus could not evaluate, by the name of the alert."""
-        return {
-            rule["name"]: rule.get("lastError", "")
-            for rule in self.prometheus.rules()
-            if rule["health"] != "ok"
-        }
+        """Return the errors of the rules by the name of the alert.
+
+        Raises:
+            AssertionError: if a rule cannot be evaluated now.
+        """
+        rules = self.prometheus.rules()
+        for rule in rules:
+            self.prometheus.query(rule["query"])
+        return {rule["name"]: rule["lastError"] for rule in rules if rule.get("lastError")}
 
     @property
     def queries(self) -> list[str]:
@@ -84,9 +85,10 @@ def printed(homeserver: Homeserver, verb: str) -> str:
 
 @contextmanager
 def watch(homeserver: Homeserver, services_root: Path, folder: Path) -> Iterator[Watched]:
-    """Scrape a homeserver; yield once all its processes are scraped and all rules evaluated.
+    """Scrape a homeserver; yield once all its processes have been scraped for some seconds.
 
-    The alerts fire after a second, so that tests need not wait for minutes.
+    The alerts fire after a second, and look back for only a few, so that tests need not wait for
+    minutes.
 
     Args:
         homeserver: the homeserver.
@@ -94,6 +96,7 @@ def watch(homeserver: Homeserver, services_root: Path, folder: Path) -> Iterator
         folder: an empty folder for its state and log.
     """
     rules = re.sub("for: [0-9]+m", "for: 1s", printed(homeserver, "alerts"))
+    rules = re.sub("offset [0-9]+m", f"offset {LOOK_BACK}", rules)
     targets = printed(homeserver, "prometheus")
     dashboard = json.loads(printed(homeserver, "dashboard"))
     address = f"127.{homeserver.layout.number}.0.7"
@@ -101,7 +104,7 @@ def watch(homeserver: Homeserver, services_root: Path, folder: Path) -> Iterator
     try:
         watched = Watched(homeserver, Prometheus(address), dashboard)
         until(watched.is_up, "all targets are up")
-        until(watched.is_evaluated, "all rules are evaluated")
+        until(watched.has_a_past, "it has been up for some seconds")
         yield watched
     finally:
         print(f"----- prometheus\n{process.tail(10)}")

@@ -166,7 +166,7 @@ def test_healthcheck_and_readiness(homeserver: Homeserver) -> None:
 def test_the_metrics_of_the_alerts_exist(homeserver: Homeserver, parts: Parts) -> None:
     """The rules and the dashboard that this image prints name none that this era lacks."""
     with TemporaryDirectory() as folder, watch(homeserver, parts.services, Path(folder)) as watched:
-        assert watched.errors == {}
+        assert watched.errors() == {}
         used = {selector.metric for selector in watched.selectors}
         assert used == {name for name, since in METRICS.items() if since <= TABLE.minor}
 
