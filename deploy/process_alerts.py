@@ -124,7 +124,7 @@ def database(monitored: Monitored) -> Iterator[Alert]:
         "5m",
         WARNING,
         "Background updates of the database were aborted on {{ $labels.instance }}",
-        "Look for the failed update in its log; later releases need it. Restart the process once "
+        "Look for the failed update in the log of main; later releases need it. Restart main once "
         "the cause is removed.",
     )
 

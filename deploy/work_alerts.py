@@ -93,9 +93,8 @@ def federation(monitored: Monitored) -> Iterator[Alert]:
         _behind(monitored, monitored.senders, "federation_sender"),
         "10m",
         WARNING,
-        "{{ $labels.instance }} has not looked at {{ $value }} events that other homeservers may "
-        "need",
-        "These events are over five minutes old. Look at the CPU time and the log of the process; "
+        "{{ $labels.instance }} has not processed {{ $value }} events of over five minutes ago",
+        "Other homeservers learn of them late. Look at the CPU time and the log of the process; "
         "add a federation_sender.",
     )
     yield Alert(
@@ -161,7 +160,6 @@ def consumers(monitored: Monitored) -> Iterator[Alert]:
         _behind(monitored, monitored.notifiers, "appservice_sender"),
         "10m",
         WARNING,
-        "{{ $labels.instance }} has not looked at {{ $value }} events that application services "
-        "may need",
-        "These events are over five minutes old. Look at the CPU time and the log of the process.",
+        "{{ $labels.instance }} has not processed {{ $value }} events of over five minutes ago",
+        "Application services learn of them late. Look at the CPU time and the log of the process.",
     )
