@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from deploy.alerts import alerts, rule_file, rule_groups
 from deploy.metrics import METRICS, first_minor, used_metrics
 from deploy.monitored import Monitored, matcher
-from tests.deploy.alert_cases import CASES, PLAN, Case
+from tests.deploy import process_alert_cases, work_alert_cases
+from tests.deploy.alert_cases import PLAN, Case
 from tests.deploy.promtool import promtool
 from tests.deploy.random_plans import TABLE, plans
 from worker.errors import ConfigError
@@ -23,6 +24,7 @@ from worker.plan import parse_plan
 
 _NEWEST = 1 << 30
 OLDEST = 66
+CASES = process_alert_cases.CASES + work_alert_cases.CASES
 
 
 def of(plan: str, minor: int = _NEWEST) -> Monitored:
@@ -88,7 +90,9 @@ def test_each_alert_fires_when_it_should_and_only_then(tmp_path: Path) -> None:
     tests = []
     for case in CASES:
         tests.append(unit_test(case, case.bad, {case.not_before: False, case.minutes: True}))
-        tests.append(unit_test(case, case.good, dict.fromkeys((1, 12, 25, case.minutes), False)))
+        tests.append(
+            unit_test(case, case.good, dict.fromkeys((1, 12, 25, case.minutes, 55), False))
+        )
     document = {"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": tests}
     promtool(
         tmp_path / "unit",
