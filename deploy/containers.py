@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from deploy import haproxy
+from deploy.monitored import Monitored
 from deploy.options import Options
 from deploy.routing import MAIN, Routing
 
@@ -80,6 +81,7 @@ class Deployment:
         wait_seconds: how long each of them waits for the services that it needs.
         ports: the ports of Synapse's containers, by what they serve.
         routing: the routes, for the proxy.
+        monitored: what the alert rules need to know.
     """
 
     containers: Sequence[Container]
@@ -87,6 +89,7 @@ class Deployment:
     wait_seconds: int
     ports: Mapping[str, int]
     routing: Routing
+    monitored: Monitored
 
     @property
     def hosts(self) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
-"""Runs PostgreSQL, Redis and nginx from pinned Debian packages, each at its own address."""
+"""Runs services from pinned Debian packages, each at its own address, such as PostgreSQL."""
 
 import shutil
 import subprocess
+import urllib.request
 from pathlib import Path
 
 from sandbox.bwrap import KERNEL, Sandbox, read_only, symlinks, system_bwrap, tmpfs, writable
@@ -193,3 +194,53 @@ def proxy(
     process.start()
     process.wait_until(lambda: answers(address, 8008))
     return process
+
+
+_PROMETHEUS = """\
+global:
+  scrape_interval: 1s
+  scrape_timeout: 1s
+  evaluation_interval: 1s
+scrape_configs:
+  - job_name: synapse
+    metrics_path: /_synapse/metrics
+    file_sd_configs:
+      - files: [targets.json]
+rule_files: [rules.yml]
+"""
+
+
+def prometheus(root: Path, folder: Path, address: str, targets: str, rules: str) -> Process:
+    """Start Prometheus at ``address``, port 9090, with a scrape each second; return it.
+
+    Args:
+        root: the services' root.
+        folder: the folder for its state and log.
+        address: the address where it listens.
+        targets: a file for ``file_sd_configs``, in JSON.
+        rules: a file for ``rule_files``.
+    """
+    state = folder / "prometheus"
+    state.mkdir()
+    for name, text in (
+        ("prometheus.yml", _PROMETHEUS),
+        ("targets.json", targets),
+        ("rules.yml", rules),
+    ):
+        (state / name).write_text(text)
+    command = ["prometheus", f"--web.listen-address={address}:9090"]
+    command += ["--config.file=/state/prometheus.yml", "--storage.tsdb.path=/state/data"]
+    inside = container(root, state).command(*command)
+    process = Process("prometheus", inside, folder / "prometheus.log")
+    process.start()
+    process.wait_until(lambda: _is_ready(address))
+    return process
+
+
+def _is_ready(address: str) -> bool:
+    """Return whether Prometheus has opened its database, before which it answers with 503."""
+    try:
+        with urllib.request.urlopen(f"http://{address}:9090/-/ready", timeout=5):
+            return True
+    except OSError:
+        return False

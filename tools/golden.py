@@ -7,11 +7,15 @@ from dataclasses import replace
 import yaml
 
 from deploy import kubernetes
+from deploy.alerts import rule_file
+from deploy.dashboard import dashboard_file
 from deploy.images import Images
 from deploy.kubernetes.options import KubernetesOptions
 from testbed.site import PLANNED, WORKERS
 from worker.deployment import deployment
 from worker.documents import documents
+from worker.monitoring import monitored
+from worker.plan import parse_plan
 from worker.settings import parse
 from worker.worker_types import load_table
 
@@ -68,6 +72,20 @@ def _render_kubernetes() -> tuple[str, str]:
         cut = re.sub('(?<=configuration-sha256: )["0-9a-f]+', "...", cut)
         parts[path.startswith("chart/")] += f"#### {path}\n{cut}"
     return parts[False], parts[True]
+
+
+def monitoring_files() -> Iterator[tuple[str, str]]:
+    """Yield (name, text) of the golden files of the verbs alerts and dashboard."""
+    newest = replace(load_table(), version="")
+    for name, plan, table in (
+        ("plan", PLAN, newest),
+        ("main", "", newest),
+        ("synapse-1.66.0", "pusher, federation_sender", replace(newest, version="1.66.0")),
+    ):
+        watched = monitored(parse_plan(plan, table), table)
+        yield f"alerts-{name}.yml", rule_file(watched)
+        if name == "plan":
+            yield "dashboard.json", dashboard_file(watched)
 
 
 def golden_files() -> Iterator[tuple[str, str]]:

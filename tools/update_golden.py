@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tools.digests import GOLDEN, pin_name
-from tools.golden import golden_files
+from tools.golden import golden_files, monitoring_files
 from tools.pictures import pictures
 
 
@@ -29,6 +29,8 @@ def main() -> int:
     golden = {workspace / "image/digests.json": digests()}
     for name, text in golden_files():
         golden[workspace / "tests/worker/golden" / name] = text
+    for name, text in monitoring_files():
+        golden[workspace / "tests/deploy/golden" / name] = text
     services = Path(os.environ["SERVICES"]).resolve().parent / "root"
     for name, text in pictures(workspace / "docs/pictures", services):
         golden[workspace / "docs/pictures" / name] = text

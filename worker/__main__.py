@@ -188,6 +188,20 @@ def _prometheus(environ: Environ, options: Namespace) -> int:
     return 0
 
 
+def _alerts(_: Environ, options: Namespace) -> int:
+    from worker.monitoring import alerts
+
+    print(alerts(options.plan), end="")
+    return 0
+
+
+def _dashboard(_: Environ, options: Namespace) -> int:
+    from worker.monitoring import dashboard
+
+    print(dashboard(options.plan), end="")
+    return 0
+
+
 def _routes(environ: Environ, options: Namespace) -> int:
     from worker.routes import routes
 
@@ -228,6 +242,8 @@ _VERBS: dict[str, Callable[[Environ, Namespace], int]] = {
     "drain": _drain,
     "doctor": _doctor,
     "prometheus": _prometheus,
+    "alerts": _alerts,
+    "dashboard": _dashboard,
     "routes": _routes,
     "compose": _engine_archive,
     "quadlet": _engine_archive,

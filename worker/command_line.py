@@ -19,6 +19,8 @@ VERBS = {
     "drain": "make this process unready, and wait for its requests to finish before a stop",
     "doctor": "check the main process and every worker of a plan",
     "prometheus": "print Prometheus scrape targets for the processes of a plan (file_sd_configs)",
+    "alerts": "print alert rules for Prometheus about the processes of a plan (rule_files)",
+    "dashboard": "print a dashboard for Grafana about the processes of a plan",
     "routes": "print the configuration of a reverse proxy that routes requests to the workers of a "
     "plan",
     "compose": "print a tar archive with a Compose file and its proxy's configuration for a plan",
@@ -74,7 +76,7 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
         metavar="SECONDS",
         help="how long to wait before that, until proxies send no new requests; the default is 0",
     )
-    for name in ("doctor", "prometheus"):
+    for name in ("doctor", "prometheus", "alerts", "dashboard"):
         verb_parsers[name].add_argument("plan", metavar="PLAN", help=_PLAN_HELP)
     verb_parsers["routes"].add_argument(
         "format", metavar="FORMAT", help="json, nginx, haproxy, caddy or traefik"

@@ -18,6 +18,7 @@ from deploy.routing import REPLICA
 from worker.doctor import MAIN, environs, main_host, planned, read_plan
 from worker.errors import ConfigError, shown
 from worker.hosts import host_problem, unbracketed
+from worker.monitoring import monitored
 from worker.plan import PlannedWorker, is_stateless, replicates
 from worker.replicas import VARIABLE as NAME_FROM
 from worker.routes import routing_of, server
@@ -184,6 +185,7 @@ def deployment(
         environ=shared,
         wait_seconds=int(shared["SYNAPSE_WAIT_SECONDS"]),
         ports=load_table().ports,
+        monitored=monitored(plan, load_table()),
         routing=routing_of(
             ((one.name, one.host, one.settings) for one in processes),
             # Old and new ones at the same time, while an engine replaces them.

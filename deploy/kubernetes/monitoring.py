@@ -3,11 +3,9 @@
 The rules are from the operator's API reference (monitoring.coreos.com/v1).
 """
 
-from collections.abc import Mapping, Sequence
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any
+from collections.abc import Sequence
 
+from deploy.alerts import rule_groups
 from deploy.kubernetes.common import SYNAPSE, Request, labels
 from deploy.kubernetes.processes import ANNOTATION
 from deploy.kubernetes.text import Object
@@ -48,18 +46,8 @@ def _relabelings() -> list[Object]:
     ]
 
 
-def _rule_groups(request: Request) -> Sequence[Mapping[str, Any]]:
-    """Return the groups of rules for the plan; none without the module that knows them."""
-    if find_spec("deploy.alerts") is None:
-        return ()
-    groups: Sequence[Mapping[str, Any]] = import_module("deploy.alerts").rule_groups(
-        request.deployment
-    )
-    return groups
-
-
 def monitoring_objects(request: Request) -> list[Object]:
-    """Return the ServiceMonitor and, if there are rules, the PrometheusRule."""
+    """Return the ServiceMonitor and the PrometheusRule."""
     monitor = {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "ServiceMonitor",
@@ -76,14 +64,11 @@ def monitoring_objects(request: Request) -> list[Object]:
             ],
         },
     }
-    groups = _rule_groups(request)
-    if not groups:
-        return [monitor]
     rule = {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
         "metadata": _metadata(request),
-        "spec": {"groups": [dict(group) for group in groups]},
+        "spec": {"groups": rule_groups(request.deployment.monitored)},
     }
     return [monitor, rule]
 

@@ -20,6 +20,8 @@ _VERBS = (
     ["print-config"],
     ["doctor", "pusher"],
     ["prometheus", "pusher"],
+    ["alerts", "pusher"],
+    ["dashboard", "pusher"],
     ["wait", "0"],
     ["wait", "1"],
     ["start"],

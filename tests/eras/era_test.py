@@ -3,18 +3,22 @@
 import json
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from deploy.metrics import METRICS
 from testbed.first_steps import WORKERS, talk
 from testbed.homeserver import Homeserver, Parts
 from testbed.image import read_image, unpack
 from testbed.layout import Options
 from testbed.site import WORKERS as DUTIES_ELSEWHERE
 from testbed.site import make_authority, make_mounts
+from tests.e2e.watched import watch
 from tests.upstream.agreement import (
     STAYED_WITH_MAIN,
     STAYS_WITH_MAIN,
@@ -38,6 +42,16 @@ from worker.worker_types import ProcessType, load_table
 PIN_JSON = Path(os.environ["PIN"])
 PIN = json.loads(PIN_JSON.read_text())
 MODULES = imported(Path(os.environ["LOCK"]))
+# Metrics of work that this homeserver does not have: other homeservers, and other services.
+NO_WORK = {
+    "synapse_appservice_api_failed_transactions_total",
+    "synapse_appservice_api_sent_events_total",
+    "synapse_federation_server_received_edus_total",
+    "synapse_federation_server_received_pdus_total",
+    "synapse_http_httppusher_http_pushes_failed_total",
+    "synapse_http_httppusher_http_pushes_processed_total",
+    "synapse_sliding_sync_processing_time_bucket",
+}
 TABLE = replace(load_table(), version=PIN["version"])
 # Only the oldest versions can replicate over TCP, without Redis.
 TCP = TABLE.has("tcp_replication")
@@ -147,3 +161,20 @@ def test_healthcheck_and_readiness(homeserver: Homeserver) -> None:
             check=False,
         )
         assert (done.returncode, done.stdout) == (0, "ready\n"), done.stderr
+
+
+def test_the_metrics_of_the_alerts_exist(homeserver: Homeserver, parts: Parts) -> None:
+    """The rules and the dashboard that this image prints name none that this era lacks."""
+    with TemporaryDirectory() as folder, watch(homeserver, parts.services, Path(folder)) as watched:
+        assert watched.errors() == {}
+        used = {selector.metric for selector in watched.selectors}
+        assert used == {name for name, since in METRICS.items() if since <= TABLE.minor}
+
+        def absent() -> set[str]:
+            return {name for name in used if not watched.prometheus.query(f"count({name})")}
+
+        # Synapse updates some metrics every 30 s.
+        deadline = time.monotonic() + 40
+        while absent() - NO_WORK and time.monotonic() < deadline:
+            time.sleep(0.5)
+        assert absent() - NO_WORK == set()

@@ -99,7 +99,7 @@ def test_the_commands_lead_to_a_message_and_back_to_it_after_a_restore(machine: 
     page = (EXAMPLES / "README.md").read_text()
     for block in blocks(page):
         done = machine.run(exports + block.script, seconds=150)
-        print(block.script, done.stdout, done.stderr)
+        print(block.script, done.stdout, done.stderr, flush=True)
         if block.output is not None:
             # podman-compose prints the names of the containers before.
             assert done.stdout.endswith(block.output), block.script

@@ -12,8 +12,8 @@ from worker.command_line import VERBS, parse_command_line
 from worker.errors import ConfigError
 
 ALL = (
-    "start, check, print-config, healthcheck, wait, drain, doctor, prometheus, routes, compose, "
-    "quadlet, kubernetes, generate"
+    "start, check, print-config, healthcheck, wait, drain, doctor, prometheus, alerts, "
+    "dashboard, routes, compose, quadlet, kubernetes, generate"
 )
 EXCESS = "unrecognized arguments"
 
@@ -39,6 +39,8 @@ EXCESS = "unrecognized arguments"
             ["prometheus"],
             "prometheus: the following arguments are required: PLAN; usage: prometheus PLAN",
         ),
+        (["alerts"], "alerts: the following arguments are required: PLAN; usage: alerts PLAN"),
+        (["dashboard", "a", "b"], f"dashboard: {EXCESS}: b; usage: dashboard PLAN"),
         (["healthcheck", "x"], f"healthcheck: {EXCESS}: x; usage: healthcheck [--ready]"),
         (["healthcheck", "--rea"], f"healthcheck: {EXCESS}: --rea; usage: healthcheck [--ready]"),
     ],
@@ -106,6 +108,8 @@ def test_help_names_every_verb(word: str, capsys: pytest.CaptureFixture[str]) ->
         ("wait", "[-h] [SECONDS]", "the default is SYNAPSE_WAIT_SECONDS, or 60 if"),
         ("doctor", "[-h] PLAN", "a plan as in SYNAPSE_WORKERS, or the path of a file"),
         ("prometheus", "[-h] PLAN", "a plan as in SYNAPSE_WORKERS, or the path of a file"),
+        ("alerts", "[-h] PLAN", "print alert rules for Prometheus about the processes of a plan"),
+        ("dashboard", "[-h] PLAN", "print a dashboard for Grafana about the processes of a plan"),
         ("generate", "[-h]", "write a first homeserver.yaml, keys and secrets to the data folder"),
     ],
 )

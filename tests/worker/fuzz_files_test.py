@@ -18,16 +18,17 @@ def test_any_plan(folder: Path, tally: Tally) -> None:
     mounted = site(folder) | {"SYNAPSE_FEDERATION_TLS": "off"}
     (folder / "data/homeserver.yaml").write_text(PLANNED)
     file = folder / "plan"
+    printing = ("prometheus", "alerts", "dashboard")
 
     @many()
-    @given(plan=plans(), how=st.sampled_from(["argument", "file", "prometheus", "environment"]))
+    @given(plan=plans(), how=st.sampled_from(["argument", "file", *printing, "environment"]))
     def check(plan: str, how: str) -> None:
         environ = mounted | {"SYNAPSE_REPLICATION_HOST": "main"}
         if how == "environment":
             environ |= {"SYNAPSE_WORKERS": plan.replace("\0", ""), "SYNAPSE_WORKER": "homeserver"}
             answer(["print-config"], environ, tally)
             return
-        verb = "prometheus" if how == "prometheus" else "doctor"
+        verb = how if how in printing else "doctor"
         if how == "file":
             file.write_text(plan, errors="surrogatepass")
             plan = str(file)

@@ -118,9 +118,9 @@ def test_a_file_without_an_end_is_refused_at_once(
 
 
 def test_a_plan_without_an_end_is_refused_at_once(data: Path) -> None:
-    """Both verbs that take a plan read it the same way."""
+    """All verbs that take a plan read it the same way."""
     _fifo(data / "plan")
-    for verb in ("doctor", "prometheus"):
+    for verb in ("doctor", "prometheus", "alerts", "dashboard"):
         assert run(data, verb, f"{data}/plan") == [
             f"error: {data}/plan: the plan is a FIFO; use a regular file"
         ]

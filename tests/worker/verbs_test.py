@@ -36,7 +36,7 @@ def test_prometheus_is_given_a_file_that_people_can_read(
     )
 
 
-@pytest.mark.parametrize("verb", ["doctor", "prometheus"])
+@pytest.mark.parametrize("verb", ["doctor", "prometheus", "alerts", "dashboard"])
 def test_a_plan_is_text(tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The error names the position of the invalid byte, since an editor does not show it."""
     plan = tmp_path / "plan"
