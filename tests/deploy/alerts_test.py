@@ -87,20 +87,23 @@ def unit_test(case: Case, series: Mapping[str, str], fires: Mapping[int, bool]) 
 def test_each_alert_fires_when_it_should_and_only_then(tmp_path: Path) -> None:
     """It fires after its time, not before, and not at all with good series."""
     assert {case.alert for case in CASES} == set(rules(of(PLAN)))
-    tests = []
-    for case in CASES:
-        tests.append(unit_test(case, case.bad, {case.not_before: False, case.minutes: True}))
-        tests.append(
-            unit_test(case, case.good, dict.fromkeys((1, 12, 25, case.minutes, 55), False))
-        )
-    document = {"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": tests}
-    promtool(
-        tmp_path / "unit",
-        {"rules.yml": rule_file(of(PLAN)), "tests.yml": yaml.safe_dump(document)},
-        "test",
-        "rules",
-        "tests.yml",
-    )
+    files: dict[str, str] = {}
+    # A file for each group, since promtool evaluates all rules of a file for each of its tests.
+    for group in rule_groups(of(PLAN)):
+        names = {rule["alert"] for rule in group["rules"]}
+        tests = []
+        for case in CASES:
+            if case.alert in names:
+                silent = dict.fromkeys((1, 12, 25, case.minutes, 55), False)
+                tests.append(unit_test(case, case.good, silent))
+                fires = {case.not_before: False, case.minutes: True}
+                tests.append(unit_test(case, case.bad, fires))
+        rules_name = f"{group['name']}.rules.yml"
+        files[rules_name] = yaml.safe_dump({"groups": [group]})
+        document = {"rule_files": [rules_name], "evaluation_interval": "1m", "tests": tests}
+        files[f"{group['name']}.tests.yml"] = yaml.safe_dump(document)
+    names_of_tests = [name for name in files if name.endswith(".tests.yml")]
+    promtool(tmp_path / "unit", files, "test", "rules", *names_of_tests)
 
 
 def test_promtool_accepts_the_rules_of_any_plan(tmp_path: Path) -> None:
