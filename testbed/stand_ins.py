@@ -32,7 +32,7 @@ if [ ! -e $data/PG_VERSION ]; then
   echo 'host all all all scram-sha-256' >> $data/pg_hba.conf
   echo "CREATE DATABASE $POSTGRES_USER;" | postgres --single -D $data postgres
 fi
-exec postgres -D $data -c listen_addresses='*' -c unix_socket_directories=/run/postgresql
+exec postgres -D $data -c listen_addresses='*'
 """
 _SCRIPT = r"""
 cd /tmp
@@ -44,6 +44,7 @@ cat > root/start
 chmod 755 root/start
 chown 999:999 root/data root/run/postgresql root/var/lib/postgresql/data
 for name in bin lib lib64 sbin; do ln -s usr/$name root/$name; done
+ln -s ../run root/var/run
 cd /
 tar --exclude='*libLLVM*' -c {contents} | tar -C /tmp/root -x
 cd /tmp
