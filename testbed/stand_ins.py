@@ -52,7 +52,7 @@ tar -C root -c . | podman import --quiet \
   --change 'ENV PATH=/usr/lib/postgresql/17/bin:/usr/sbin:/usr/bin' - localhost/services
 rm -r root
 build() {{ podman build --quiet --tag "$1" --file - .; }}
-build {postgres} <<< $'FROM localhost/services\nUSER 999\nENTRYPOINT ["/start"]'
+build {postgres} <<< $'FROM localhost/services\nUSER 999\nSTOPSIGNAL SIGINT\nENTRYPOINT ["/start"]'
 build {redis} <<< 'FROM localhost/services'
 build {haproxy} <<< $'FROM localhost/services\nCMD ["haproxy", "-W", "-db", "-f", \
   "/usr/local/etc/haproxy/haproxy.cfg"]'
