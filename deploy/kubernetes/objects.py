@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from deploy.kubernetes import network, processes, services
 from deploy.kubernetes.common import Request
 from deploy.kubernetes.monitoring import monitoring_objects
+from deploy.kubernetes.names import Group
 from deploy.kubernetes.text import Object
 
 # Maps the name of each file to what is in it. Those of the processes are in `base_objects`.
@@ -29,6 +30,29 @@ _COMPONENTS = {
 }
 
 
+# What is said of each workload of Synapse: of those with names, and of replicas.
+_NAMED = (
+    "Pods are replaced one by one, so that there are never two processes with one name. Each may be\n"
+    "evicted, one at a time: a budget with a minimum would keep the node of a single pod from being\n"
+    "drained. Requests wait for it. Readiness also says whether its services answer; it decides\n"
+    "nothing about requests, which the proxy sends to whatever answers."
+)
+_REPLICAS = (
+    "Each pod is a worker with the name of the pod. The autoscaler sets the number of pods. They are\n"
+    "ready as long as they answer: if they asked the main process, all of them would leave the DNS\n"
+    "while it restarts. A pod that is to be stopped waits until the DNS and the proxy forget it."
+)
+
+
+def _comment(group: Group) -> str:
+    if group.first.is_main:
+        return f"The main process.\n{_NAMED}"
+    names = ", ".join(one.name for one in group.containers)
+    if group.replicas:
+        return f"Replicas with the worker types {group.first.runs}.\n{_REPLICAS}"
+    return f"{names}: {group.first.runs}.\n{_NAMED}"
+
+
 def base_objects(request: Request) -> Iterator[tuple[str, str, list[Object]]]:
     """Yield the files of the base: the path without its ending, a comment, and the objects."""
     yield "network", _COMMENTS["network"], network.network_objects(request)
@@ -36,12 +60,7 @@ def base_objects(request: Request) -> Iterator[tuple[str, str, list[Object]]]:
     yield "proxy", _COMMENTS["proxy"], services.proxy_objects(request)
     for group in request.groups:
         folder = "" if group.first.is_main else "workers/"
-        names = ", ".join(one.name for one in group.containers)
-        replicas = "any number of " if group.replicas else ""
-        runs = (
-            "The main process." if group.first.is_main else f"{replicas}{names}: {group.first.runs}"
-        )
-        yield f"{folder}{group.name}", runs, processes.process_objects(request, group)
+        yield f"{folder}{group.name}", _comment(group), processes.process_objects(request, group)
 
 
 def component_objects(request: Request) -> Iterator[tuple[str, str, list[Object]]]:
