@@ -1,4 +1,4 @@
-"""The images that the files for container engines name, and the help of the verbs' options."""
+"""The references of the images that the files for container engines name."""
 
 from dataclasses import dataclass
 
@@ -26,14 +26,4 @@ IMAGE_HELP = {
     "postgres_image": "the image of PostgreSQL",
     "redis_image": "the image of Redis",
     "proxy_image": "the image of HAProxy",
-}
-
-# Maps each option for Kubernetes with a value to its description for the help.
-KUBERNETES_HELP = {
-    "namespace": "the namespace; the default is synapse",
-    "ingress": "how requests reach the proxy: ingress, gateway or none, the default",
-    "domain": "the host name that clients use, for ingress and gateway",
-    "gateway": "the Gateway for the route: NAME, or NAMESPACE/NAME",
-    "cluster_domain": "the domain of the cluster's own names; the default is cluster.local",
-    "scraper_namespace": "the namespace of Prometheus; the default is monitoring",
 }

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import yaml
 
-from deploy import kubernetes
 from deploy.alerts import rule_file
 from deploy.dashboard import dashboard_file
 from deploy.images import Images
+from deploy.kubernetes import manifests
 from deploy.kubernetes.options import KubernetesOptions
 from testbed.site import PLANNED, WORKERS
 from worker.deployment import deployment
@@ -64,7 +64,7 @@ def _render_kubernetes() -> tuple[str, str]:
     images = Images(image="localhost/synapse-worker@sha256:" + "0" * 64)
     options = KubernetesOptions(ingress="ingress", domain="matrix.example.com", monitoring=True)
     parts = {True: "", False: ""}
-    for path, text in kubernetes.files(found, images, options).items():
+    for path, text in manifests.files(found, images, options).items():
         if path.startswith("chart/templates/") and not path.endswith(_CHART_SAMPLES):
             continue  # The templates are made of the same objects.
         # Other golden files and tests have the routes, which change more often.

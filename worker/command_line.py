@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NoReturn
 
-from deploy.images import IMAGE_HELP, KUBERNETES_HELP
+from deploy.images import IMAGE_HELP
+from deploy.kubernetes.options import KUBERNETES_HELP
 from deploy.options import HELP, flag
 from worker.errors import ConfigError, shown
 

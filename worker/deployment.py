@@ -13,7 +13,8 @@ from deploy.engines import (
     engine_problems,
     image_problems,
 )
-from deploy.images import IMAGE_HELP, KUBERNETES_HELP, Images
+from deploy.images import IMAGE_HELP, Images
+from deploy.kubernetes.options import KUBERNETES_HELP, parse_kubernetes_options
 from deploy.routing import REPLICA
 from worker.doctor import MAIN, environs, main_host, planned, read_plan
 from worker.errors import ConfigError, shown
@@ -237,8 +238,7 @@ def kubernetes_archive(environ: Mapping[str, str], arguments: Namespace) -> tupl
     Raises:
         ConfigError: if an argument, the plan or a variable is invalid.
     """
-    from deploy import kubernetes
-    from deploy.kubernetes.options import parse_kubernetes_options
+    from deploy.kubernetes import manifests  # Needs PyYAML, which other verbs here do not.
 
     images, warnings = chosen_images(arguments)
     given = {name: getattr(arguments, name) for name in KUBERNETES_HELP}
@@ -251,7 +251,7 @@ def kubernetes_archive(environ: Mapping[str, str], arguments: Namespace) -> tupl
         found = deployment(environ, read_plan(arguments.plan), with_replicas=True)
     except ConfigError as error:
         raise ConfigError([*map(shown, problems), *error.problems]) from None
-    problems += kubernetes.problems(found)
+    problems += manifests.problems(found)
     if problems:
         raise ConfigError([shown(problem) for problem in problems])
-    return archive(kubernetes.files(found, images, options)), warnings
+    return archive(manifests.files(found, images, options)), warnings

@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import yaml
+
 from deploy.containers import Deployment
 from deploy.images import Images
 from deploy.kubernetes.common import DATA_SECRET, DATABASE_SECRET, Request
@@ -32,8 +34,6 @@ _DESCRIPTIONS = {
 
 def _values_file(values: Mapping[str, Any]) -> str:
     """Return ``values.yaml``; None is kept, since it is a value to Helm."""
-    import yaml
-
     parts = []
     for name, value in sorted(values.items()):
         description = comments(_DESCRIPTIONS[name]) if name in _DESCRIPTIONS else ""

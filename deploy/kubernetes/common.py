@@ -4,7 +4,8 @@ The rules are from "Pod Security Standards" in the Kubernetes documentation.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from deploy.containers import Deployment
@@ -41,11 +42,11 @@ class Request:
     values: Values
     namespace: str
     own_namespace: str
-    groups: Sequence[Group] = field(init=False)
 
-    def __post_init__(self) -> None:
-        """Group the containers."""
-        object.__setattr__(self, "groups", groups(self.deployment))
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """The groups of the containers; that of the main process is the first."""
+        return groups(self.deployment)
 
     @property
     def domain(self) -> str:

@@ -36,6 +36,17 @@ class KubernetesOptions:
     monitoring: bool = False
 
 
+# Maps each option with a value to its description for the help.
+KUBERNETES_HELP = {
+    "namespace": "the namespace; the default is synapse",
+    "ingress": "how requests reach the proxy: ingress, gateway or none, the default",
+    "domain": "the host name that clients use, for ingress and gateway",
+    "gateway": "the Gateway for the route: NAME, or NAMESPACE/NAME",
+    "cluster_domain": "the domain of the cluster's own names; the default is cluster.local",
+    "scraper_namespace": "the namespace of Prometheus; the default is monitoring",
+}
+
+
 def _problem(name: str, text: str) -> str:
     """Return what is wrong with the value of an option, and what would be right, or ""."""
     if name in ("namespace", "scraper_namespace") and not re.fullmatch(_LABEL, text):

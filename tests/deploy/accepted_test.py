@@ -16,9 +16,9 @@ import yaml
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from deploy import kubernetes
 from deploy.formats import PROXIES
 from deploy.images import Images
+from deploy.kubernetes import manifests
 from deploy.kubernetes.options import KubernetesOptions
 from deploy.options import Options
 from deploy.routing import Routing
@@ -170,8 +170,8 @@ def test_haproxy_accepts_the_routes_of_every_plan_for_kubernetes(
     except ConfigError:
         assume(False)
         raise
-    assume(kubernetes.problems(found) == [])
-    text = kubernetes.files(found, Images(), KubernetesOptions())["base/proxy.yaml"]
+    assume(manifests.problems(found) == [])
+    text = manifests.files(found, Images(), KubernetesOptions())["base/proxy.yaml"]
     (state / "conf").write_text(next(yaml.safe_load_all(text))["data"]["haproxy.cfg"])
     done = subprocess.run(
         inside.command(*_CHECKS["haproxy"]),

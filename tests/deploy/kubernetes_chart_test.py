@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.images import Images
-from deploy.kubernetes import files
+from deploy.kubernetes.manifests import files
 from deploy.kubernetes.options import KubernetesOptions
 from tests.deploy.kubernetes_objects import Object, loaded
 from worker.deployment import deployment

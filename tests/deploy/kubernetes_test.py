@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from deploy.images import Images
-from deploy.kubernetes import files, problems
+from deploy.kubernetes.manifests import files, problems
 from deploy.kubernetes.names import MAX_NAME, object_name
 from deploy.kubernetes.options import KubernetesOptions
 from tests.deploy.kubernetes_objects import (
