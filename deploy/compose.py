@@ -25,6 +25,17 @@ from deploy.containers import (
 )
 from deploy.images import Images
 from deploy.options import bracketed
+from deploy.support import (
+    POSTGRES_DATA,
+    POSTGRES_ENVIRON,
+    POSTGRES_HEALTH,
+    POSTGRES_RUNTIME,
+    POSTGRES_STOP_SECONDS,
+    REDIS_COMMAND,
+    REDIS_DATA,
+    REDIS_HEALTH,
+    REDIS_UID,
+)
 
 _PROXY_UID = 99  # The user of the official image of HAProxy.
 # What YAML 1.1 takes for a truth value or for nothing.
@@ -155,32 +166,29 @@ def _services(images: Images) -> Iterator[str]:
     yield from (f"    {line}" for line in _HARDENED)
     yield "    # It starts as root to prepare its folder, and then changes its user."
     yield "    cap_add: [CHOWN, DAC_OVERRIDE, FOWNER, SETGID, SETUID]"
-    yield "    tmpfs: [/tmp, /run/postgresql]"
+    yield f"    tmpfs: [/tmp, {POSTGRES_RUNTIME}]"
     yield "    shm_size: 256m"
     yield "    networks: [services]"
     yield f"    secrets: [{PASSWORD}]"
     yield "    environment:"
-    yield "      POSTGRES_USER: synapse"
-    yield f"      POSTGRES_PASSWORD_FILE: /run/secrets/{PASSWORD}"
-    yield "      # Synapse requires this encoding and locale."
-    yield "      POSTGRES_INITDB_ARGS: --encoding=UTF8 --locale=C"
-    yield "    volumes: [database:/var/lib/postgresql/data]"
-    yield "    stop_grace_period: 60s"
+    yield from _environ(POSTGRES_ENVIRON, "      ")
+    yield f"    volumes: [database:{POSTGRES_DATA}]"
+    yield f"    stop_grace_period: {POSTGRES_STOP_SECONDS}s"
     yield "    healthcheck:"
-    yield "      test: [CMD, pg_isready, -U, synapse, -h, 127.0.0.1]"
+    yield f"      test: {_list(('CMD', *POSTGRES_HEALTH))}"
     yield "      interval: 10s"
     yield "      start_period: 60s"
     yield "      start_interval: 1s"
     yield "  redis:"
     yield f"    image: {_scalar(images.redis_image)}"
     yield from (f"    {line}" for line in _HARDENED)
-    yield '    user: "999:999"'
+    yield f'    user: "{REDIS_UID}:{REDIS_UID}"'
     yield "    # Nothing is kept: Synapse uses it only to pass messages on."
-    yield '    command: [redis-server, --save, "", --appendonly, "no", --protected-mode, "no"]'
-    yield "    tmpfs: [/data]"
+    yield f"    command: {_list(REDIS_COMMAND)}"
+    yield f"    tmpfs: [{REDIS_DATA}]"
     yield "    networks: [services]"
     yield "    healthcheck:"
-    yield "      test: [CMD, redis-cli, ping]"
+    yield f"      test: {_list(('CMD', *REDIS_HEALTH))}"
     yield "      interval: 10s"
     yield "      start_interval: 1s"
     yield "      start_period: 10s"

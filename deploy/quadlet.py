@@ -25,6 +25,17 @@ from deploy.containers import (
 )
 from deploy.images import Images
 from deploy.options import bracketed
+from deploy.support import (
+    POSTGRES_DATA,
+    POSTGRES_ENVIRON,
+    POSTGRES_HEALTH,
+    POSTGRES_RUNTIME,
+    POSTGRES_STOP_SECONDS,
+    REDIS_COMMAND,
+    REDIS_DATA,
+    REDIS_HEALTH,
+    REDIS_UID,
+)
 
 _PULL_SECONDS = 600  # How long an image may take to arrive.
 _UNITS = "containers/systemd/synapse"
@@ -141,20 +152,17 @@ def _postgres(images: Images) -> str:
         "# It starts as root to prepare its folder, and then changes its user.",
         "AddCapability=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_SETGID CAP_SETUID",
         "Tmpfs=/tmp",
-        "Tmpfs=/run/postgresql",
+        f"Tmpfs={POSTGRES_RUNTIME}",
         "ShmSize=256m",
         "Network=synapse-services.network",
         "NetworkAlias=postgres",
-        "Volume=synapse-database.volume:/var/lib/postgresql/data:z",
+        f"Volume=synapse-database.volume:{POSTGRES_DATA}:z",
         f"Secret={_SECRET},type=mount,target={PASSWORD_PATH},mode=0444",
-        "Environment=POSTGRES_USER=synapse",
-        f"Environment=POSTGRES_PASSWORD_FILE={PASSWORD_PATH}",
-        "# Synapse requires this encoding and locale.",
-        'Environment="POSTGRES_INITDB_ARGS=--encoding=UTF8 --locale=C"',
-        *_health(("pg_isready", "-U", "synapse", "-h", "127.0.0.1"), 120),
-        "StopTimeout=60",
+        *_environ(POSTGRES_ENVIRON),
+        *_health(POSTGRES_HEALTH, 120),
+        f"StopTimeout={POSTGRES_STOP_SECONDS}",
     ]
-    return _support("PostgreSQL of Synapse", lines, 120, 60)
+    return _support("PostgreSQL of Synapse", lines, 120, POSTGRES_STOP_SECONDS)
 
 
 def _redis(images: Images) -> str:
@@ -162,14 +170,14 @@ def _redis(images: Images) -> str:
         "ContainerName=synapse-redis",
         f"Image={images.redis_image}",
         *_HARDENED,
-        "User=999",
-        "Group=999",
+        f"User={REDIS_UID}",
+        f"Group={REDIS_UID}",
         "# Nothing is kept: Synapse uses it only to pass messages on.",
-        'Exec=redis-server --save "" --appendonly no --protected-mode no',
-        "Tmpfs=/data",
+        f"Exec={' '.join(REDIS_COMMAND)}",
+        f"Tmpfs={REDIS_DATA}",
         "Network=synapse-services.network",
         "NetworkAlias=redis",
-        *_health(("redis-cli", "ping"), 30),
+        *_health(REDIS_HEALTH, 30),
     ]
     return _support("Redis of Synapse", lines, 30, 10)
 

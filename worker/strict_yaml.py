@@ -211,8 +211,9 @@ def _check_size(loader: Any) -> None:
         if isinstance(event, yaml.ScalarEvent) and event.tag == "!" and not any(event.implicit):
             # libyaml reads a lone ! as empty text. PyYAML's own parser reads null, and marks it as
             # implicit.
+            mark: Any = event.start_mark
             problem = "found ! without a value; write null"
-            raise yaml.constructor.ConstructorError(None, None, problem, event.start_mark)
+            raise yaml.constructor.ConstructorError(None, None, problem, mark)
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):

@@ -31,9 +31,19 @@ from deploy.kubernetes.common import (
 from deploy.kubernetes.text import Object
 from deploy.options import Options
 from deploy.routing import Routing, Server
+from deploy.support import (
+    POSTGRES_DATA,
+    POSTGRES_ENVIRON,
+    POSTGRES_HEALTH,
+    POSTGRES_RUNTIME,
+    REDIS_COMMAND,
+    REDIS_DATA,
+    REDIS_HEALTH,
+    REDIS_UID,
+)
 
 # The users of the official images on Alpine Linux.
-_PROXY_USER, _REDIS_USER, _POSTGRES_USER = 99, 999, 70
+_PROXY_USER, _POSTGRES_USER = 99, 70
 _PROXY_STOP_SECONDS = 5  # Until the nodes send no new connections to a proxy that is to be stopped.
 
 
@@ -158,24 +168,22 @@ def proxy_objects(request: Request) -> list[Object]:
 
 def redis_objects(request: Request) -> list[Object]:
     """Return Redis, which keeps nothing: Synapse uses it only to pass messages on."""
-    ping = ["redis-cli", "ping"]
     container = {
         "name": "redis",
         "image": request.values("redisImage", default=request.images.redis_image),
-        # In its protected mode, a Redis without a password answers only its own host.
-        "args": ["redis-server", "--save", "", "--appendonly", "no", "--protected-mode", "no"],
+        "args": list(REDIS_COMMAND),
         "ports": [port("redis", REDIS_PORT)],
-        "livenessProbe": _probe(ping, failureThreshold=6),
-        "readinessProbe": _probe(ping),
+        "livenessProbe": _probe(REDIS_HEALTH, failureThreshold=6),
+        "readinessProbe": _probe(REDIS_HEALTH),
         "resources": resources(request, "redis", "50m", "64Mi", "512Mi"),
         "securityContext": container_security(),
-        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+        "volumeMounts": [{"name": "data", "mountPath": REDIS_DATA}],
     }
     spec = {
         "replicas": 1,
         # Two of them at a time would each pass on only a part of the messages.
         "strategy": {"type": "Recreate"},
-        "pod": pod(_REDIS_USER, container, [{"name": "data", "emptyDir": {}}]),
+        "pod": pod(REDIS_UID, container, [{"name": "data", "emptyDir": {}}]),
     }
     return [
         _workload(request, "Deployment", "redis", REDIS, spec),
@@ -185,30 +193,22 @@ def redis_objects(request: Request) -> list[Object]:
 
 def postgres_objects(request: Request) -> list[Object]:
     """Return PostgreSQL with a volume."""
-    folder = "/var/lib/postgresql/data"
-    ready = ["pg_isready", "-U", "synapse", "-h", "127.0.0.1"]
     secret = {
         "secretName": DATABASE_SECRET,
         "defaultMode": 0o440,
         "items": [{"key": PASSWORD, "path": PASSWORD}],
     }
-    environ = {
-        # A folder in the volume, which may contain lost+found.
-        "PGDATA": f"{folder}/pgdata",
-        # Synapse requires this encoding and locale.
-        "POSTGRES_INITDB_ARGS": "--encoding=UTF8 --locale=C",
-        "POSTGRES_PASSWORD_FILE": f"/run/secrets/{PASSWORD}",
-        "POSTGRES_USER": "synapse",
-    }
-    mounts = {"data": folder, "runtime": "/run/postgresql", "shm": "/dev/shm", "tmp": "/tmp"}
+    # A folder in the volume, which may contain lost+found.
+    environ = {**POSTGRES_ENVIRON, "PGDATA": f"{POSTGRES_DATA}/pgdata"}
+    mounts = {"data": POSTGRES_DATA, "runtime": POSTGRES_RUNTIME, "shm": "/dev/shm", "tmp": "/tmp"}
     container = {
         "name": "postgres",
         "image": request.values("postgresImage", default=request.images.postgres_image),
         "env": [{"name": name, "value": value} for name, value in environ.items()],
         "ports": [port("postgresql", POSTGRES_PORT)],
-        "startupProbe": _probe(ready, failureThreshold=60),
-        "livenessProbe": _probe(ready, failureThreshold=6),
-        "readinessProbe": _probe(ready),
+        "startupProbe": _probe(POSTGRES_HEALTH, failureThreshold=60),
+        "livenessProbe": _probe(POSTGRES_HEALTH, failureThreshold=6),
+        "readinessProbe": _probe(POSTGRES_HEALTH),
         "resources": resources(request, "postgres", "250m", "256Mi", "4Gi"),
         "securityContext": container_security(),
         "volumeMounts": [

@@ -105,7 +105,7 @@ def test_redis_answers_other_containers(engine: str) -> None:
     (line,) = [
         line for text in files(engine).values() for line in text.splitlines() if "--save" in line
     ]
-    assert re.search(r"--protected-mode,? \"?no", line)
+    assert re.search(r"--protected-mode\"?,? \"?no", line)
 
 
 def test_compose_mounts_the_media_only_where_they_are_served() -> None:
