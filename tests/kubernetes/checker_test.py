@@ -108,6 +108,17 @@ def test_the_label_of_the_namespace_decides(namespace: str, words: list[str], li
     assert done.stdout.count('violates PodSecurity "restricted:latest"') == lines
 
 
+def test_what_a_server_warns_of_is_a_fault() -> None:
+    """The label `warn` is about templates, and `enforce` is about the pods that they give."""
+    labels = "{pod-security.kubernetes.io/enforce: baseline, pod-security.kubernetes.io/warn: %s}"
+    namespace = _NAMESPACE.replace("{pod-security.kubernetes.io/enforce: %s}", labels)
+    for level, lines in (("privileged", 0), ("baseline", 0), ("restricted", 4)):
+        text = namespace % level + _POD % "matrix"
+        done = run_checker("validate", "-", stdin=text)
+        assert done.stdout.count('violates PodSecurity "restricted:latest"') == lines
+        assert len(done.stdout.splitlines()) == lines
+
+
 def test_a_namespace_counts_for_the_other_files(tmp_path: Path) -> None:
     """Files are often applied together, but each may also have its own namespace."""
     files = {"a": _NAMESPACE % "restricted", "b": _POD % "matrix", "c": _POD % "other"}

@@ -1,5 +1,6 @@
 """The checker finds every planted fault, and none in the good manifests."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,14 @@ TEXTS = {
     "JSON between lines of YAML": (
         '{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a"}}\n---\n',
         "document 2: invalid character '-'",
+    ),
+    "key twice in JSON": (
+        '{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a", "name": "b"}}',
+        "Namespace/b: metadata.name: duplicate field",
+    ),
+    "key twice in JSON of a custom kind": (
+        json.dumps(objects()["Gateway/matrix"])[:-1] + ', "kind": "Gateway"}',
+        "Gateway/matrix: kind: duplicate field",
     ),
     "fault in a List": (
         text([{"apiVersion": "v1", "kind": "List", "items": [{**_BARE, "spec": _POD | {"x": 1}}]}]),

@@ -32,7 +32,7 @@ func (w *warnings) AddWarning(_, text string) { *w = append(*w, text) }
 // checkBuiltIn decodes an object of a built-in kind, sets its defaults, and does what the API server
 // does before it stores the object. It returns the object in its own version, or nil if it cannot be
 // decoded, and the faults, warnings among them.
-func checkBuiltIn(m manifest, strategy rest.RESTCreateStrategy) (runtime.Object, []string) {
+func checkBuiltIn(m manifest, s rest.RESTCreateStrategy) (runtime.Object, []string) {
 	gvk := m.GroupVersionKind()
 	hub := schema.GroupVersion{Group: gvk.Group, Version: runtime.APIVersionInternal}
 	object, _, err := legacyscheme.Codecs.DecoderToVersion(strict, hub).Decode(m.json, nil, nil)
@@ -47,14 +47,14 @@ func checkBuiltIn(m manifest, strategy rest.RESTCreateStrategy) (runtime.Object,
 	}
 	// A client asks for this namespace, and for none if the kind has none.
 	requested := metav1.NamespaceNone
-	if strategy.NamespaceScoped() {
+	if s.NamespaceScoped() {
 		requested = cmp.Or(accessor.GetNamespace(), metav1.NamespaceDefault)
 		accessor.SetNamespace(requested)
 	}
 	rest.FillObjectMetaSystemFields(accessor)
 	var warned warnings
 	ctx := request.WithNamespace(warning.WithWarningRecorder(request.NewContext(), &warned), requested)
-	if err := rest.BeforeCreate(strategy, ctx, object); err != nil {
+	if err := rest.BeforeCreate(s, ctx, object); err != nil {
 		messages = append(messages, statusMessages(err)...)
 	}
 	messages = append(messages, warned...)
@@ -66,22 +66,25 @@ func checkBuiltIn(m manifest, strategy rest.RESTCreateStrategy) (runtime.Object,
 	return versioned, messages
 }
 
-// fieldFault matches the faults of a strict decoder.
-var fieldFault = regexp.MustCompile(`^(unknown|duplicate) field "(.*)"$`)
-
-// decodingMessages returns the faults in the error of a decoder, each as "field: message" if the
-// decoder names a field.
+// decodingMessages returns the faults in the error of a strict decoder.
 func decodingMessages(err error) []string {
 	if err == nil {
 		return nil
 	}
-	all, ok := runtime.AsStrictDecodingError(err)
-	if !ok {
-		return []string{err.Error()}
+	if all, ok := runtime.AsStrictDecodingError(err); ok {
+		return strictMessages(all.Errors())
 	}
+	return []string{err.Error()}
+}
+
+// fieldFault matches the errors that a strict decoder returns beside an object.
+var fieldFault = regexp.MustCompile(`^(unknown|duplicate) field "(.*)"$`)
+
+// strictMessages returns unknown and duplicate fields, each as "field: message".
+func strictMessages(faults []error) []string {
 	var messages []string
-	for _, err := range all.Errors() {
-		messages = append(messages, fieldFault.ReplaceAllString(err.Error(), "$2: $1 field"))
+	for _, fault := range faults {
+		messages = append(messages, fieldFault.ReplaceAllString(fault.Error(), "$2: $1 field"))
 	}
 	return messages
 }

@@ -19,11 +19,10 @@ import (
 	schemavalidation "k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/json" // Unlike encoding/json, it keeps integers.
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
 
@@ -116,26 +115,36 @@ func newDefinition(version apiextensionsv1.CustomResourceDefinitionVersion) (*de
 // API server looks for them.
 func (d *definition) check(m manifest) []string {
 	var content map[string]any
-	if err := json.Unmarshal(m.json, &content); err != nil {
+	duplicates, err := json.UnmarshalStrict(m.json, &content)
+	if err != nil {
 		return []string{err.Error()}
 	}
-	var messages []string
+	messages := strictMessages(duplicates)
+	metadata, found, unknown, err := objectmeta.GetObjectMetaWithOptions(
+		content, objectmeta.ObjectMetaOptions{ReturnUnknownFieldPaths: true},
+	)
+	if err != nil {
+		return append(messages, fmt.Sprintf("metadata: %v", err))
+	}
+	if !found {
+		metadata = &metav1.ObjectMeta{}
+	}
 	options := structural.UnknownFieldPathOptions{TrackUnknownFieldPaths: true}
-	for _, path := range pruning.PruneWithOptions(content, d.schema, true, options) {
+	unknown = append(unknown, pruning.PruneWithOptions(content, d.schema, true, options)...)
+	for _, path := range unknown {
 		messages = append(messages, path+": unknown field")
 	}
 	defaulting.PruneNonNullableNullsWithoutDefaults(content, d.schema)
 	defaulting.Default(content, d.schema)
 
-	object := &unstructured.Unstructured{Object: content}
 	if d.namespaced {
-		object.SetNamespace(cmp.Or(object.GetNamespace(), metav1.NamespaceDefault))
+		metadata.Namespace = cmp.Or(metadata.Namespace, metav1.NamespaceDefault)
 	}
-	faults := validation.ValidateObjectMetaAccessor(
-		object, d.namespaced, validation.NameIsDNSSubdomain, field.NewPath("metadata"),
+	faults := validation.ValidateObjectMeta(
+		metadata, d.namespaced, validation.NameIsDNSSubdomain, field.NewPath("metadata"),
 	)
 	faults = append(faults, schemavalidation.ValidateCustomResource(nil, content, d.values)...)
-	faults = append(faults, objectmeta.Validate(nil, content, d.schema, true)...)
+	faults = append(faults, objectmeta.Validate(nil, content, d.schema, false)...)
 	faults = append(faults, listtype.ValidateListSetsAndMaps(nil, d.schema, content)...)
 	if d.rules != nil && len(faults) == 0 {
 		broken, _ := d.rules.Validate(

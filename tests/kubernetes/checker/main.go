@@ -40,37 +40,42 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	flags.Usage = func() { fmt.Fprint(stderr, usage) }
 
-	var options validateOptions
-	var release, namespace string
-	most := 1
 	switch args[0] {
 	case "validate":
+		var options validateOptions
 		flags.StringVar(&options.definitions, "definitions", "", "")
 		flags.StringVar(&options.enforce, "enforce", "privileged", "")
-		most = math.MaxInt
+		if parsed(flags, args[1:], math.MaxInt) {
+			options.files = flags.Args()
+			return validate(options, stdin, stdout, stderr)
+		}
 	case "helm-template":
-		flags.StringVar(&release, "name", "release", "")
-		flags.StringVar(&namespace, "namespace", "default", "")
-		most = 2
+		release := flags.String("name", "release", "")
+		namespace := flags.String("namespace", "default", "")
+		if parsed(flags, args[1:], 2) {
+			text, err := helmTemplate(flags.Arg(0), flags.Arg(1), *release, *namespace)
+			return show(text, err, stdout, stderr)
+		}
 	case "kustomize":
+		if parsed(flags, args[1:], 1) {
+			text, err := kustomize(flags.Arg(0))
+			return show(text, err, stdout, stderr)
+		}
 	default:
 		flags.Usage()
-		return exitUsage
 	}
-	if flags.Parse(args[1:]) != nil { // It prints the error and the usage.
-		return exitUsage
+	return exitUsage
+}
+
+// parsed parses the arguments of a subcommand, which takes between one file and most of them. If
+// they are wrong, it prints the usage and returns false.
+func parsed(flags *flag.FlagSet, args []string, most int) bool {
+	if flags.Parse(args) != nil { // It has printed the usage.
+		return false
 	}
 	if flags.NArg() < 1 || flags.NArg() > most {
 		flags.Usage()
-		return exitUsage
+		return false
 	}
-
-	switch args[0] {
-	case "helm-template":
-		return print(stdout, stderr)(helmTemplate(flags.Arg(0), flags.Arg(1), release, namespace))
-	case "kustomize":
-		return print(stdout, stderr)(kustomize(flags.Arg(0)))
-	}
-	options.files = flags.Args()
-	return validate(options, stdin, stdout, stderr)
+	return true
 }

@@ -51,7 +51,7 @@ func isNamespace(gvk schema.GroupVersionKind) bool { return gvk == kind("v1", "N
 // check returns the faults of a namespace's labels, or of the pods that an object creates, each as
 // "field: message".
 //
-// A server enforces a policy on pods alone; this checks the templates of all that creates pods.
+// A server enforces a policy on pods alone, and only warns about templates; both are faults here.
 func (p *policies) check(m manifest, object runtime.Object) []string {
 	if isNamespace(m.GroupVersionKind()) {
 		_, faults := api.PolicyToEvaluate(m.Labels, p.others)
@@ -65,12 +65,18 @@ func (p *policies) check(m manifest, object runtime.Object) []string {
 	if template == nil {
 		return nil
 	}
-	enforced := p.of(m).Enforce
+	known := p.of(m)
+	levels := []api.LevelVersion{known.Enforce}
+	if known.Warn != known.Enforce {
+		levels = append(levels, known.Warn)
+	}
 	var messages []string
-	for _, result := range p.evaluator.EvaluatePod(enforced, &template.ObjectMeta, &template.Spec) {
-		if !result.Allowed {
-			messages = append(messages, fmt.Sprintf("%s: violates PodSecurity %q: %s (%s)",
-				field, enforced, result.ForbiddenReason, result.ForbiddenDetail))
+	for _, level := range levels {
+		for _, result := range p.evaluator.EvaluatePod(level, &template.ObjectMeta, &template.Spec) {
+			if !result.Allowed {
+				messages = append(messages, fmt.Sprintf("%s: violates PodSecurity %q: %s (%s)",
+					field, level, result.ForbiddenReason, result.ForbiddenDetail))
+			}
 		}
 	}
 	return messages

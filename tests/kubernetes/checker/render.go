@@ -67,14 +67,12 @@ func kustomize(folder string) (string, error) {
 	return string(text), err
 }
 
-// print returns a function that prints a text, or the error instead, and returns the exit status.
-func print(stdout, stderr io.Writer) func(string, error) int {
-	return func(text string, err error) int {
-		if err != nil {
-			fmt.Fprintf(stderr, "error: %s\n", strings.Join(strings.Fields(err.Error()), " "))
-			return exitFaults
-		}
-		fmt.Fprint(stdout, text)
-		return exitFaultless
+// show prints a text, or the error instead, and returns the exit status.
+func show(text string, err error, stdout, stderr io.Writer) int {
+	if err != nil {
+		fmt.Fprintf(stderr, "error: %s\n", strings.Join(strings.Fields(err.Error()), " "))
+		return exitFaults
 	}
+	fmt.Fprint(stdout, text)
+	return exitFaultless
 }

@@ -54,9 +54,9 @@ func validate(options validateOptions, stdin io.Reader, stdout, stderr io.Writer
 		manifests = append(manifests, read...)
 		faults = append(faults, found...)
 	}
-	policies := newPolicies(manifests, level)
+	security := newPolicies(manifests, level)
 	for _, m := range manifests {
-		for _, message := range check(m, custom, policies) {
+		for _, message := range check(m, custom, security) {
 			faults = append(faults, fault{m.file, m.object(), message})
 		}
 	}
@@ -70,12 +70,12 @@ func validate(options validateOptions, stdin io.Reader, stdout, stderr io.Writer
 }
 
 // check returns the faults of one object, each as "field: message".
-func check(m manifest, custom definitions, policies *policies) []string {
+func check(m manifest, custom definitions, security *policies) []string {
 	gvk := m.GroupVersionKind()
-	if strategy, ok := strategies[gvk]; ok {
-		object, messages := checkBuiltIn(m, strategy)
+	if builtIn, ok := strategies[gvk]; ok {
+		object, messages := checkBuiltIn(m, builtIn)
 		if object != nil {
-			messages = append(messages, policies.check(m, object)...)
+			messages = append(messages, security.check(m, object)...)
 		}
 		return messages
 	}
