@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.kubernetes.manifests import GOOD, objects, run_checker, text
+from tests.kubernetes.manifests import GOOD, Object, objects, run_checker, text
 
 _USAGE = """\
 usage: checker validate [-definitions FOLDER] [-enforce LEVEL] FILE...
@@ -106,6 +106,38 @@ def test_the_label_of_the_namespace_decides(namespace: str, words: list[str], li
     done = run_checker("validate", *words, "-", stdin=namespace + _POD % "matrix")
     assert done.returncode == (1 if lines else 0)
     assert done.stdout.count('violates PodSecurity "restricted:latest"') == lines
+
+
+_DEFINITION = """\
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: things.example.org}
+spec:
+  group: example.org
+  scope: Cluster
+  names: {kind: Thing, plural: things}
+  versions:
+  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}
+  - {name: v2, served: true, storage: false}
+  - {name: v3, served: false, storage: false}
+"""
+
+
+def test_custom_kinds_are_those_of_the_definitions(tmp_path: Path) -> None:
+    """A version that is not served is unknown, as it is to a server."""
+    (tmp_path / "things.yaml").write_text(_DEFINITION)
+    things: list[Object] = [
+        {"apiVersion": f"example.org/v{number}", "kind": "Thing", "metadata": {"name": "a"}}
+        for number in (1, 2, 3)
+    ]
+    things.append(things[0] | {"metadata": {"name": "a", "namespace": "b"}, "size": 1})
+    done = run_checker("validate", "-definitions", tmp_path, "-", stdin=text(things))
+    assert done.stdout.splitlines() == [
+        "-: Thing/a: the definition of example.org/v2, Kind=Thing: it has no schema",
+        '-: Thing/a: no matches for kind "Thing" in version "example.org/v3"',
+        "-: Thing/a: size: unknown field",
+        "-: Thing/a: metadata.namespace: Forbidden: not allowed on this type",
+    ]
 
 
 def test_what_a_server_warns_of_is_a_fault() -> None:

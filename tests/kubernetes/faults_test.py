@@ -1,12 +1,15 @@
 """The checker finds every planted fault, and none in the good manifests."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 from tests.kubernetes.manifests import DELETED, GOOD, changed, faults, objects, text
 
@@ -34,6 +37,10 @@ TEXTS = {
     "JSON between lines of YAML": (
         '{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a"}}\n---\n',
         "document 2: invalid character '-'",
+    ),
+    "lines in a kind and a name": (
+        '{"apiVersion": "v1", "kind": "A\\nB\\u2028", "metadata": {"name": "c\\u001cd"}}',
+        'A B /c d: no matches for kind "A\\nB\\u2028" in version "v1"',
     ),
     "key twice in JSON": (
         '{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a", "name": "b"}}',
@@ -111,3 +118,44 @@ def test_every_name_of_a_fault_is_its_own() -> None:
     names = [fault["fault"] for fault in FAULTS]
     assert len({*names, *TEXTS}) == len(names) + len(TEXTS)
     assert len(names) >= 23
+
+
+def _places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Yield the path of each value in an object."""
+    if path:
+        yield path
+    steps: Iterable[str | int] = ()
+    if isinstance(value, dict):
+        steps = value
+    elif isinstance(value, list):
+        steps = range(len(value))
+    for step in steps:
+        yield from _places(value[step], (*path, step))
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=4,
+)
+
+
+def test_any_change_is_answered_with_lines(tmp_path: Path) -> None:
+    """Nothing in a manifest can stop the checker or break its lines."""
+    texts: dict[str, str] = {}
+
+    @settings(
+        max_examples=500, phases=[Phase.generate], database=None, derandomize=True, deadline=None
+    )
+    @given(
+        st.sampled_from([(one, path) for one in objects().values() for path in _places(one)]),
+        st.just(DELETED) | _VALUES,
+    )
+    def change(place: tuple[Any, tuple[str | int, ...]], value: Any) -> None:
+        texts[f"{len(texts)}.yaml"] = text([changed(*place, value)])
+
+    change()
+    reported = faults(texts, tmp_path)
+    lines = [line for each in reported.values() for line in each]
+    assert len(lines) > 200
+    assert [line for line in lines if not re.match(r"(\w+/|document 1: )", line)] == []

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -50,7 +51,7 @@ func readDefinitions(folder string) (definitions, error) {
 		return nil, err
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("there is no *.yaml in it")
+		return nil, errors.New("there is no *.yaml in it")
 	}
 	for _, file := range files {
 		data, err := os.ReadFile(file)
@@ -92,6 +93,9 @@ func (d definitions) add(data []byte) error {
 
 // newDefinition compiles the schema of a version and the rules in it.
 func newDefinition(version apiextensionsv1.CustomResourceDefinitionVersion) (*definition, error) {
+	if version.Schema == nil || version.Schema.OpenAPIV3Schema == nil {
+		return nil, errors.New("it has no schema")
+	}
 	var internal apiextensions.JSONSchemaProps
 	err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(
 		version.Schema.OpenAPIV3Schema, &internal, nil,

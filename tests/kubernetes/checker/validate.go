@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 
 	"k8s.io/pod-security-admission/api"
 )
@@ -22,10 +23,12 @@ type fault struct {
 	message string // "field: message", where a field is known.
 }
 
-// String returns the fault as one line.
+// String returns the fault as one line, whatever characters the manifest has.
 func (f fault) String() string {
-	message := strings.Join(strings.Fields(f.message), " ")
-	return fmt.Sprintf("%s: %s: %s", f.file, f.object, message)
+	words := strings.FieldsFunc(f.object+": "+f.message, func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsGraphic(r)
+	})
+	return f.file + ": " + strings.Join(words, " ")
 }
 
 // validate prints the faults in all objects of the files and returns the exit status.
