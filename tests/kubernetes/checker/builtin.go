@@ -20,7 +20,10 @@ import (
 
 // strict decodes like an API server that is asked for fieldValidation=Strict.
 var strict = json.NewSerializerWithOptions(
-	json.DefaultMetaFactory, legacyscheme.Scheme, legacyscheme.Scheme, json.SerializerOptions{Strict: true},
+	json.DefaultMetaFactory,
+	legacyscheme.Scheme,
+	legacyscheme.Scheme,
+	json.SerializerOptions{Strict: true},
 )
 
 // warnings collects the warnings that an API server sends beside its answer.
@@ -29,9 +32,9 @@ type warnings []string
 // AddWarning implements warning.Recorder.
 func (w *warnings) AddWarning(_, text string) { *w = append(*w, text) }
 
-// checkBuiltIn decodes an object of a built-in kind, sets its defaults, and does what the API server
-// does before it stores the object. It returns the object in its own version, or nil if it cannot be
-// decoded, and the faults, warnings among them.
+// checkBuiltIn decodes an object of a built-in kind, sets its defaults, and does what the API
+// server does before it stores the object. It returns the object in its own version, or nil if it
+// cannot be decoded, and the faults, warnings among them.
 func checkBuiltIn(m manifest, s rest.RESTCreateStrategy) (runtime.Object, []string) {
 	gvk := m.GroupVersionKind()
 	hub := schema.GroupVersion{Group: gvk.Group, Version: runtime.APIVersionInternal}
@@ -53,7 +56,8 @@ func checkBuiltIn(m manifest, s rest.RESTCreateStrategy) (runtime.Object, []stri
 	}
 	rest.FillObjectMetaSystemFields(accessor)
 	var warned warnings
-	ctx := request.WithNamespace(warning.WithWarningRecorder(request.NewContext(), &warned), requested)
+	ctx := warning.WithWarningRecorder(request.NewContext(), &warned)
+	ctx = request.WithNamespace(ctx, requested)
 	if err := rest.BeforeCreate(s, ctx, object); err != nil {
 		messages = append(messages, statusMessages(err)...)
 	}
@@ -92,11 +96,15 @@ func strictMessages(faults []error) []string {
 // statusMessages returns the causes in the answer of an API server, each as "field: message".
 func statusMessages(err error) []string {
 	var answer apierrors.APIStatus
-	if !errors.As(err, &answer) || answer.Status().Details == nil || len(answer.Status().Details.Causes) == 0 {
+	if !errors.As(err, &answer) {
+		return []string{err.Error()}
+	}
+	details := answer.Status().Details
+	if details == nil || len(details.Causes) == 0 {
 		return []string{err.Error()}
 	}
 	var messages []string
-	for _, cause := range answer.Status().Details.Causes {
+	for _, cause := range details.Causes {
 		messages = append(messages, fmt.Sprintf("%s: %s", cause.Field, cause.Message))
 	}
 	return messages

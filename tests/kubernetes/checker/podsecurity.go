@@ -72,11 +72,15 @@ func (p *policies) check(m manifest, object runtime.Object) []string {
 	}
 	var messages []string
 	for _, level := range levels {
-		for _, result := range p.evaluator.EvaluatePod(level, &template.ObjectMeta, &template.Spec) {
-			if !result.Allowed {
-				messages = append(messages, fmt.Sprintf("%s: violates PodSecurity %q: %s (%s)",
-					field, level, result.ForbiddenReason, result.ForbiddenDetail))
+		results := p.evaluator.EvaluatePod(level, &template.ObjectMeta, &template.Spec)
+		for _, result := range results {
+			if result.Allowed {
+				continue
 			}
+			only := policy.AggregateCheckResults([]policy.CheckResult{result})
+			messages = append(messages, fmt.Sprintf(
+				"%s: violates PodSecurity %q: %s", field, level, only.ForbiddenDetail(),
+			))
 		}
 	}
 	return messages
@@ -93,8 +97,8 @@ func (p *policies) of(m manifest) api.Policy {
 	return p.others
 }
 
-// podTemplate returns the pods that an object creates and the field that describes them, or nil if it
-// creates none.
+// podTemplate returns the field that describes the pods that an object creates, and its value, or nil
+// if the object creates none.
 func podTemplate(object runtime.Object) (string, *corev1.PodTemplateSpec) {
 	switch o := object.(type) {
 	case *corev1.Pod:

@@ -15,8 +15,8 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
-// helmTemplate returns the manifests that a chart renders to, as "helm template" prints them: sorted
-// by file, without the notes.
+// helmTemplate returns the manifests that a chart renders to, as "helm template" prints them:
+// sorted by file, without the notes.
 //
 // values is a file that overrides the chart's own values, or "".
 func helmTemplate(folder, values, release, namespace string) (string, error) {
@@ -33,13 +33,17 @@ func helmTemplate(folder, values, release, namespace string) (string, error) {
 	if err := chartutil.ProcessDependencies(chart, overrides); err != nil {
 		return "", err
 	}
-	options := chartutil.ReleaseOptions{Name: release, Namespace: namespace, Revision: 1, IsInstall: true}
+	options := chartutil.ReleaseOptions{
+		Name: release, Namespace: namespace, Revision: 1, IsInstall: true,
+	}
 	// This also checks the values against the chart's values.schema.json.
-	context, err := chartutil.ToRenderValues(chart, overrides, options, chartutil.DefaultCapabilities)
+	all, err := chartutil.ToRenderValues(
+		chart, overrides, options, chartutil.DefaultCapabilities,
+	)
 	if err != nil {
 		return "", err
 	}
-	rendered, err := engine.Render(chart, context)
+	rendered, err := engine.Render(chart, all)
 	if err != nil {
 		return "", err
 	}

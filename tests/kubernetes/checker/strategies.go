@@ -54,8 +54,8 @@ var strategies = map[schema.GroupVersionKind]rest.RESTCreateStrategy{
 
 	kind("batch/v1", "Job"):             namespaced(validateJob, nil),
 	kind("v1", "ConfigMap"):             namespaced(validation.ValidateConfigMap, nil),
-	kind("v1", "Namespace"):             strategy[*core.Namespace]{validate: validation.ValidateNamespace},
-	kind("v1", "PersistentVolumeClaim"): namespaced(validateClaim, claims.GetWarningsForPersistentVolumeClaim),
+	kind("v1", "Namespace"):             clusterWide(validation.ValidateNamespace),
+	kind("v1", "PersistentVolumeClaim"): namespaced(validateClaim, claimWarnings),
 	kind("v1", "Pod"):                   namespaced(validatePod, podWarnings),
 	kind("v1", "Secret"):                namespaced(validation.ValidateSecret, nil),
 	kind("v1", "Service"):               namespaced(validateService, serviceWarnings),
@@ -73,8 +73,14 @@ type strategy[T runtime.Object] struct {
 	warnings     func(T) []string
 }
 
-func namespaced[T runtime.Object](validate func(T) field.ErrorList, warnings func(T) []string) strategy[T] {
+func namespaced[T runtime.Object](
+	validate func(T) field.ErrorList, warnings func(T) []string,
+) rest.RESTCreateStrategy {
 	return strategy[T]{true, validate, warnings}
+}
+
+func clusterWide[T runtime.Object](validate func(T) field.ErrorList) rest.RESTCreateStrategy {
+	return strategy[T]{false, validate, nil}
 }
 
 // The methods of rest.RESTCreateStrategy.
@@ -113,6 +119,10 @@ func validateClaim(claim *core.PersistentVolumeClaim) field.ErrorList {
 	return validation.ValidatePersistentVolumeClaim(claim, options)
 }
 
+func claimWarnings(claim *core.PersistentVolumeClaim) []string {
+	return claims.GetWarningsForPersistentVolumeClaim(claim)
+}
+
 func validatePod(p *core.Pod) field.ErrorList {
 	options := pod.GetValidationOptionsFromPodSpecAndMeta(&p.Spec, nil, &p.ObjectMeta, nil)
 	options.ResourceIsPod = true
@@ -138,7 +148,10 @@ func serviceWarnings(s *core.Service) []string { return service.GetWarningsForSe
 // server's own function needs that selector.
 func validateJob(job *batch.Job) field.ErrorList {
 	faults := validation.ValidateObjectMeta(
-		&job.ObjectMeta, true, validation.ValidateReplicationControllerName, field.NewPath("metadata"),
+		&job.ObjectMeta,
+		true,
+		validation.ValidateReplicationControllerName,
+		field.NewPath("metadata"),
 	)
 	template := &batch.JobTemplateSpec{Spec: job.Spec}
 	options := pod.GetValidationOptionsFromPodTemplate(&job.Spec.Template, nil)
