@@ -15,7 +15,9 @@ from pinning.files import write_atomically
 
 SUITES = ("bookworm", "trixie")
 ARCHITECTURES = ("amd64", "arm64")
-LISTS = ("build", "runtime", "services")
+LISTS = ("build", "go", "runtime", "services")
+# The lists that only one suite has.
+_ONLY_IN = {"go": "trixie"}
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _MADE_BY = "Made by: ./bazelw run pin -- debian"
 
@@ -132,8 +134,9 @@ def lock_paths(workspace: Path) -> Iterator[tuple[str, str, str, Path]]:
     for suite in SUITES:
         for architecture in ARCHITECTURES:
             for name in LISTS:
-                folder = workspace / "config/debian" / suite
-                yield suite, architecture, name, folder / f"{name}.{architecture}.lock.json"
+                if _ONLY_IN.get(name, suite) == suite:
+                    folder = workspace / "config/debian" / suite
+                    yield suite, architecture, name, folder / f"{name}.{architecture}.lock.json"
 
 
 def _current(lock: Path, wishes: Sequence[str]) -> bool:

@@ -27,6 +27,10 @@ def inputs():
         name = "services_root",
         lock = "//config/debian/trixie:services.amd64.lock.json",
     )
+    debian_root(
+        name = "go_root",
+        lock = "//config/debian/trixie:go.amd64.lock.json",
+    )
     for pin in SYNAPSE_PINS.values():
         folder = pin["folder"]
         synapse_pin(

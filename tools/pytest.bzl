@@ -31,8 +31,11 @@ def pytest_test(name, srcs, deps = [], data = [], size = "small", env = {}, tags
 def test_suites(name):
     """Declares the suites of the calling package: one of every test, and one of the small ones.
 
+    They leave out slow tests: Bazel builds whatever is in a suite, with any --build_tag_filters, so
+    `bazel test //...` would build the slow tests, too.
+
     Args:
         name: The name of the suite of every test; that of the small ones is `fast`.
     """
-    native.test_suite(name = name, visibility = ["//tests:__pkg__"])
-    native.test_suite(name = "fast", tags = ["small"], visibility = ["//tests:__pkg__"])
+    native.test_suite(name = name, tags = ["-slow"], visibility = ["//tests:__pkg__"])
+    native.test_suite(name = "fast", tags = ["small", "-slow"], visibility = ["//tests:__pkg__"])

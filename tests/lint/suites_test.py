@@ -1,6 +1,7 @@
 """Checks that //tests:every contains the tests of every package."""
 
 import ast
+import re
 from pathlib import Path
 
 # The real workspace, behind the symlinks of the runfiles.
@@ -30,3 +31,11 @@ def test_every_package_declares_its_suites_last() -> None:
     texts = {name: (TESTS / name / "BUILD.bazel").read_text() for name in packages()}
     last = '\ntest_suites(name = "every")\n'
     assert [name for name, text in texts.items() if not text.endswith(last)] == []
+
+
+def test_the_suites_leave_out_slow_tests() -> None:
+    """Bazel builds whatever is in a suite, even if its tests are filtered out by their tags."""
+    text = (TESTS.parent / "tools/pytest.bzl").read_text()
+    suites = re.findall(r"native\.test_suite\(.*\)", text)
+    assert len(suites) == 2
+    assert [suite for suite in suites if '"-slow"' not in suite] == []

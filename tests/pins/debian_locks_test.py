@@ -136,6 +136,18 @@ def test_a_lock_has_every_list_on_every_architecture(suite: Path, apt: Apt) -> N
     }
 
 
+def test_only_trixie_has_the_list_with_go(suite: Path, apt: Apt) -> None:
+    """Go in bookworm is too old for the modules."""
+    older = suite.with_name("bookworm")
+    shutil.copytree(suite, older)
+    (older / "go.in").unlink()
+    lock_debian(suite.parents[2], [older.name, suite.name], update=False)
+
+    lists = {path.name.partition(".")[0] for path in older.glob("*.lock.json")}
+    assert lists == set(LISTS) - {"go"}
+    assert (suite / "go.amd64.lock.json").exists()
+
+
 def test_only_a_changed_list_is_locked_again(
     suite: Path, apt: Apt, capsys: pytest.CaptureFixture[str]
 ) -> None:
