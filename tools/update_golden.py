@@ -1,4 +1,4 @@
-"""Updates every golden file: image digests, the rendered worker types, and the pictures.
+"""Updates every golden file: image digests, rendered worker types, examples, and pictures.
 
 The digests are those of the selected pin and of the older pins that the tests build.
 """
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from tools.digests import GOLDEN, pin_name
+from tools.examples import example_files
 from tools.golden import golden_files, monitoring_files
 from tools.pictures import pictures
 
@@ -31,11 +32,13 @@ def main() -> int:
         golden[workspace / "tests/worker/golden" / name] = text
     for name, text in monitoring_files():
         golden[workspace / "tests/deploy/golden" / name] = text
+    for name, text in example_files(workspace / "examples"):
+        golden[workspace / "examples" / name] = text
     services = Path(os.environ["SERVICES"]).resolve().parent / "root"
     for name, text in pictures(workspace / "docs/pictures", services):
         golden[workspace / "docs/pictures" / name] = text
     for path, text in golden.items():
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.read_text() != text:
             path.write_text(text)
             changed.append(path)

@@ -23,6 +23,7 @@ ORDER = (
     "pinning",
     "testbed",
     "demo",
+    "examples",
     "tools",
     "tests",
 )
