@@ -3,10 +3,7 @@
 The rules are from the operator's API reference (monitoring.coreos.com/v1).
 """
 
-from collections.abc import Mapping, Sequence
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any
+from collections.abc import Sequence
 
 from deploy.kubernetes.common import SYNAPSE, Request, labels
 from deploy.kubernetes.processes import ANNOTATION
@@ -48,16 +45,6 @@ def _relabelings() -> list[Object]:
     ]
 
 
-def _rule_groups(request: Request) -> Sequence[Mapping[str, Any]]:
-    """Return the groups of rules for the plan; none without the module that knows them."""
-    if find_spec("deploy.alerts") is None:
-        return ()
-    groups: Sequence[Mapping[str, Any]] = import_module("deploy.alerts").rule_groups(
-        request.deployment
-    )
-    return groups
-
-
 def monitoring_objects(request: Request) -> list[Object]:
     """Return the ServiceMonitor and, if there are rules, the PrometheusRule."""
     monitor = {
@@ -76,14 +63,13 @@ def monitoring_objects(request: Request) -> list[Object]:
             ],
         },
     }
-    groups = _rule_groups(request)
-    if not groups:
+    if not request.rule_groups:
         return [monitor]
     rule = {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
         "metadata": _metadata(request),
-        "spec": {"groups": [dict(group) for group in groups]},
+        "spec": {"groups": [dict(group) for group in request.rule_groups]},
     }
     return [monitor, rule]
 
