@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import yaml
 
+from deploy.containers import Deployment
+from deploy.images import Images
 from deploy.kubernetes.common import DATA_SECRET, DATABASE_SECRET, Request
 from deploy.kubernetes.objects import base_objects, component_objects
+from deploy.kubernetes.options import KubernetesOptions
 from deploy.kubernetes.text import comments, documents
 from deploy.kubernetes.values import Placeholders
 
@@ -71,16 +73,20 @@ def _notes() -> str:
     )
 
 
-def files(base: Request, chosen: Iterable[str]) -> dict[str, str]:
+def files(
+    deployment: Deployment, images: Images, options: KubernetesOptions, chosen: Iterable[str]
+) -> dict[str, str]:
     """Return the files of the chart by path.
 
     Args:
-        base: what the objects of the base are made of.
+        deployment: the containers of the plan, with replicas.
+        images: the images.
+        options: the administrator's choices.
         chosen: the components that are enabled.
     """
     values = Placeholders()
-    namespace = values.expression(_NAMESPACE)
-    request = replace(base, values=values, namespace="", own_namespace=namespace)
+    own_namespace = values.expression(_NAMESPACE)
+    request = Request(deployment, images, options, values, "", own_namespace)
     templates = {}
     for path, comment, objects in base_objects(request):
         templates[path.replace("/", "-")] = values.template(documents(comment, objects))

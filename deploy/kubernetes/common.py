@@ -34,7 +34,6 @@ class Request:
         values: gives each value that may be changed later.
         namespace: the namespace as it stands in the objects; "" to leave it out of them.
         own_namespace: the namespace as it stands in host names.
-        rule_groups: the groups of Prometheus' rule files for the plan.
     """
 
     deployment: Deployment
@@ -43,7 +42,6 @@ class Request:
     values: Values
     namespace: str
     own_namespace: str
-    rule_groups: Sequence[Mapping[str, Any]]
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:

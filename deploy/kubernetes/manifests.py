@@ -4,9 +4,6 @@ The rules are from the Kubernetes documentation and API reference, kustomize's "
 and Helm's "Charts".
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 from deploy.containers import Deployment
 from deploy.images import Images
 from deploy.kubernetes import chart
@@ -74,23 +71,16 @@ def _overview(options: KubernetesOptions) -> str:
     )
 
 
-def files(
-    deployment: Deployment,
-    images: Images,
-    options: KubernetesOptions,
-    rule_groups: Sequence[Mapping[str, Any]] = (),
-) -> dict[str, str]:
+def files(deployment: Deployment, images: Images, options: KubernetesOptions) -> dict[str, str]:
     """Return the files by path: a kustomization, its base and components, and a Helm chart.
 
     Args:
         deployment: the containers of the plan, with replicas.
         images: the images.
         options: the administrator's choices.
-        rule_groups: the groups of Prometheus' rule files for the plan; without any, there is no
-            PrometheusRule.
     """
     name = options.namespace
-    request = Request(deployment, images, options, literal, name, name, rule_groups)
+    request = Request(deployment, images, options, literal, name, name)
     found = {"base/namespace.yaml": documents("", [_namespace(options)])}
     for path, comment, objects in base_objects(request):
         found[f"base/{path}.yaml"] = documents(comment, objects)
@@ -114,4 +104,4 @@ def files(
             components=[f"components/{one}" for one in chosen],
         )
     )
-    return found | chart.files(request, chosen)
+    return found | chart.files(deployment, images, options, chosen)

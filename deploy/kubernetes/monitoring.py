@@ -3,7 +3,10 @@
 The rules are from the operator's API reference (monitoring.coreos.com/v1).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
 
 from deploy.kubernetes.common import SYNAPSE, Request, labels
 from deploy.kubernetes.processes import ANNOTATION
@@ -45,6 +48,16 @@ def _relabelings() -> list[Object]:
     ]
 
 
+def _rule_groups(request: Request) -> Sequence[Mapping[str, Any]]:
+    """Return the groups of rules for the plan; none without the module that knows them."""
+    if find_spec("deploy.alerts") is None:
+        return ()
+    groups: Sequence[Mapping[str, Any]] = import_module("deploy.alerts").rule_groups(
+        request.deployment
+    )
+    return groups
+
+
 def monitoring_objects(request: Request) -> list[Object]:
     """Return the ServiceMonitor and, if there are rules, the PrometheusRule."""
     monitor = {
@@ -63,13 +76,14 @@ def monitoring_objects(request: Request) -> list[Object]:
             ],
         },
     }
-    if not request.rule_groups:
+    groups = _rule_groups(request)
+    if not groups:
         return [monitor]
     rule = {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
         "metadata": _metadata(request),
-        "spec": {"groups": [dict(group) for group in request.rule_groups]},
+        "spec": {"groups": [dict(group) for group in groups]},
     }
     return [monitor, rule]
 

@@ -29,26 +29,9 @@ _ACTION = re.compile(r"{{-? *(.*?) *-?}}")
 _VALUE = re.compile(r'index \.Values((?: "[\w-]+")+)( \| toJson)?')
 
 
-# A rule whose text Helm would take for its own.
-RULES = [
-    {
-        "name": "synapse",
-        "rules": [
-            {
-                "alert": "Down",
-                "expr": 'up{job=~"main|a[+]b"} == 0\nor\nabsent(up)',
-                "for": "2m",
-                "labels": {"severity": "critical"},
-                "annotations": {"summary": "{{ $labels.instance }} is down"},
-            }
-        ],
-    }
-]
-
-
 def made(options: KubernetesOptions = OPTIONS, **environ: str) -> dict[str, str]:
     """Return the files for a plan."""
-    return files(deployment(environ, PLAN, with_replicas=True), Images(), options, RULES)
+    return files(deployment(environ, PLAN, with_replicas=True), Images(), options)
 
 
 def value(values: Mapping[str, Any], path: str) -> Any:
@@ -134,8 +117,6 @@ def test_the_chart_gives_the_objects_of_the_base(ingress: str, monitoring: bool,
     )
     expected = comparable(base)
     del expected["Namespace", "synapse"]
-    if monitoring:
-        assert expected["PrometheusRule", "synapse"]["spec"] == {"groups": RULES}
     assert comparable(chart_objects(found)) == expected
 
 
