@@ -321,6 +321,14 @@ def test_a_process_is_drained_within_the_time_that_it_has() -> None:
         assert bool(delay) == (workload["kind"] == "Deployment" and command[0] != "sleep")
 
 
+def test_kubernetes_replaces_nothing_in_a_value() -> None:
+    """It would replace $(NAME) with a variable that comes earlier, and $$ with one dollar sign."""
+    text = "$(SYNAPSE_FEDERATION_TLS) $$ $x"
+    found = objects(environ={"SYNAPSE_HOSTNAME": text})
+    _, variables = next(pods(named(found, "StatefulSet", "main")))
+    assert variables["SYNAPSE_HOSTNAME"] == text
+
+
 def test_media_of_several_workers_need_a_shared_volume() -> None:
     """They may run at different nodes."""
 

@@ -6,9 +6,9 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
-import podman_compose
 import pytest
 
 from testbed.machine import WORK, Machine
@@ -66,7 +66,9 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         make_stand_ins(found)
         subprocess.run(["cp", "-rL", LAYOUT, found.work / "layout"], check=True)
         (found.work / "docker").write_text(DOCKER)
-        shutil.copy(podman_compose.__file__, found.work)
+        compose = find_spec("podman_compose")
+        assert compose and compose.origin, "podman-compose is among the Python packages"
+        shutil.copy(compose.origin, found.work)
         found.run(
             f"image=$(podman pull --quiet oci:{WORK}/layout)\n"
             f"podman tag $image {IMAGES['IMAGE']}\n"
