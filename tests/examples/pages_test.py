@@ -67,8 +67,8 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         subprocess.run(["cp", "-rL", LAYOUT, found.work / "layout"], check=True)
         (found.work / "docker").write_text(DOCKER)
         compose = find_spec("podman_compose")
-        assert compose and compose.origin, "podman-compose is among the Python packages"
-        shutil.copy(compose.origin, found.work)
+        assert compose is not None
+        shutil.copy(str(compose.origin), found.work)
         found.run(
             f"image=$(podman pull --quiet oci:{WORK}/layout)\n"
             f"podman tag $image {IMAGES['IMAGE']}\n"
