@@ -191,12 +191,13 @@ def _socket_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[
     folder = settings.sockets_dir
     if folder is None:
         return []
-    if not os.access(folder, os.W_OK | os.X_OK):
+    own = bool(settings.share) and folder == settings.own_sockets_dir  # Made at the start.
+    if not own and not os.access(folder, os.W_OK | os.X_OK):
         return [
             f"{folder}: uid {os.geteuid()} cannot create Unix sockets here; mount a folder that it "
             "can write to"
         ]
-    setting = f"SYNAPSE_UNIX_SOCKETS={shown(folder)}"
+    setting = f"{'SYNAPSE_RUNTIME_DIR' if own else 'SYNAPSE_UNIX_SOCKETS'}={shown(folder)}"
     listeners = [
         listener(kind, settings)
         for kind in listener_kinds(settings, homeserver.get("instance_map"))

@@ -4,13 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from supervisor.spec import MAIN
 from worker.environ import EnvironReader
 from worker.errors import ConfigError
 from worker.hosts import host_problem, unbracketed
 from worker.plan import NAME, RESERVED_NAMES, PlannedWorker, parse_plan
+from worker.shares import ALL, own_values, ports_of, share, share_problem
 from worker.worker_types import ProcessType, Table, load_table
 
 DRAINING = "draining"  # The file in the runtime folder that exists while a process is drained.
+SOCKETS = "sockets"  # Below the runtime folder of a container that runs several processes.
+PROCESSES = "processes"  # Below the runtime folder: a folder for each process of a share.
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class Settings:
         name: ``worker_name``; "" for the main process, which must have none.
         name_given: whether the operator or the plan set the name, so that it is not the default.
         plan: every worker of the homeserver; None if homeserver.yaml configures them instead.
+        share: the processes that run in this container together; empty if it runs only this one.
         replication_host: the host of the main process; "" for the main process, or with sockets.
         replication_secret_file: a file with the replication secret; None if no variable names one.
         replication_secret_off: whether replication uses no secret.
@@ -30,13 +35,14 @@ class Settings:
         log_json: whether log lines are JSON.
         hostname: the host name in log lines.
         cpus: the CPUs to run on; empty for all.
+        oom_score: what to add to the container's ``oom_score_adj``, if it runs several processes.
         uid: the user ID to switch to when started as root.
         gid: the group ID to switch to when started as root.
         uid_given: whether the operator set the user ID.
         config_path: the mounted homeserver.yaml.
         data_dir: the folder of keys and certificates.
         media_dir: the folder of the media repository.
-        runtime_dir: the folder for rendered files.
+        runtime_dir: the folder for the rendered files of this process.
         modules_dir: a mounted folder with Synapse modules, or None.
         sockets_dir: the folder of the Unix sockets that replace two of the ports, or None.
         jemalloc: whether to preload jemalloc.
@@ -52,6 +58,7 @@ class Settings:
     name: str
     name_given: bool
     plan: tuple[PlannedWorker, ...] | None
+    share: tuple[str, ...]
     replication_host: str
     replication_secret_file: Path | None
     replication_secret_off: bool
@@ -60,6 +67,7 @@ class Settings:
     log_json: bool
     hostname: str
     cpus: frozenset[int]
+    oom_score: int
     uid: int
     gid: int
     uid_given: bool
@@ -76,6 +84,26 @@ class Settings:
     wait_seconds: int
     ports: Mapping[str, int]
     table: Table
+
+    @property
+    def container_dir(self) -> Path:
+        """The runtime folder of the container, which its processes share."""
+        return self.runtime_dir.parents[1] if self.share else self.runtime_dir
+
+    @property
+    def own_sockets_dir(self) -> Path:
+        """The folder of the Unix sockets if processes share this container, and none is set."""
+        return self.container_dir / SOCKETS
+
+    def is_local(self, name: str) -> bool:
+        """Return whether the process ``name``, "" for main, runs in this container as well."""
+        return (name or MAIN) in self.share
+
+    def port_of(self, name: str, kind: str) -> int:
+        """Return the port of another process, "" for main, for a kind of listener."""
+        if not self.share:
+            return self.ports[kind]
+        return ports_of(name, self.plan or (), self.table.ports)[kind]
 
 
 def _process_and_name(
@@ -152,6 +180,42 @@ def _planned_process(
     return process, ""
 
 
+def _share(reader: EnvironReader, plan: Sequence[PlannedWorker] | None) -> tuple[str, ...]:
+    """Return the processes that run in this container together."""
+    text = reader.text("SYNAPSE_PROCESSES")
+    if not text:
+        return ()
+    if plan is None:
+        reader.add_problem(
+            "SYNAPSE_PROCESSES", "needs a plan; set SYNAPSE_WORKERS, or run one process"
+        )
+        return ()
+    if share_problem(text, plan):
+        reader.add_problem("SYNAPSE_PROCESSES", share_problem(text, plan))
+        return ()
+    return share(text, plan)
+
+
+def _sockets_dir(reader: EnvironReader, table: Table, runtime_dir: Path) -> Path | None:
+    """Return the folder of the Unix sockets; by default, processes that share a container use them.
+
+    A container with only some of the processes must be reached by the others, so it uses ports.
+    """
+    text = reader.text("SYNAPSE_UNIX_SOCKETS")
+    if text == "off":
+        return None
+    if not text:
+        together = reader.text("SYNAPSE_PROCESSES").strip() == ALL and table.has("unix_sockets")
+        return runtime_dir / SOCKETS if together else None
+    if not table.has("unix_sockets"):
+        reader.add_problem(
+            "SYNAPSE_UNIX_SOCKETS",
+            f"needs Synapse 1.{table.features['unix_sockets'][0]} or newer, but this is "
+            f"{table.version}; unset it",
+        )
+    return reader.path("SYNAPSE_UNIX_SOCKETS", "/")
+
+
 def _replication_host(reader: EnvironReader, table: Table) -> str:
     host = reader.text("SYNAPSE_REPLICATION_HOST")
     if not host:
@@ -198,6 +262,8 @@ def parse(
     Raises:
         ConfigError: if there are problems, with all of them.
     """
+    if environ.get("SYNAPSE_PROCESSES"):
+        environ = own_values(environ, environ.get("SYNAPSE_WORKER_NAME") or MAIN)
     reader = EnvironReader(environ)
     table = table or load_table()
     plan_valid = True
@@ -208,18 +274,14 @@ def parse(
             reader.problems += error.problems
             plan_valid = False
     process, name = _process_and_name(reader, table, plan) if plan_valid else (None, "")
+    together = _share(reader, plan) if plan_valid else ()
     replication_secret_file, replication_secret_off = _replication_secret(reader)
-    sockets_dir = (
-        reader.path("SYNAPSE_UNIX_SOCKETS", "/") if reader.text("SYNAPSE_UNIX_SOCKETS") else None
-    )
-    if sockets_dir is not None and not table.has("unix_sockets"):
-        reader.add_problem(
-            "SYNAPSE_UNIX_SOCKETS",
-            f"needs Synapse 1.{table.features['unix_sockets'][0]} or newer, but this is "
-            f"{table.version}; unset it",
-        )
+    runtime_dir = reader.path("SYNAPSE_RUNTIME_DIR", "/synapse_runtime")
+    sockets_dir = _sockets_dir(reader, table, runtime_dir)
+    bind_addresses = reader.addresses("SYNAPSE_BIND_ADDRESSES")
     host = ""
-    if process is not None and not process.is_main and sockets_dir is None:
+    hears_host = process is not None and not process.is_main and sockets_dir is None
+    if hears_host and MAIN not in together:
         host = _replication_host(reader, table)
     data_dir = reader.path("SYNAPSE_DATA_DIR", "/data")
     settings = Settings(
@@ -227,6 +289,7 @@ def parse(
         name=name,
         name_given=plan is not None or bool(reader.text("SYNAPSE_WORKER_NAME")),
         plan=plan,
+        share=together,
         replication_host=host,
         replication_secret_file=replication_secret_file,
         replication_secret_off=replication_secret_off,
@@ -235,13 +298,14 @@ def parse(
         log_json=not reader.choice("SYNAPSE_LOG_FORMAT", "text", "json"),
         hostname=reader.hostname("SYNAPSE_HOSTNAME"),
         cpus=reader.cpus("SYNAPSE_CPU_AFFINITY"),
+        oom_score=reader.oom_score("SYNAPSE_OOM_SCORE", 200 if name else 100),
         uid=reader.identity("UID"),
         gid=reader.identity("GID"),
         uid_given="UID" in environ,
         config_path=reader.path("SYNAPSE_CONFIG_PATH", data_dir / "homeserver.yaml"),
         data_dir=data_dir,
         media_dir=reader.path("SYNAPSE_MEDIA_DIR", "/synapse_media"),
-        runtime_dir=reader.path("SYNAPSE_RUNTIME_DIR", "/synapse_runtime"),
+        runtime_dir=runtime_dir / PROCESSES / (name or MAIN) if together else runtime_dir,
         modules_dir=reader.path("SYNAPSE_MODULES_DIR", "/")
         if reader.text("SYNAPSE_MODULES_DIR")
         else None,
@@ -249,9 +313,9 @@ def parse(
         jemalloc=reader.choice("SYNAPSE_JEMALLOC", "on", "off"),
         federation_tls=reader.choice("SYNAPSE_FEDERATION_TLS", "on", "off"),
         forwarded_kinds=reader.forwarded("SYNAPSE_X_FORWARDED"),
-        bind_addresses=reader.addresses("SYNAPSE_BIND_ADDRESSES"),
+        bind_addresses=bind_addresses,
         wait_seconds=reader.seconds("SYNAPSE_WAIT_SECONDS"),
-        ports=table.ports,
+        ports=ports_of(name, plan or (), table.ports) if together else table.ports,
         table=table,
     )
     if reader.problems or process is None:

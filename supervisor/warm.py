@@ -1,0 +1,90 @@
+"""Imports Synapse once, in a form that every child can use as its own.
+
+Twisted has one reactor for each process, and modules keep a reference to it when they are imported.
+A reactor made before a fork would share its epoll descriptor with every child.  So an object of the
+reactor's class is installed that has not been initialized, and each child initializes it.  Synapse
+supports imports without a usable reactor: its own `synapse.app.complement_fork_starter`, since
+1.58, does the same for its tests.
+"""
+
+import asyncio
+import gc
+import importlib
+import os
+import random
+import sys
+import types
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_ASYNCIO_SWITCH = "SYNAPSE_ASYNC_IO_REACTOR"  # synapse/__init__.py installs that reactor if set.
+# Wraps parts of the reactor when it is imported, and nothing uses its names.
+_REACTOR_METRICS = "synapse.metrics._reactor_metrics"
+
+
+@dataclass(frozen=True)
+class Warmed:
+    """What the parent has imported.
+
+    Attributes:
+        reactor: the reactor that each child initializes.
+        uses_asyncio: whether the reactor runs on an event loop of asyncio.
+        generators: all pseudorandom generators, whose state each child must replace.
+    """
+
+    reactor: Any
+    uses_asyncio: bool
+    generators: tuple[random.Random, ...]
+
+
+def _uninitialized_reactor(*, uses_asyncio: bool) -> Any:
+    from twisted.internet import asyncioreactor, epollreactor
+
+    reactor_class = (
+        asyncioreactor.AsyncioSelectorReactor if uses_asyncio else epollreactor.EPollReactor
+    )
+    return reactor_class.__new__(reactor_class)
+
+
+def _generators() -> tuple[random.Random, ...]:
+    return tuple(
+        found
+        for found in gc.get_objects()
+        if isinstance(found, random.Random) and not isinstance(found, random.SystemRandom)
+    )
+
+
+def warm(apps: Sequence[str]) -> Warmed:
+    """Import the modules ``apps``, and keep the garbage collector away from what they consist of.
+
+    The collector writes to every object that it visits, and each write gives a child its own copy
+    of a page.
+    """
+    gc.disable()
+    uses_asyncio = bool(os.environ.pop(_ASYNCIO_SWITCH, ""))
+    reactor = _uninitialized_reactor(uses_asyncio=uses_asyncio)
+    from twisted.internet.main import installReactor
+
+    installReactor(reactor)
+    sys.modules[_REACTOR_METRICS] = types.ModuleType(_REACTOR_METRICS)
+    for app in apps:
+        importlib.import_module(app)
+    generators = _generators()
+    # Without a collection before: the holes that it would leave are soon filled in every child.
+    gc.freeze()
+    gc.enable()
+    return Warmed(reactor, uses_asyncio, generators)
+
+
+def finish(warmed: Warmed) -> None:
+    """Give this child the reactor and the random state of its own."""
+    for generator in warmed.generators:
+        generator.seed()
+    if warmed.uses_asyncio:
+        os.environ[_ASYNCIO_SWITCH] = "1"
+        warmed.reactor.__init__(asyncio.new_event_loop())
+    else:
+        warmed.reactor.__init__()
+    del sys.modules[_REACTOR_METRICS]
+    importlib.import_module(_REACTOR_METRICS)
