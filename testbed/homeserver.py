@@ -2,12 +2,14 @@
 
 import hashlib
 import hmac
+import http.client
 import json
 import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from testbed.image import Image, container, entrypoint
 from testbed.layout import MAIN, Layout, Options, hosts_file
 from testbed.processes import Forked, Process
 from testbed.site import SHARED_SECRET, make_data
+from worker.health import UnixConnection
 
 _STOP_SECONDS = 30  # As docs/operating.md says.
 
@@ -164,13 +167,21 @@ class Homeserver:
 
     def stop(self) -> dict[str, int]:
         """Stop everything in the documented order; return the exit code of each process."""
-        containers = [*self.layout.containers]
-        order = [self._options.proxy, *containers[1:], containers[0], "redis", "postgres"]
-        return {
+        first, *others = self.layout.containers
+        order = [self._options.proxy, *others, first, "redis", "postgres"]
+        codes = {
             name: self.processes[name].stop(_STOP_SECONDS)
             for name in order
             if name in self.processes and self.processes[name].running
         }
+        # A parent's exit code is that of its processes.
+        of_processes = {
+            name: codes[container_name]
+            for container_name, names in self.layout.containers.items()
+            for name in names
+            if container_name in codes
+        }
+        return codes | of_processes
 
     def kill(self) -> None:
         """Kill all processes that are still running."""
@@ -191,6 +202,24 @@ class Homeserver:
         with urllib.request.urlopen(request, timeout=60) as answer:
             document: dict[str, Any] = json.load(answer)
             return document
+
+    def call_directly(
+        self, name: str, method: str, path: str, body: object = None, token: str = ""
+    ) -> dict[str, Any]:
+        """Send a request to one Synapse process, past the proxy; return the JSON response."""
+        if self.sockets is not None:
+            connection: http.client.HTTPConnection = UnixConnection(
+                str(self.sockets / f"{name}.client.sock")
+            )
+        else:
+            port = self.layout.ports_of(name)["client"]
+            connection = http.client.HTTPConnection(self.layout.host_of(name), port, timeout=60)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        answer = connection.getresponse()
+        assert answer.status == HTTPStatus.OK, answer.read()
+        document: dict[str, Any] = json.load(answer)
+        return document
 
     def register(self, user: str, password: str) -> str:
         """Create an account with the registration shared secret; return its user ID."""
