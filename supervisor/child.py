@@ -2,19 +2,32 @@
 
 import asyncio
 import atexit
+import gc
 import importlib
 import os
+import random
 import signal
 import sys
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from supervisor import kernel
 from supervisor.spec import ProcessSpec
-from supervisor.warm import Warmed, finish
 
 _ALL_SIGNALS = signal.valid_signals()
+
+
+class Shared(Protocol):
+    """What the parent has imported for all children."""
+
+    @property
+    def generators(self) -> Sequence[random.Random]:
+        """The pseudorandom generators that it has, as `random_generators` finds them."""
+
+    def finish(self) -> None:
+        """Make this child independent of the others that use the same modules."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +43,24 @@ class Birth:
     parent: int
     output: int
     modules_dir: str
+
+
+def random_generators() -> tuple[random.Random, ...]:
+    """Return all pseudorandom generators that the garbage collector knows.
+
+    In a child, Python itself gives a new state only to that of the module ``random``.
+    """
+    return tuple(
+        found
+        for found in gc.get_objects()
+        if isinstance(found, random.Random) and not isinstance(found, random.SystemRandom)
+    )
+
+
+def reseed(generators: Sequence[random.Random]) -> None:
+    """Give generators a state that no other process has."""
+    for generator in generators:
+        generator.seed()
 
 
 def forget_signals() -> None:
@@ -77,7 +108,7 @@ def _run(spec: ProcessSpec) -> int:
     return 0
 
 
-def become(spec: ProcessSpec, birth: Birth, warmed: Warmed) -> NoReturn:
+def become(spec: ProcessSpec, birth: Birth, shared: Shared) -> NoReturn:
     """Turn this child into the process ``spec``; all signals must be blocked.
 
     It ends without the interpreter's finalization, which would write to all that it shares with the
@@ -95,7 +126,8 @@ def become(spec: ProcessSpec, birth: Birth, warmed: Warmed) -> NoReturn:
         asyncio.set_event_loop(None)
         if birth.modules_dir:
             sys.path.append(birth.modules_dir)  # Last, so that it replaces no module of the image.
-        finish(warmed)
+        reseed(shared.generators)
+        shared.finish()
         code = _run(spec)
         atexit._run_exitfuncs()
     except BaseException:

@@ -15,7 +15,10 @@ _RESTART_SECONDS = 60.0
 async def problem_of(process: Process) -> str:
     """Return why one process is not healthy, without its name, or ""."""
     if process.running:
+        pid = process.pid
         problem = await health_problem(process.spec.health)
+        if not problem and process.pid == pid:
+            process.is_ready()
         if problem and not process.ready:
             return f"has not started yet: it {problem}"
         return problem

@@ -4,18 +4,19 @@ import asyncio
 import os
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 from supervisor import kernel
 from supervisor.answers import Answers
-from supervisor.child import Birth, become
+from supervisor.child import Birth, Shared, become
 from supervisor.control import listen
 from supervisor.output import Output
 from supervisor.parent import Parent
 from supervisor.process import Process
 from supervisor.spec import ContainerSpec, loads
-from supervisor.warm import Warmed, warm
+from supervisor.warm import warm
 from supervisor.web import WebServer
 
 _ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -29,7 +30,20 @@ class ThreadsError(RuntimeError):
     """The parent has several threads, of which a child would have only one."""
 
 
-def fork(process: Process, spec: ContainerSpec, warmed: Warmed) -> tuple[int, int]:
+@dataclass(frozen=True)
+class Origin:
+    """What all children come from.
+
+    Attributes:
+        shared: what they share.
+        modules_dir: a folder with Synapse modules, or "".
+    """
+
+    shared: Shared
+    modules_dir: str
+
+
+def fork(process: Process, origin: Origin) -> tuple[int, int]:
     """Fork ``process``; return its process ID and the pipe to read its output from.
 
     Signals are blocked until the child has reset their handlers.
@@ -46,7 +60,8 @@ def fork(process: Process, spec: ContainerSpec, warmed: Warmed) -> tuple[int, in
     try:
         pid = os.fork()
         if pid == 0:
-            become(process.spec, Birth(parent, writer, spec.modules_dir), warmed)
+            birth = Birth(parent, writer, origin.modules_dir)
+            become(process.spec, birth, origin.shared)
     except OSError:
         os.close(reader)
         raise
@@ -63,7 +78,7 @@ async def _open(parent: Parent, spec: ContainerSpec) -> None:
     parent.open()
 
 
-def run(spec: ContainerSpec, warmed: Warmed) -> int:
+def run(spec: ContainerSpec, shared: Shared) -> int:
     """Run all processes of ``spec`` until a signal ends them; return the exit code.
 
     A child is forked between two runs of the event loop, so that none is running in the child.
@@ -71,11 +86,12 @@ def run(spec: ContainerSpec, warmed: Warmed) -> int:
     loop = asyncio.SelectorEventLoop()
     asyncio.set_event_loop(loop)
     parent = Parent(spec, Output(1, loop), loop)
+    origin = Origin(shared, spec.modules_dir)
     loop.run_until_complete(_open(parent, spec))
     while (process := loop.run_until_complete(parent.next_start())) is not None:
         process.prepare()
         try:
-            pid, pipe = fork(process, spec, warmed)
+            pid, pipe = fork(process, origin)
         except OSError as error:
             parent.not_forked(process, error)
         else:

@@ -5,7 +5,8 @@ import os
 import signal
 from collections.abc import Coroutine, Mapping, Sequence
 
-from supervisor.asking import get, health_problem
+from supervisor.asking import get
+from supervisor.condition import problem_of
 from supervisor.lines import own_line
 from supervisor.output import Output
 from supervisor.process import Process
@@ -98,14 +99,11 @@ class Parent:
 
     async def _watch(self, process: Process, pid: int) -> None:
         """Note when ``process`` answers for the first time since its start."""
-        while process.pid == pid:
-            if not await health_problem(process.spec.health):
-                if process.pid == pid:
-                    process.is_ready()
-                    seconds = f"{process.ran_seconds:.1f} s"
-                    self.log(f"{process.name} (process {pid}) is healthy after {seconds}")
-                return
+        while process.pid == pid and await problem_of(process):
             await asyncio.sleep(_POLL_SECONDS)
+        if process.pid == pid:
+            seconds = f"{process.ran_seconds:.1f} s"
+            self.log(f"{process.name} (process {pid}) is healthy after {seconds}")
 
     def _forward(self, number: signal.Signals) -> None:
         for process in self.processes.values():

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from supervisor.child import random_generators
 from supervisor.memory import make_immortal, release_free_memory
 
 _ASYNCIO_SWITCH = "SYNAPSE_ASYNC_IO_REACTOR"  # synapse/__init__.py installs that reactor if set.
@@ -27,17 +28,27 @@ _REACTOR_METRICS = "synapse.metrics._reactor_metrics"
 
 @dataclass(frozen=True)
 class Warmed:
-    """What the parent has imported.
+    """Synapse, as the parent has imported it.
 
     Attributes:
         reactor: the reactor that each child initializes.
         uses_asyncio: whether the reactor runs on an event loop of asyncio.
-        generators: all pseudorandom generators, whose state each child must replace.
+        generators: its pseudorandom generators.
     """
 
     reactor: Any
     uses_asyncio: bool
     generators: tuple[random.Random, ...]
+
+    def finish(self) -> None:
+        """Give this child a reactor of its own."""
+        if self.uses_asyncio:
+            os.environ[_ASYNCIO_SWITCH] = "1"
+            self.reactor.__init__(asyncio.new_event_loop())
+        else:
+            self.reactor.__init__()
+        del sys.modules[_REACTOR_METRICS]
+        importlib.import_module(_REACTOR_METRICS)
 
 
 def _uninitialized_reactor(*, uses_asyncio: bool) -> Any:
@@ -47,14 +58,6 @@ def _uninitialized_reactor(*, uses_asyncio: bool) -> Any:
         asyncioreactor.AsyncioSelectorReactor if uses_asyncio else epollreactor.EPollReactor
     )
     return reactor_class.__new__(reactor_class)
-
-
-def _generators() -> tuple[random.Random, ...]:
-    return tuple(
-        found
-        for found in gc.get_objects()
-        if isinstance(found, random.Random) and not isinstance(found, random.SystemRandom)
-    )
 
 
 def warm(apps: Sequence[str]) -> Warmed:
@@ -72,23 +75,10 @@ def warm(apps: Sequence[str]) -> Warmed:
     sys.modules[_REACTOR_METRICS] = types.ModuleType(_REACTOR_METRICS)
     for app in apps:
         importlib.import_module(app)
-    generators = _generators()
+    generators = random_generators()  # The collector does not know them once they are frozen.
     make_immortal()
     # Without a collection before: the holes that it would leave are soon filled in every child.
     gc.freeze()
     gc.enable()
     release_free_memory()
     return Warmed(reactor, uses_asyncio, generators)
-
-
-def finish(warmed: Warmed) -> None:
-    """Give this child the reactor and the random state of its own."""
-    for generator in warmed.generators:
-        generator.seed()
-    if warmed.uses_asyncio:
-        os.environ[_ASYNCIO_SWITCH] = "1"
-        warmed.reactor.__init__(asyncio.new_event_loop())
-    else:
-        warmed.reactor.__init__()
-    del sys.modules[_REACTOR_METRICS]
-    importlib.import_module(_REACTOR_METRICS)
