@@ -32,7 +32,7 @@ class Parent:
         self, spec: ContainerSpec, output: Output, loop: asyncio.AbstractEventLoop
     ) -> None:
         """Prepare it; nothing is started yet."""
-        self.processes = {one.name: Process(one) for one in spec.processes}
+        self.processes = {one.name: Process(one, self.log) for one in spec.processes}
         self.exit_code = 0
         self._spec, self._output, self._loop = spec, output, loop
         self._starts: asyncio.Queue[Process | None] = asyncio.Queue()
@@ -101,9 +101,6 @@ class Parent:
         """Note when ``process`` answers for the first time since its start."""
         while process.pid == pid and await problem_of(process):
             await asyncio.sleep(_POLL_SECONDS)
-        if process.pid == pid:
-            seconds = f"{process.ran_seconds:.1f} s"
-            self.log(f"{process.name} (process {pid}) is healthy after {seconds}")
 
     def _forward(self, number: signal.Signals) -> None:
         for process in self.processes.values():

@@ -46,9 +46,9 @@ class Process:
         became_ready: set while ``ready`` is.
     """
 
-    def __init__(self, spec: ProcessSpec) -> None:
-        """Start with a process that does not run."""
-        self.spec = spec
+    def __init__(self, spec: ProcessSpec, log: Callable[[str], None]) -> None:
+        """Start with a process that does not run; ``log`` writes a line of the parent."""
+        self.spec, self._log = spec, log
         self.restarts = Restarts()
         self.pid = 0
         self.ready = self.was_ready = self.asked_to_end = False
@@ -136,6 +136,9 @@ class Process:
 
     def is_ready(self) -> None:
         """Note that it answers."""
+        if not self.ready:
+            seconds = f"{self.ran_seconds:.1f} s"
+            self._log(f"{self.name} (process {self.pid}) is healthy after {seconds}")
         self.ready = self.was_ready = True
         self.became_ready.set()
 
