@@ -10,6 +10,7 @@ from supervisor.process import Process
 # A process that was healthy, has died and is being started again does not make the container
 # unhealthy for so long: an engine that then restarted the container would end all the others.
 _RESTART_SECONDS = 60.0
+_NOTICE_SECONDS = 0.05
 
 
 async def problem_of(process: Process) -> str:
@@ -19,6 +20,11 @@ async def problem_of(process: Process) -> str:
         problem = await health_problem(process.spec.health)
         if not problem and process.pid == pid:
             process.is_ready()
+        if problem:
+            # The sockets of a process that ends are closed shortly before its end is noticed.
+            await asyncio.sleep(_NOTICE_SECONDS)
+            if process.pid != pid:
+                return await problem_of(process)
         if problem and not process.ready:
             return f"has not started yet: it {problem}"
         return problem
@@ -47,7 +53,11 @@ async def problems(processes: Sequence[Process], *, of_container: bool) -> dict[
     """
     asked = [process for process in processes if not (of_container and _is_restarting(process))]
     answers = await asyncio.gather(*(problem_of(process) for process in asked))
-    by_name = {process.name: answer for process, answer in zip(asked, answers, strict=True)}
+    by_name = {
+        process.name: answer
+        for process, answer in zip(asked, answers, strict=True)
+        if not (of_container and _is_restarting(process))
+    }
     for process in processes:
         if _keeps_dying(process):
             by_name[process.name] = _keeps_dying(process)

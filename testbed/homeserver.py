@@ -4,10 +4,12 @@ import hashlib
 import hmac
 import http.client
 import json
+import os
 import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -207,19 +209,28 @@ class Homeserver:
         self, name: str, method: str, path: str, body: object = None, token: str = ""
     ) -> dict[str, Any]:
         """Send a request to one Synapse process, past the proxy; return the JSON response."""
-        if self.sockets is not None:
-            connection: http.client.HTTPConnection = UnixConnection(
-                str(self.sockets / f"{name}.client.sock")
-            )
-        else:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        data = None if body is None else json.dumps(body)
+        with ExitStack() as stack:
+            connection = self._connection(name, stack)
+            connection.request(method, path, data, headers)
+            answer = connection.getresponse()
+            assert answer.status == HTTPStatus.OK, answer.read()
+            document: dict[str, Any] = json.load(answer)
+            return document
+
+    def _connection(self, name: str, stack: ExitStack) -> http.client.HTTPConnection:
+        """Return a connection to a Synapse process, which ``stack`` closes."""
+        if self.sockets is None:
             port = self.layout.ports_of(name)["client"]
             connection = http.client.HTTPConnection(self.layout.host_of(name), port, timeout=60)
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        connection.request(method, path, None if body is None else json.dumps(body), headers)
-        answer = connection.getresponse()
-        assert answer.status == HTTPStatus.OK, answer.read()
-        document: dict[str, Any] = json.load(answer)
-        return document
+        else:
+            # The path of the folder may be too long for a socket's.
+            folder = os.open(self.sockets, os.O_PATH)
+            stack.callback(os.close, folder)
+            connection = UnixConnection(f"/proc/self/fd/{folder}/{name}.client.sock")
+        stack.callback(connection.close)
+        return connection
 
     def register(self, user: str, password: str) -> str:
         """Create an account with the registration shared secret; return its user ID."""

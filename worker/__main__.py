@@ -114,6 +114,7 @@ def _wait_verb(environ: Environ, options: Namespace) -> int:
 def _doctor(environ: Environ, options: Namespace) -> int:
     from worker.doctor import MAIN, ask_synapse_for_each, describe, environs, planned, read_plan
     from worker.examination import examine
+    from worker.shares import unknown_names
     from worker.worker_types import load_table
 
     plan_text = read_plan(options.plan)
@@ -123,6 +124,8 @@ def _doctor(environ: Environ, options: Namespace) -> int:
         plan = None  # The main process gets the same plan, so `examine` reports its problems.
     process_environs = environs(environ, plan_text, plan or ())
     examination = examine(process_environs, plan=plan)
+    if environ.get("SYNAPSE_PROCESSES") and plan is not None:
+        examination.problems.add(unknown_names(environ, plan), [*process_environs])
     for line in examination.warnings.attributed(len(process_environs)):
         print_line(f"warning: {line}")
     if not examination.problems:

@@ -78,6 +78,11 @@ def deployment(environ: Mapping[str, str], plan_text: str) -> Deployment:
         for name, value in given.items()
         if not (_NAME.fullmatch(name) and value.isprintable())
     ]
+    if environ.get("SYNAPSE_PROCESSES"):
+        problems.append(
+            "SYNAPSE_PROCESSES is set, but these files start each process in a container of its "
+            "own; unset it"
+        )
     if problems:
         raise ConfigError(problems)
     process_environs = environs(_DEFAULTS | given, plan_text, plan)

@@ -9,11 +9,10 @@ from worker.environ import EnvironReader
 from worker.errors import ConfigError
 from worker.hosts import host_problem, unbracketed
 from worker.plan import NAME, RESERVED_NAMES, PlannedWorker, parse_plan
-from worker.shares import ALL, own_values, ports_of, share, share_problem
+from worker.shares import own_sockets_dir, own_values, ports_of, read_share, read_sockets_dir
 from worker.worker_types import ProcessType, Table, load_table
 
 DRAINING = "draining"  # The file in the runtime folder that exists while a process is drained.
-SOCKETS = "sockets"  # Below the runtime folder of a container that runs several processes.
 PROCESSES = "processes"  # Below the runtime folder: a folder for each process of a share.
 
 
@@ -93,7 +92,7 @@ class Settings:
     @property
     def own_sockets_dir(self) -> Path:
         """The folder of the Unix sockets if processes share this container, and none is set."""
-        return self.container_dir / SOCKETS
+        return own_sockets_dir(self.container_dir)
 
     def is_local(self, name: str) -> bool:
         """Return whether the process ``name``, "" for main, runs in this container as well."""
@@ -180,42 +179,6 @@ def _planned_process(
     return process, ""
 
 
-def _share(reader: EnvironReader, plan: Sequence[PlannedWorker] | None) -> tuple[str, ...]:
-    """Return the processes that run in this container together."""
-    text = reader.text("SYNAPSE_PROCESSES")
-    if not text:
-        return ()
-    if plan is None:
-        reader.add_problem(
-            "SYNAPSE_PROCESSES", "needs a plan; set SYNAPSE_WORKERS, or run one process"
-        )
-        return ()
-    if share_problem(text, plan):
-        reader.add_problem("SYNAPSE_PROCESSES", share_problem(text, plan))
-        return ()
-    return share(text, plan)
-
-
-def _sockets_dir(reader: EnvironReader, table: Table, runtime_dir: Path) -> Path | None:
-    """Return the folder of the Unix sockets; by default, processes that share a container use them.
-
-    A container with only some of the processes must be reached by the others, so it uses ports.
-    """
-    text = reader.text("SYNAPSE_UNIX_SOCKETS")
-    if text == "off":
-        return None
-    if not text:
-        together = reader.text("SYNAPSE_PROCESSES").strip() == ALL and table.has("unix_sockets")
-        return runtime_dir / SOCKETS if together else None
-    if not table.has("unix_sockets"):
-        reader.add_problem(
-            "SYNAPSE_UNIX_SOCKETS",
-            f"needs Synapse 1.{table.features['unix_sockets'][0]} or newer, but this is "
-            f"{table.version}; unset it",
-        )
-    return reader.path("SYNAPSE_UNIX_SOCKETS", "/")
-
-
 def _replication_host(reader: EnvironReader, table: Table) -> str:
     host = reader.text("SYNAPSE_REPLICATION_HOST")
     if not host:
@@ -262,9 +225,7 @@ def parse(
     Raises:
         ConfigError: if there are problems, with all of them.
     """
-    if environ.get("SYNAPSE_PROCESSES"):
-        environ = own_values(environ, environ.get("SYNAPSE_WORKER_NAME") or MAIN)
-    reader = EnvironReader(environ)
+    reader = EnvironReader(own_values(environ, environ.get("SYNAPSE_WORKER_NAME") or MAIN))
     table = table or load_table()
     plan_valid = True
     if plan is None and reader.text("SYNAPSE_WORKERS"):
@@ -274,10 +235,10 @@ def parse(
             reader.problems += error.problems
             plan_valid = False
     process, name = _process_and_name(reader, table, plan) if plan_valid else (None, "")
-    together = _share(reader, plan) if plan_valid else ()
+    together = read_share(reader, plan) if plan_valid else ()
     replication_secret_file, replication_secret_off = _replication_secret(reader)
     runtime_dir = reader.path("SYNAPSE_RUNTIME_DIR", "/synapse_runtime")
-    sockets_dir = _sockets_dir(reader, table, runtime_dir)
+    sockets_dir = read_sockets_dir(reader, table, runtime_dir)
     bind_addresses = reader.addresses("SYNAPSE_BIND_ADDRESSES")
     host = ""
     hears_host = process is not None and not process.is_main and sockets_dir is None

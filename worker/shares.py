@@ -6,10 +6,13 @@ the usual ones, and each worker has those of its place in the plan.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from supervisor.spec import MAIN
+from worker.environ import EnvironReader
 from worker.errors import shown
 from worker.plan import PlannedWorker
+from worker.worker_types import Table
 
 ALL = "all"
 # A worker's port is this plus its place in the plan, from 1; a plan has at most 500 workers.
@@ -24,12 +27,14 @@ WORKER_PORTS = {
 PER_PROCESS = ("SYNAPSE_CPU_AFFINITY", "SYNAPSE_LOG_LEVEL", "SYNAPSE_OOM_SCORE")
 
 
-def share_problem(text: str, plan: Sequence[PlannedWorker]) -> str:
+def share_problem(text: str, plan: Sequence[PlannedWorker] | None) -> str:
     """Return what is wrong with ``SYNAPSE_PROCESSES``, or "".
 
     Returns:
         The end of a sentence that starts with the setting.
     """
+    if plan is None:
+        return "needs a plan; set SYNAPSE_WORKERS, or unset SYNAPSE_PROCESSES to run one process"
     known = [MAIN, *(worker.name for worker in plan)]
     choices = f"choose all, or some of {', '.join(known)}"
     names = _listed(text)
@@ -41,6 +46,43 @@ def share_problem(text: str, plan: Sequence[PlannedWorker]) -> str:
         if names.count(name) > 1:
             return f"names {name} twice; remove one"
     return "" if names else f"names no process; {choices}"
+
+
+def read_share(reader: EnvironReader, plan: Sequence[PlannedWorker] | None) -> tuple[str, ...]:
+    """Return the processes that run in this container together; none if it runs only one."""
+    text = reader.text("SYNAPSE_PROCESSES")
+    if not text:
+        return ()
+    if plan is None or share_problem(text, plan):
+        reader.add_problem("SYNAPSE_PROCESSES", share_problem(text, plan))
+        return ()
+    return share(text, plan)
+
+
+def own_sockets_dir(runtime_dir: Path) -> Path:
+    """Return the folder of Unix sockets that processes which share a container have by default."""
+    return runtime_dir / "sockets"
+
+
+def read_sockets_dir(reader: EnvironReader, table: Table, runtime_dir: Path) -> Path | None:
+    """Return the folder of the Unix sockets, or None if there are only ports.
+
+    By default, a container with all processes has one.  One with some of them must be reached by
+    the others, so it uses ports.
+    """
+    text = reader.text("SYNAPSE_UNIX_SOCKETS")
+    if text == "off":
+        return None
+    if not text:
+        together = _listed(reader.text("SYNAPSE_PROCESSES")) == [ALL]
+        return own_sockets_dir(runtime_dir) if together and table.has("unix_sockets") else None
+    if not table.has("unix_sockets"):
+        reader.add_problem(
+            "SYNAPSE_UNIX_SOCKETS",
+            f"needs Synapse 1.{table.features['unix_sockets'][0]} or newer, but this is "
+            f"{table.version}; unset it",
+        )
+    return reader.path("SYNAPSE_UNIX_SOCKETS", "/")
 
 
 def share(text: str, plan: Sequence[PlannedWorker]) -> tuple[str, ...]:
@@ -94,8 +136,13 @@ def _split(text: str) -> tuple[str, dict[str, str]]:
 
 
 def own_values(environ: Mapping[str, str], name: str) -> dict[str, str]:
-    """Return ``environ`` as it is for the process ``name``, whose values replace general ones."""
+    """Return ``environ`` as it is for the process ``name``, whose values replace general ones.
+
+    Only processes that share a container have such values.
+    """
     chosen = dict(environ)
+    if not environ.get("SYNAPSE_PROCESSES"):
+        return chosen
     for variable in PER_PROCESS:
         general, own = _split(environ.get(variable, ""))
         if own:

@@ -7,7 +7,7 @@ from typing import Any
 from supervisor.spec import MAIN, Address, ContainerSpec, ProcessSpec
 from worker.doctor import environs, planned, target_labels
 from worker.documents import instance_map
-from worker.errors import ConfigError
+from worker.errors import ConfigError, shown
 from worker.examination import Examination, examine
 from worker.files import make_folder
 from worker.launch import cpu_problems
@@ -30,16 +30,11 @@ def share_environs(environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
     ]
     text, plan_text = environ["SYNAPSE_PROCESSES"], environ.get("SYNAPSE_WORKERS", "")
     plan = planned(plan_text)
-    if plan is None:
-        problems.append(
-            "SYNAPSE_PROCESSES needs a plan; set SYNAPSE_WORKERS, or unset SYNAPSE_PROCESSES to "
-            "run one process"
-        )
-        raise ConfigError(problems)
-    if share_problem(text, plan):
-        problems.append(f"SYNAPSE_PROCESSES={text!r} {share_problem(text, plan)}")
-    problems += unknown_names(environ, plan)
-    if problems:
+    if plan is None or share_problem(text, plan):
+        problems.append(f"SYNAPSE_PROCESSES={shown(repr(text))} {share_problem(text, plan)}")
+    if plan is not None:
+        problems += unknown_names(environ, plan)
+    if plan is None or problems:
         raise ConfigError(problems)
     of_all = environs(environ, plan_text, plan)
     if not environ.get("SYNAPSE_REPLICATION_HOST"):

@@ -7,8 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -192,17 +194,28 @@ class Container:
 Make = Callable[..., Container]
 
 
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
+@contextmanager
+def containers() -> Iterator[Make]:
     """Yield a function that makes containers, which are killed at the end."""
     made: list[Container] = []
+    # The path of a socket may have at most 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="parent.", dir="/tmp") as folder:
 
-    def one(words: Mapping[str, Sequence[str]], **settings: Any) -> Container:
-        folder = tmp_path / str(len(made))
-        folder.mkdir()
-        made.append(Container(folder, words, **settings))
-        return made[-1]
+        def one(words: Mapping[str, Sequence[str]], **settings: Any) -> Container:
+            own = Path(folder) / str(len(made))
+            own.mkdir()
+            made.append(Container(own, words, **settings))
+            return made[-1]
 
-    yield one
-    for container in made:
-        container.kill()
+        try:
+            yield one
+        finally:
+            for container in made:
+                container.kill()
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    """Yield a function that makes containers."""
+    with containers() as one:
+        yield one

@@ -48,9 +48,9 @@ def test_a_killed_process_is_started_again_alone(make: Make, name: str) -> None:
     before = container.pids()
     os.kill(before[name], signal.SIGKILL)
     until(lambda: not container.healthy(name), f"{name} is gone", 5)
-    status, body = container.get(f"/health/{name}")
+    said = f"{name} was ended by SIGKILL and will be started again\n"
 
-    assert (status, body) == (503, f"{name} was ended by SIGKILL and will be started again\n")
+    assert container.get(f"/health/{name}") == (503, said)
     assert container.healthy()
     until(lambda: container.healthy(name), f"{name} is back", 10)
     after = container.pids()

@@ -148,7 +148,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for word in words:
         _WORDS[word]()
-    _serve(_UnixServer(health, _Handler))  # type: ignore[arg-type]
     _serve(http.server.ThreadingHTTPServer(("127.0.0.1", int(port)), _Handler))
+    _serve(_UnixServer(health, _Handler))  # type: ignore[arg-type]
     while True:
         signal.pause()

@@ -2,23 +2,21 @@
 
 import json
 import socket
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from supervisor.web import host_of
-from tests.supervisor.containers import Container, Make
+from tests.supervisor.containers import Container, Make, containers
 
 
 @pytest.fixture(scope="module")
-def container(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+def container() -> Iterator[Container]:
     """Yield a container with two processes."""
-    made = Container(tmp_path_factory.mktemp("web"), {"main": [], "sync1": []})
-    try:
-        yield made.start().wait_healthy()
-    finally:
-        made.kill()
+    with containers() as one:
+        yield one({"main": [], "sync1": []}).start().wait_healthy()
 
 
 def test_health_of_all_and_of_one(container: Container) -> None:
