@@ -76,13 +76,12 @@ class Homeserver:
         self.sockets = self._sockets_folder()
 
     def _sockets_folder(self) -> Path | None:
-        if self._options.parents == 1:
-            return self._folder / "runtime-parent0" / "sockets"  # Which the entrypoint creates.
-        if not self._options.sockets:
-            return None
-        folder = self._folder / "sockets"
-        folder.mkdir()
-        return folder
+        """Return the folder of the Unix sockets, which a parent's entrypoint creates itself."""
+        if self.layout.sockets == "/sockets":
+            folder = self._folder / "sockets"
+            folder.mkdir()
+            return folder
+        return self._folder / "runtime-parent0" / "sockets" if self.layout.sockets else None
 
     def command(self, name: str, *arguments: str, environ: Mapping[str, str] = {}) -> list[str]:
         """Return the command line that starts a process's container, as an engine would."""

@@ -30,6 +30,7 @@ class Options:
         proxy: the reverse proxy: ``nginx`` or ``haproxy``.
         parents: in how many containers the processes run, forked from one parent in each; 0 if each
             process has a container of its own.
+        only_ports: whether this Synapse has no Unix sockets, which one parent otherwise uses.
     """
 
     workers: Mapping[str, str]
@@ -40,6 +41,7 @@ class Options:
     redis: bool = True
     proxy: str = "nginx"
     parents: int = 0
+    only_ports: bool = False
 
 
 def _quick() -> dict[str, Any]:
@@ -143,7 +145,7 @@ class Layout:
     @property
     def sockets(self) -> str:
         """The folder of the Unix sockets in the containers, or "" if there is none."""
-        if self.options.parents == 1:
+        if self.options.parents == 1 and not self.options.only_ports:
             return "/synapse_runtime/sockets"
         return "/sockets" if self.options.sockets else ""
 
