@@ -12,6 +12,7 @@ from supervisor import kernel
 from supervisor.answers import Answers
 from supervisor.child import Birth, Shared, become
 from supervisor.control import listen
+from supervisor.notify import take_over
 from supervisor.output import Output
 from supervisor.parent import Parent
 from supervisor.process import Process
@@ -107,6 +108,7 @@ def main(spec_path: str) -> int:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING_SIGNALS)
     spec = loads(Path(spec_path).read_text(encoding="utf-8"))
     kernel.set_name("synapse-parent")
+    take_over()
     apps = dict.fromkeys(process.app for process in spec.processes)
     warmed = warm(["synapse.app.homeserver", "synapse.app.generic_worker", *apps])
     try:

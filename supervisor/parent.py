@@ -3,11 +3,13 @@
 import asyncio
 import os
 import signal
+import traceback
 from collections.abc import Coroutine, Mapping, Sequence
 
 from supervisor.asking import get
 from supervisor.condition import problem_of
 from supervisor.lines import own_line
+from supervisor.notify import notify
 from supervisor.output import Output
 from supervisor.process import Process
 from supervisor.requests import in_flight
@@ -18,6 +20,7 @@ _DRAIN_SECONDS, _WORKER_SECONDS, _MAIN_SECONDS, _FLUSH_SECONDS = 5.0, 11.0, 11.0
 RESTART_DRAIN_SECONDS, _END_SECONDS, _READY_SECONDS = 15.0, 20.0, 120.0
 _POLL_SECONDS = 0.1
 _DRAIN_POLL_SECONDS, _QUIET_POLLS = 0.2, 3
+_SOFTWARE_ERROR = 70  # EX_SOFTWARE of sysexits.h.
 
 
 class Parent:
@@ -68,7 +71,14 @@ class Parent:
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._is_done)
+
+    def _is_done(self, task: asyncio.Task[None]) -> None:
+        """Forget a task; end with all processes if it failed, since it cannot do its work again."""
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            traceback.print_exception(task.exception())
+            os._exit(_SOFTWARE_ERROR)
 
     async def _begin(self) -> None:
         """Start the main process, which migrates the database alone, and then the others."""
@@ -79,6 +89,9 @@ class Parent:
         for process in self.processes.values():
             if process is not main and not self._stopping.is_set():
                 self._spawn(self._keep(process))
+        for process in self.processes.values():
+            await process.became_ready.wait()
+        notify("READY=1")
 
     async def _keep(self, process: Process) -> None:
         """Start ``process``, and start it again whenever it has ended."""
@@ -123,6 +136,7 @@ class Parent:
         if self._stopping.is_set():
             return
         self._stopping.set()
+        notify("STOPPING=1")
         self.log(f"{number.name}: all processes are drained and stopped")
         self._spawn(self._end_all())
 

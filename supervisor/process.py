@@ -132,6 +132,7 @@ class Process:
         self.last_run_seconds = self.ran_seconds
         self.pid = 0
         self.ready = False
+        self.became_ready.clear()
         self.ended.set()
 
     def is_ready(self) -> None:

@@ -54,6 +54,7 @@ class Container:
         words: Mapping[str, Sequence[str]],
         *,
         as_json: bool = False,
+        notify: str = "",
         **settings: Any,
     ) -> None:
         """Prepare a container.
@@ -62,9 +63,10 @@ class Container:
             folder: an existing folder for its files.
             words: what each process does, by name; see small_app.py.
             as_json: whether it logs JSON.
+            notify: the socket of systemd, or "".
             settings: settings of every process.
         """
-        self._folder = folder
+        self._folder, self._notify = folder, notify
         self.log = folder / "log"
         processes = []
         for name, of_one in words.items():
@@ -97,10 +99,13 @@ class Container:
     def start(self, *removed: str, output: int | None = None) -> "Container":
         """Start it, without the guards ``removed``; return itself."""
         (self._folder / "spec.json").write_text(dumps(self.spec))
+        environ = {**os.environ, "PYTHONPATH": ":".join(sys.path)}
+        if self._notify:
+            environ["NOTIFY_SOCKET"] = self._notify
         with self.log.open("ab") as log:
             self._popen = subprocess.Popen(
                 [sys.executable, "-u", str(DRIVER), str(self._folder / "spec.json"), *removed],
-                env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
+                env=environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log if output is None else output,
                 stderr=log,
@@ -115,7 +120,10 @@ class Container:
 
     def pids(self) -> dict[str, int]:
         """Return the process ID of each process that runs, by name."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        try:
+            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        except OSError:
+            return {}
         names = {one.name for one in self.spec.processes}
         found = {}
         for pid in map(int, children):
@@ -171,6 +179,11 @@ class Container:
             next(line for line in self.lines(name) if line.startswith("{"))
         )
         return found
+
+    def wait(self, seconds: float) -> int:
+        """Return the exit code of the parent once it has ended by itself."""
+        assert self._popen is not None
+        return self._popen.wait(seconds)
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal to the parent; return its exit code."""

@@ -5,7 +5,6 @@
 REMOVED is the name of a guard that is taken out, so that tests can show that they notice it.
 """
 
-import asyncio
 import importlib
 import os
 import random
@@ -15,8 +14,9 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from supervisor import child, kernel, main
+from supervisor import child, kernel, main, parent
 from supervisor.child import random_generators
+from supervisor.notify import take_over
 from supervisor.spec import loads
 
 
@@ -37,6 +37,10 @@ def _keep_all(output: int) -> None:
     os.dup2(output, 2)
 
 
+async def _fail(*_: object) -> None:
+    raise RuntimeError("broken")
+
+
 def _remove(guard: str) -> None:
     """Take a guard out."""
     if guard == "descriptors":
@@ -47,6 +51,8 @@ def _remove(guard: str) -> None:
         child.reseed = lambda generators: None
     elif guard == "death":
         kernel.die_with = lambda parent: None
+    elif guard == "keep":
+        parent.Parent._watch = _fail  # type: ignore[method-assign,assignment]
     elif guard == "threads":
         kernel.thread_count = lambda: 1
     else:
@@ -60,6 +66,6 @@ if __name__ == "__main__":
             threading.Thread(target=signal.pause, daemon=True).start()
         else:
             _remove(name)
+    take_over()
     shared = Small()
-    assert asyncio.events._get_running_loop() is None
     os._exit(main.run(loads(Path(spec_path).read_text()), shared))

@@ -213,3 +213,27 @@ def test_it_starts_although_a_killed_one_left_its_sockets(make: Make) -> None:
 
     container.start().wait_healthy()
     assert not Path(f"{health}.lock").is_symlink()
+
+
+def test_systemd_hears_of_the_container_from_the_parent(make: Make) -> None:
+    """Once all are healthy; a process that told it itself would become the unit's main process."""
+    name = f"@parent-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.settimeout(20)
+        systemd.bind("\0" + name[1:])
+        container = make({"main": ["report"], "sync1": []}, notify=name).start()
+
+        assert systemd.recv(100) == b"READY=1"
+        assert container.healthy()
+        assert container.report("main")["notify"] == ""
+        container.end()
+        assert systemd.recv(100) == b"STOPPING=1"
+
+
+def test_an_error_of_the_parent_ends_everything(make: Make) -> None:
+    """Rather than leave a process behind that nobody would start again."""
+    container = make(THREE).start("keep")
+
+    assert container.wait(20) == 70
+    assert "RuntimeError: broken" in container.text()
+    assert container.pids() == {}

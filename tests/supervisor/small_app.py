@@ -83,6 +83,7 @@ def _report() -> None:
                 "oom": int(open("/proc/self/oom_score_adj").read()),
                 "cpus": sorted(os.sched_getaffinity(0)),
                 "path": sys.path,
+                "notify": os.environ.get("NOTIFY_SOCKET", ""),
             }
         )
     )
