@@ -240,6 +240,55 @@ def test_prometheus_targets_have_the_ports_of_the_plan(
     ]
 
 
+def test_doctor_finds_a_name_that_is_not_in_the_plan(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the start does, although it examines all processes and not only a share."""
+    monkeypatch.setattr("worker.examination.drop_rights", lambda _: [])
+    folders = {"SYNAPSE_DATA_DIR": str(data), "SYNAPSE_MEDIA_DIR": str(data)}
+    environ = ALL | folders | {"SYNAPSE_OOM_SCORE": "100, synk1=5"}
+    assert main(["doctor", PLAN], environ) == 2
+
+    assert capsys.readouterr().err == (
+        "error: SYNAPSE_OOM_SCORE has a value for 'synk1', which is not in SYNAPSE_WORKERS; "
+        "correct the name (every process)\n"
+    )
+    assert main(["doctor", PLAN], ALL | folders) == 0
+
+
+@pytest.mark.parametrize("verb", [["healthcheck"], ["healthcheck", "--ready", "sync1"]])
+def test_a_container_without_parent_is_unhealthy(
+    data: Path,
+    tmp_path: Path,
+    verb: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While it waits for services, for example."""
+    monkeypatch.setattr("worker.together_verbs.drop_rights", lambda _: [])
+    environ = ALL | {"SYNAPSE_DATA_DIR": str(data), "SYNAPSE_RUNTIME_DIR": str(tmp_path)}
+    assert main(verb, environ) == 1
+
+    said = f"the parent at {tmp_path}/control.sock does not answer: No such file or directory"
+    assert capsys.readouterr().err.startswith(f"unhealthy: {said}")
+
+
+@pytest.mark.parametrize("verb", ["healthcheck", "restart", "print-config"])
+def test_a_process_elsewhere_is_refused(
+    data: Path, verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the choices."""
+    monkeypatch.setattr("worker.together_verbs.drop_rights", lambda _: [])
+    monkeypatch.setattr("worker.examination.drop_rights", lambda _: [])
+    folders = {"SYNAPSE_DATA_DIR": str(data), "SYNAPSE_MEDIA_DIR": str(data)}
+    environ = ALL | folders | {"SYNAPSE_PROCESSES": "main, sync1"}
+    assert main([verb, "sender"], environ) == 2
+
+    assert capsys.readouterr().err == (
+        f"error: {verb}: 'sender' is not a process of this container; choose one of main, sync1\n"
+    )
+
+
 def test_files_for_engines_are_for_one_process_each(capsys: pytest.CaptureFixture[str]) -> None:
     """The other form does not exist yet."""
     assert main(["compose", PLAN], ALL) == 2
