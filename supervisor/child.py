@@ -10,6 +10,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
@@ -86,7 +87,11 @@ def keep_only(output: int) -> None:
     os.dup2(null, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    # Not os.closerange: where the kernel lacks close_range(2), it would try each of a billion.
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:
+            with suppress(OSError):  # That of the folder itself is closed already.
+                os.close(int(name))
 
 
 def _exit_code(error: SystemExit) -> int:

@@ -13,6 +13,7 @@ from supervisor.notify import notify
 from supervisor.output import Output
 from supervisor.process import Process
 from supervisor.requests import in_flight
+from supervisor.restarts import Restarts
 from supervisor.spec import MAIN, ContainerSpec
 
 # Together at most 28 s, since docs/operating.md asks for 30 s to stop a container.
@@ -57,7 +58,10 @@ class Parent:
 
     async def next_start(self) -> Process | None:
         """Return the next process to fork, or None once all have ended."""
-        return await self._starts.get()
+        while True:
+            process = await self._starts.get()
+            if process is None or not self._stopping.is_set():
+                return process
 
     def forked(self, process: Process, pid: int, pipe: int) -> None:
         """Note that ``process`` was forked."""
@@ -210,6 +214,7 @@ class Parent:
         async with self._restarting:
             if self._stopping.is_set():
                 return f"{process.name}: the container is being stopped"
+            process.restarts = Restarts()  # Whoever asks has removed the cause of its deaths.
             if process.running:
                 problems = await self.drain([process], RESTART_DRAIN_SECONDS)
                 for line in problems:

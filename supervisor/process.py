@@ -91,11 +91,10 @@ class Process:
         Synapse locks each of its Unix sockets with a file that names its process ID; after a kill,
         that number may be another process's by now, and Synapse would not start.
         """
-        self._draining_file.unlink(missing_ok=True)
-        for path in self.spec.sockets:
-            for name in (path, f"{path}.lock"):
-                with suppress(FileNotFoundError):
-                    os.unlink(name)
+        locks = [f"{path}.lock" for path in self.spec.sockets]
+        for path in (str(self._draining_file), *self.spec.sockets, *locks):
+            with suppress(OSError):  # Synapse itself reports what keeps it from listening.
+                os.unlink(path)
 
     def started(
         self, pid: int, pipe: int, output: Output, loop: asyncio.AbstractEventLoop, *, as_json: bool
@@ -112,6 +111,7 @@ class Process:
         """Note that it could not be started."""
         self.end, self.ended_at = f"could not be started: {reason}", time.monotonic()
         self.last_run_seconds = 0.0
+        self.asked_to_end = False
         self.ended.set()
 
     def _lines(self, *, as_json: bool) -> Callable[[bytes], bytes]:
@@ -145,7 +145,8 @@ class Process:
 
     def mark_draining(self) -> None:
         """Make it unready."""
-        self._draining_file.touch(mode=0o600)
+        with suppress(OSError):  # A full disk must not keep the container from stopping.
+            self._draining_file.touch(mode=0o600)
 
     @property
     def draining(self) -> bool:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 _FIRST_SECONDS, _MAX_SECONDS = 1.0, 60.0
 _SETTLED_SECONDS = 180.0  # After so long, a death has nothing to do with the ones before.
+_RECOVERED_SECONDS = 30.0  # After so long, a process does not keep dying any more.
 MAX_DEATHS = 5  # From then on, the container is unhealthy.
 
 
@@ -29,4 +30,4 @@ class Restarts:
         Args:
             ran_seconds: how long it has been running now; 0 if it is not.
         """
-        return self.deaths >= MAX_DEATHS and ran_seconds < _SETTLED_SECONDS
+        return self.deaths >= MAX_DEATHS and ran_seconds < _RECOVERED_SECONDS

@@ -159,6 +159,20 @@ def test_a_restart_shortens_the_pause(make: Make) -> None:
         asking.connect(str(container.spec.control_path))
         asking.sendall(b'{"verb": "restart", "name": "sync1"}\n')
         until(lambda: len(container.lines("sync1")) == 5, "it starts", 5)
+    # And its deaths are forgotten.
+    said = "sync1 ended with exit code 3; it starts again in 1 s"
+    until(lambda: sum(said in line for line in container.lines("(supervisor)")) == 2, "it waits")
+
+
+def test_a_stop_while_a_process_is_about_to_start(make: Make) -> None:
+    """It is not forked any more, since nobody would end it."""
+    container = make({"main": [], "sync1": ["die"]}).start()
+    until(lambda: container.healthy("main"), "main is healthy")
+    until(lambda: container.lines("sync1"), "sync1 has died")
+    begin = time.monotonic()
+
+    assert container.end() == 3
+    assert time.monotonic() - begin < 10
 
 
 def test_drain_makes_all_unready_and_names_what_is_in_flight(make: Make) -> None:
