@@ -2,12 +2,16 @@
 
 import hashlib
 import hmac
+import http.client
 import json
+import os
 import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +19,12 @@ import yaml
 
 from testbed import services
 from testbed.image import Image, container, entrypoint
-from testbed.layout import MAIN, PORTS, Layout, Options, hosts_file
-from testbed.processes import Process
+from testbed.layout import MAIN, Layout, Options, hosts_file
+from testbed.processes import Forked, Process
 from testbed.site import SHARED_SECRET, make_data
+from worker.health import UnixConnection
+
+_STOP_SECONDS = 30  # As docs/operating.md says.
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,8 @@ class Homeserver:
 
     Attributes:
         layout: its addresses, and what each process is told.
-        processes: every process by name, in the order in which they start.
+        processes: every process by name, in the order in which they start; with parents, these as
+            well.
         data: the folder that is mounted at /data.
         sockets: the folder of the Unix sockets, or None if there are none.
     """
@@ -65,20 +73,27 @@ class Homeserver:
         for name, text in options.data.items():
             (self.data / name).write_text(text)
         (folder / "media").mkdir()
-        self.sockets = folder / "sockets" if options.sockets else None
-        if self.sockets is not None:
-            self.sockets.mkdir()
+        self.sockets = self._sockets_folder()
+
+    def _sockets_folder(self) -> Path | None:
+        """Return the folder of the Unix sockets, which a parent's entrypoint creates itself."""
+        if self.layout.sockets == "/sockets":
+            folder = self._folder / "sockets"
+            folder.mkdir()
+            return folder
+        return self._folder / "runtime-parent0" / "sockets" if self.layout.sockets else None
 
     def command(self, name: str, *arguments: str, environ: Mapping[str, str] = {}) -> list[str]:
         """Return the command line that starts a process's container, as an engine would."""
         hosts = self._folder / "hosts"
         hosts.write_text(hosts_file())
-        runtime = self._folder / f"runtime-{name}"
+        container_name = self.layout.container_of(name)
+        runtime = self._folder / f"runtime-{container_name}"
         runtime.mkdir(exist_ok=True)
         mounts = {"/synapse_runtime": runtime}
-        if self.layout.serves_media(name):
+        if any(map(self.layout.serves_media, self.layout.containers[container_name])):
             mounts["/synapse_media"] = self._folder / "media"
-        if self.sockets is not None:
+        if self.sockets is not None and self.layout.sockets == "/sockets":
             mounts["/sockets"] = self.sockets
         parts = self._parts
         files = {"/data": self.data, "/etc/hosts": hosts}
@@ -100,19 +115,25 @@ class Homeserver:
         self.processes["postgres"] = services.postgres(root, folder, layout.postgres)
         if self._options.redis:
             self.processes["redis"] = services.redis(root, folder, layout.redis)
-        for name in layout.names:
-            process = Process(name, self.command(name), folder / f"{name}.log")
-            self.processes[name] = process
+        for container_name, names in layout.containers.items():
+            log = folder / f"{container_name}.log"
+            process = Process(container_name, self.command(names[0]), log)
+            self.processes[container_name] = process
             process.start()
-            if name == MAIN:
-                self.wait_healthy(name)
+            if self._options.parents:
+                self.processes |= {name: Forked(name, process) for name in names}
+            if MAIN in names:
+                self.wait_healthy(MAIN)
         for worker in layout.workers:
             self.wait_healthy(worker.name)
         name = self._options.proxy
         configuration = self.routes(name, *layout.proxy_options())
         self.processes[name] = services.proxy(
-            name, root, folder, layout.proxy, configuration, self.data, self.sockets
+            name, root, folder, layout.proxy, configuration, self.data, self._shared_folders()
         )
+
+    def _shared_folders(self) -> dict[str, Path]:
+        return {} if self.sockets is None else {self.layout.sockets: self.sockets}
 
     def routes(self, name: str, *options: str) -> str:
         """Return the routes in a format, as the verb ``routes`` of the image prints them."""
@@ -134,9 +155,8 @@ class Homeserver:
 
     def healthy(self, name: str) -> bool:
         """Return whether a Synapse process answers on its health port."""
-        url = f"http://{self.layout.host_of(name)}:{PORTS['health']}/health"
         try:
-            with urllib.request.urlopen(url, timeout=3) as answer:
+            with urllib.request.urlopen(self.layout.health(name), timeout=3) as answer:
                 return bool(answer.read() == b"OK")
         except (urllib.error.URLError, OSError):
             return False
@@ -148,12 +168,21 @@ class Homeserver:
 
     def stop(self) -> dict[str, int]:
         """Stop everything in the documented order; return the exit code of each process."""
-        order = [self._options.proxy, *self.layout.names[1:], MAIN, "redis", "postgres"]
-        return {
-            name: self.processes[name].stop()
+        first, *others = self.layout.containers
+        order = [self._options.proxy, *others, first, "redis", "postgres"]
+        codes = {
+            name: self.processes[name].stop(_STOP_SECONDS)
             for name in order
             if name in self.processes and self.processes[name].running
         }
+        # A parent's exit code is that of its processes.
+        of_processes = {
+            name: codes[container_name]
+            for container_name, names in self.layout.containers.items()
+            for name in names
+            if container_name in codes
+        }
+        return codes | of_processes
 
     def kill(self) -> None:
         """Kill all processes that are still running."""
@@ -175,6 +204,33 @@ class Homeserver:
             document: dict[str, Any] = json.load(answer)
             return document
 
+    def call_directly(
+        self, name: str, method: str, path: str, body: object = None, token: str = ""
+    ) -> dict[str, Any]:
+        """Send a request to one Synapse process, past the proxy; return the JSON response."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        data = None if body is None else json.dumps(body)
+        with ExitStack() as stack:
+            connection = self._connection(name, stack)
+            connection.request(method, path, data, headers)
+            answer = connection.getresponse()
+            assert answer.status == HTTPStatus.OK, answer.read()
+            document: dict[str, Any] = json.load(answer)
+            return document
+
+    def _connection(self, name: str, stack: ExitStack) -> http.client.HTTPConnection:
+        """Return a connection to a Synapse process, which ``stack`` closes."""
+        if self.sockets is None:
+            port = self.layout.ports_of(name)["client"]
+            connection = http.client.HTTPConnection(self.layout.host_of(name), port, timeout=60)
+        else:
+            # The path of the folder may be too long for a socket's.
+            folder = os.open(self.sockets, os.O_PATH)
+            stack.callback(os.close, folder)
+            connection = UnixConnection(f"/proc/self/fd/{folder}/{name}.client.sock")
+        stack.callback(connection.close)
+        return connection
+
     def register(self, user: str, password: str) -> str:
         """Create an account with the registration shared secret; return its user ID."""
         path = "/_synapse/admin/v1/register"
@@ -187,7 +243,8 @@ class Homeserver:
 
     def metrics(self, name: str) -> str:
         """Return the metrics of a Synapse process in the Prometheus text format."""
-        url = f"http://{self.layout.host_of(name)}:{PORTS['metrics']}/_synapse/metrics"
+        port = self.layout.ports_of(name)["metrics"]
+        url = f"http://{self.layout.host_of(name)}:{port}/_synapse/metrics"
         with urllib.request.urlopen(url, timeout=30) as answer:
             text: str = answer.read().decode()
             return text

@@ -7,6 +7,7 @@ from typing import Any
 
 from testbed.site import SHARED_SECRET
 from worker.plan import PlannedWorker
+from worker.shares import ports_of
 from worker.worker_types import load_table
 
 PORTS = load_table().ports
@@ -27,6 +28,9 @@ class Options:
         sockets: whether Unix sockets replace the ports between processes.
         redis: whether to run Redis; only the oldest versions of Synapse work without it.
         proxy: the reverse proxy: ``nginx`` or ``haproxy``.
+        parents: in how many containers the processes run, forked from one parent in each; 0 if each
+            process has a container of its own.
+        only_ports: whether this Synapse has no Unix sockets, which one parent otherwise uses.
     """
 
     workers: Mapping[str, str]
@@ -36,6 +40,8 @@ class Options:
     sockets: bool = False
     redis: bool = True
     proxy: str = "nginx"
+    parents: int = 0
+    only_ports: bool = False
 
 
 def _quick() -> dict[str, Any]:
@@ -112,8 +118,45 @@ class Layout:
         for last, (name, text) in enumerate(self.options.workers.items(), _FIRST_WORKER):
             process = table.find(text)
             assert process is not None, text
+            if self.options.parents:
+                last = _MAIN + self._share_number(name)
             workers.append(PlannedWorker(name, process, self._address(last)))
         return workers
+
+    def _share_number(self, name: str) -> int:
+        """Return the number of the parent, from 0, that forks a process."""
+        names = [MAIN, *self.options.workers]
+        return names.index(name) * self.options.parents // len(names)
+
+    @property
+    def containers(self) -> dict[str, list[str]]:
+        """The containers by name, each with the names of its processes."""
+        if not self.options.parents:
+            return {name: [name] for name in self.names}
+        containers: dict[str, list[str]] = {}
+        for name in self.names:
+            containers.setdefault(self.container_of(name), []).append(name)
+        return containers
+
+    def container_of(self, name: str) -> str:
+        """Return the name of the container of a process."""
+        return f"parent{self._share_number(name)}" if self.options.parents else name
+
+    @property
+    def sockets(self) -> str:
+        """The folder of the Unix sockets in the containers, or "" if there is none."""
+        if self.options.parents == 1 and not self.options.only_ports:
+            return "/synapse_runtime/sockets"
+        return "/sockets" if self.options.sockets else ""
+
+    def ports_of(self, name: str) -> Mapping[str, int]:
+        """Return the port of each kind of listener of a process."""
+        return ports_of(name, self.workers, PORTS) if self.options.parents else PORTS
+
+    def health(self, name: str) -> str:
+        """Return the URL that says whether a process is healthy."""
+        of_one = f"/{name}" if self.options.parents else ""
+        return f"http://{self.host_of(name)}:{PORTS['health']}/health{of_one}"
 
     @property
     def names(self) -> list[str]:
@@ -191,6 +234,8 @@ class Layout:
 
     def environ(self, name: str) -> dict[str, str]:
         """Return the environment of a process's container."""
+        if self.options.parents:
+            return self._shared_environ(self.container_of(name))
         environ = {
             "SYNAPSE_BIND_ADDRESSES": self.host_of(name),
             "SYNAPSE_HOSTNAME": name,
@@ -205,3 +250,16 @@ class Layout:
         environ["SYNAPSE_REPLICATION_HOST"] = self.host_of(MAIN)
         environ["SYNAPSE_WORKER_NAME"] = name
         return environ if self.plan else environ | {"SYNAPSE_WORKER": self.options.workers[name]}
+
+    def _shared_environ(self, container: str) -> dict[str, str]:
+        names = self.containers[container]
+        environ = {
+            "SYNAPSE_BIND_ADDRESSES": self.host_of(names[0]),
+            "SYNAPSE_HOSTNAME": container,
+            "SYNAPSE_PROCESSES": "all" if names == self.names else ",".join(names),
+            "SYNAPSE_WAIT_SECONDS": "90",
+            "SYNAPSE_WORKERS": self.plan,
+        }
+        if MAIN not in names:
+            environ["SYNAPSE_REPLICATION_HOST"] = self.host_of(MAIN)
+        return environ

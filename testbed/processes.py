@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -102,6 +103,73 @@ class Process:
             if time.monotonic() > deadline:
                 raise StartError(f"{self.name} is not ready after {seconds:g} s:\n{self.tail()}")
             time.sleep(every)
+
+
+class Forked(Process):
+    """A process that a parent in a container has forked, and that it starts again."""
+
+    def __init__(self, name: str, parent: Process) -> None:
+        """Take the process ``name`` among the children of ``parent``."""
+        super().__init__(name, parent.command, parent.log)
+        self._parent = parent
+
+    def start(self) -> None:
+        """Return once its parent has started it again."""
+        self._parent.wait_until(lambda: self.running)
+
+    def _find(self) -> int:
+        """Return its process ID, or 0 if it does not run; its parent names it after itself."""
+        if not self._parent.running:
+            return 0
+        parent = self._parent.pid
+        for pid in map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split()):
+            with suppress(OSError):
+                if Path(f"/proc/{pid}/comm").read_text().strip() == self.name[:15]:
+                    return pid
+        return 0
+
+    @property
+    def running(self) -> bool:
+        """Return whether it runs."""
+        return self._find() != 0
+
+    @property
+    def pid(self) -> int:
+        """Return its process ID."""
+        pid = self._find()
+        assert pid, f"{self.name} does not run"
+        return pid
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to it if it runs."""
+        with suppress(ProcessLookupError):
+            pid = self._find()
+            if pid:
+                os.kill(pid, number)
+
+    def wait(self, seconds: float) -> int:
+        """Wait until the process that runs now has ended; its exit code is its parent's matter."""
+        pid, deadline = self._find(), time.monotonic() + seconds
+        while pid and Path(f"/proc/{pid}").exists():
+            if time.monotonic() > deadline:
+                raise StartError(f"{self.name} has not ended after {seconds:g} s")
+            time.sleep(0.02)
+        return 0
+
+    def wait_until(
+        self, ready: Callable[[], bool], seconds: float = 90, *, every: float = 0.05
+    ) -> None:
+        """Return once ``ready()`` is true, even if it ends and is started again until then."""
+        self._parent.wait_until(ready, seconds, every=every)
+
+    def kill(self) -> int:
+        """Send SIGKILL, and wait for its end."""
+        pid = self._find()
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+            while Path(f"/proc/{pid}").exists():
+                time.sleep(0.02)
+        return 0
 
 
 def answers(host: str, port: int) -> bool:

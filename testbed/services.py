@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
 from sandbox.bwrap import KERNEL, Sandbox, read_only, symlinks, system_bwrap, tmpfs, writable
@@ -170,7 +171,7 @@ def proxy(
     address: str,
     configuration: str,
     tls: Path,
-    sockets: Path | None,
+    folders: Mapping[str, Path],
 ) -> Process:
     """Start a reverse proxy; return it once it listens.
 
@@ -181,15 +182,14 @@ def proxy(
         address: the address where it listens, on port 8008 among others.
         configuration: its configuration.
         tls: the folder with its ``tls.crt`` and ``tls.key``.
-        sockets: the folder to mount at /sockets, if any.
+        folders: more folders that it needs, by path in its container.
     """
     state = folder / name
     state.mkdir()
     _copy_pair(tls, state)
     (state / "conf").write_text(configuration)
-    inside = container(root, state)
-    if sockets is not None:
-        inside = inside.with_mounts(writable(sockets, "/sockets"))
+    mounts = (writable(source, target) for target, source in folders.items())
+    inside = container(root, state).with_mounts(*mounts)
     process = Process(name, inside.command(*_PROXIES[name]), folder / f"{name}.log")
     process.start()
     process.wait_until(lambda: answers(address, 8008))

@@ -1,26 +1,20 @@
 """The main program of the entrypoint, with a function for each verb of the command line."""
 
 import os
-import re
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 # Each verb imports what it needs, since `healthcheck` runs every few seconds in each container.
-from worker.command_line import parse_command_line
-from worker.environ import MAX_WAIT_SECONDS
-from worker.errors import ConfigError, NotReadyError, ReportedError, one_line, shown
+from worker.command_line import alone_problem, parse_command_line
+from worker.errors import ConfigError, ReportedError
 from worker.launch import choose_cpus, drop_rights, exec_synapse
+from worker.preparation import print_line, render, wait_for_services, wait_seconds
 from worker.settings import DRAINING, Settings, parse
 from worker.signals import end_on_signals, run
 
 Environ = Mapping[str, str]
-
-
-def _print_line(line: str) -> None:
-    print(one_line(line), file=sys.stderr)
 
 
 def _prepare(environ: Environ) -> tuple[Settings, dict[str, Any]]:
@@ -29,37 +23,10 @@ def _prepare(environ: Environ) -> tuple[Settings, dict[str, Any]]:
 
     examination = examine({"": environ})
     for line in examination.warnings.lines():
-        _print_line(f"warning: {line}")
+        print_line(f"warning: {line}")
     if examination.problems:
         raise ConfigError(examination.problems.lines())
     return examination.settings[""], examination.homeserver
-
-
-def _render(homeserver: Mapping[str, Any], settings: Settings) -> list[Path]:
-    """Write the files that Synapse reads; return the paths of the documents."""
-    from worker.documents import SECRET_FILE, derives_secret
-    from worker.files import write_documents, write_text
-    from worker.rendering import rendered_documents
-
-    if derives_secret(homeserver, settings):
-        from worker.replication_secret import derived_secret
-
-        secret = derived_secret(settings.data_dir / "signing.key")
-        write_text(settings.runtime_dir / SECRET_FILE, secret + "\n")
-    return write_documents(settings.runtime_dir, rendered_documents(homeserver, settings))
-
-
-def _wait(homeserver: Mapping[str, Any], settings: Settings, seconds: int) -> None:
-    from worker.asking import wait
-    from worker.probes import secret_mask, service_probes
-    from worker.rendering import rendered_shared
-
-    document = rendered_shared(homeserver, settings)
-    unanswered = wait(
-        service_probes(document, settings), seconds, _print_line, secret_mask(document)
-    )
-    if unanswered:
-        raise NotReadyError([f"after {seconds} s: {line}" for line in unanswered])
 
 
 def _start(environ: Environ, _: Namespace) -> int:
@@ -67,10 +34,10 @@ def _start(environ: Environ, _: Namespace) -> int:
     from worker.documents import documents
 
     settings, homeserver = _prepare(environ)
-    files = _render(homeserver, settings)
+    files = render(homeserver, settings)
     (settings.runtime_dir / DRAINING).unlink(missing_ok=True)
     if settings.wait_seconds:
-        _wait(homeserver, settings, settings.wait_seconds)
+        wait_for_services(homeserver, settings, settings.wait_seconds)
     problems = listening_problems(documents(homeserver, settings).values())
     if problems:
         raise ConfigError(problems)
@@ -120,7 +87,7 @@ def _healthcheck(environ: Environ, options: Namespace) -> int:
         probes = [health_probe(settings), *service_probes(document, settings)]
         problems = ask(probes, healthcheck_seconds(), secret_mask(document))
     if problems:
-        _print_line(f"unhealthy: {'; '.join(problems)}")
+        print_line(f"unhealthy: {'; '.join(problems)}")
         return 1
     print("ready" if options.ready else "healthy")
     return 0
@@ -139,17 +106,7 @@ def _drain(environ: Environ, options: Namespace) -> int:
 
 def _wait_verb(environ: Environ, options: Namespace) -> int:
     settings, homeserver = _prepare(environ)
-    seconds = options.seconds
-    if seconds is None:
-        seconds = str(settings.wait_seconds or 60)
-    if not re.fullmatch("[0-9]{1,5}", seconds) or not 0 < int(seconds) <= MAX_WAIT_SECONDS:
-        raise ConfigError(
-            [
-                f"wait {shown(seconds)!r} is not a number of seconds from 1 to {MAX_WAIT_SECONDS}; "
-                "use one, for example 60"
-            ]
-        )
-    _wait(homeserver, settings, int(seconds))
+    wait_for_services(homeserver, settings, wait_seconds(options.seconds, settings))
     print("ready")
     return 0
 
@@ -157,6 +114,7 @@ def _wait_verb(environ: Environ, options: Namespace) -> int:
 def _doctor(environ: Environ, options: Namespace) -> int:
     from worker.doctor import MAIN, ask_synapse_for_each, describe, environs, planned, read_plan
     from worker.examination import examine
+    from worker.shares import unknown_names
     from worker.worker_types import load_table
 
     plan_text = read_plan(options.plan)
@@ -166,8 +124,10 @@ def _doctor(environ: Environ, options: Namespace) -> int:
         plan = None  # The main process gets the same plan, so `examine` reports its problems.
     process_environs = environs(environ, plan_text, plan or ())
     examination = examine(process_environs, plan=plan)
+    if environ.get("SYNAPSE_PROCESSES") and plan is not None:
+        examination.problems.add(unknown_names(environ, plan), [*process_environs])
     for line in examination.warnings.attributed(len(process_environs)):
-        _print_line(f"warning: {line}")
+        print_line(f"warning: {line}")
     if not examination.problems:
         choose_cpus(examination.settings[MAIN])
         if load_table().version:
@@ -184,7 +144,8 @@ def _prometheus(environ: Environ, options: Namespace) -> int:
     from worker.doctor import main_host, planned, read_plan, scrape_targets
 
     plan = planned(read_plan(options.plan))
-    print(json.dumps(scrape_targets(plan or (), main_host(environ)), indent=1))
+    targets = scrape_targets(plan or (), main_host(environ), environ.get("SYNAPSE_PROCESSES", ""))
+    print(json.dumps(targets, indent=1))
     return 0
 
 
@@ -219,7 +180,7 @@ def _engine_archive(environ: Environ, options: Namespace) -> int:
     archive_of = kubernetes_archive if options.verb == "kubernetes" else engine_archive
     archive, warnings = archive_of(environ, options)
     for line in warnings:
-        _print_line(f"warning: {line}")
+        print_line(f"warning: {line}")
     sys.stdout.buffer.write(archive)
     return 0
 
@@ -227,7 +188,8 @@ def _engine_archive(environ: Environ, options: Namespace) -> int:
 def _generate(environ: Environ, _: Namespace) -> int:
     from worker.generate import generate
 
-    drop_rights(parse({**environ, "SYNAPSE_WORKER": "synapse.app.homeserver"}))
+    alone = {"SYNAPSE_WORKER": "synapse.app.homeserver", "SYNAPSE_PROCESSES": ""}
+    drop_rights(parse({**environ, **alone}))
     for path in generate(environ):
         print(f"wrote {path}")
     return 0
@@ -252,6 +214,21 @@ _VERBS: dict[str, Callable[[Environ, Namespace], int]] = {
 }
 
 
+def _function(environ: Environ, options: Namespace) -> Callable[[Environ, Namespace], int]:
+    """Return the function of the verb, which depends on how many processes this container runs.
+
+    Raises:
+        ConfigError: if the command line is only for a container that runs several.
+    """
+    if environ.get("SYNAPSE_PROCESSES"):
+        from worker.together_verbs import VERBS
+
+        return VERBS.get(options.verb) or _VERBS[options.verb]
+    if options.verb not in _VERBS or getattr(options, "name", None):
+        raise ConfigError([alone_problem(options)])
+    return _VERBS[options.verb]
+
+
 def main(arguments: Sequence[str], environ: Environ) -> int:
     """Run the verb of the command line; ``start``, the default, replaces this process with Synapse.
 
@@ -261,10 +238,10 @@ def main(arguments: Sequence[str], environ: Environ) -> int:
     """
     try:
         options = parse_command_line(arguments)
-        return _VERBS[options.verb](environ, options) if options else 0
+        return _function(environ, options)(environ, options) if options else 0
     except ReportedError as error:
         for line in error.problems:
-            _print_line(f"error: {line}")
+            print_line(f"error: {line}")
         return error.exit_code
 
 

@@ -189,25 +189,30 @@ def _instance_problems(instance_map: Mapping[str, Any]) -> list[str]:
 def _socket_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[str]:
     """Return one line if the process's Unix sockets cannot be created, or a path is too long."""
     folder = settings.sockets_dir
-    if folder is None:
+    if folder is None and not settings.share:
         return []
-    if not os.access(folder, os.W_OK | os.X_OK):
+    own = settings.share and folder in (None, settings.own_sockets_dir)  # Made at the start.
+    if not own and not os.access(str(folder), os.W_OK | os.X_OK):
         return [
             f"{folder}: uid {os.geteuid()} cannot create Unix sockets here; mount a folder that it "
             "can write to"
         ]
-    setting = f"SYNAPSE_UNIX_SOCKETS={shown(folder)}"
     listeners = [
         listener(kind, settings)
         for kind in listener_kinds(settings, homeserver.get("instance_map"))
     ]
     paths = [document["path"] for document in listeners if "path" in document]
-    # The other workers whose sockets this process connects to.
-    replicating_names = [
-        worker.name for worker in settings.plan or () if replicates(worker.process, settings.table)
-    ]
-    paths += [socket_path(settings, name, "replication") for name in ["", *replicating_names]]
-    problem = socket_problem(max(paths, key=len), setting)
+    if folder is not None:
+        # The other workers whose sockets this process connects to.
+        replicating = [
+            one.name for one in settings.plan or () if replicates(one.process, settings.table)
+        ]
+        paths += [socket_path(settings, name, "replication") for name in ["", *replicating]]
+    longest = max(paths, key=len, default="")
+    setting = f"SYNAPSE_UNIX_SOCKETS={shown(str(folder))}"
+    if settings.share and longest.startswith(f"{settings.container_dir}/"):
+        setting = f"SYNAPSE_RUNTIME_DIR={shown(settings.container_dir)}"
+    problem = socket_problem(longest, setting)
     return [problem] if problem else []
 
 

@@ -17,6 +17,8 @@ VERBS = {
     "print-config": "print the configuration that Synapse would get, with secrets masked",
     "healthcheck": "query the health port of this container",
     "wait": "wait until the database, Redis and the main process answer",
+    "restart": "restart one process of a container that runs several",
+    "rolling-restart": "restart all processes of a container that runs several, one after another",
     "drain": "make this process unready, and wait for its requests to finish before a stop",
     "doctor": "check the main process and every worker of a plan",
     "prometheus": "print Prometheus scrape targets for the processes of a plan (file_sd_configs)",
@@ -32,6 +34,8 @@ VERBS = {
 }
 _PLAN_HELP = "a plan as in SYNAPSE_WORKERS, or the path of a file"
 
+_NAME_HELP = "a process of a container that runs several (SYNAPSE_PROCESSES)"
+
 
 class _UsageError(Exception):
     """The command line is invalid; the message comes from argparse."""
@@ -41,6 +45,19 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise ``_UsageError``, where argparse would print the usage and exit."""
         raise _UsageError(message)
+
+
+def alone_problem(options: argparse.Namespace) -> str:
+    """Return a line that says why a command line does not fit a container with one process."""
+    if getattr(options, "name", None) and options.verb != "restart":
+        return (
+            f"{options.verb}: {shown(repr(options.name))} names one process of several, but this "
+            "container runs only one; leave it out, or set SYNAPSE_PROCESSES"
+        )
+    return (
+        f"{options.verb}: this container runs only one process; restart the container, or set "
+        "SYNAPSE_PROCESSES"
+    )
 
 
 @cache
@@ -63,6 +80,9 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     verb_parsers["healthcheck"].add_argument(
         "--ready", action="store_true", help="also query the database, Redis and the main process"
     )
+    for verb in ("healthcheck", "print-config"):
+        verb_parsers[verb].add_argument("name", metavar="NAME", nargs="?", help=_NAME_HELP)
+    verb_parsers["restart"].add_argument("name", metavar="NAME", help=_NAME_HELP)
     verb_parsers["wait"].add_argument(
         "seconds",
         metavar="SECONDS",

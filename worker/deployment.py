@@ -167,6 +167,11 @@ def deployment(
         for name, value in given.items()
         if not (_NAME.fullmatch(name) and value.isprintable())
     ]
+    if environ.get("SYNAPSE_PROCESSES"):
+        problems.append(
+            "SYNAPSE_PROCESSES is set, but these files start each process in a container of its "
+            "own; unset it"
+        )
     if problems:
         raise ConfigError(problems)
     process_environs = environs(_DEFAULTS | given, plan_text, plan)

@@ -12,6 +12,7 @@ from worker.files import MAX_KEY_FILE_BYTES, read_bounded
 from worker.hosts import address, host_problem
 from worker.plan import PlannedWorker, parse_plan, replicates
 from worker.replicas import VARIABLE
+from worker.shares import host_of, ports_of
 from worker.worker_types import load_table
 
 MAIN = "main"  # The name of the main process here; no worker may have this name.
@@ -112,21 +113,39 @@ def describe(plan: tuple[PlannedWorker, ...]) -> list[str]:
     return lines
 
 
-def scrape_targets(plan: tuple[PlannedWorker, ...], main_host: str) -> list[dict[str, Any]]:
-    """Return the targets for Prometheus, with labels that distinguish the processes.
+def target_labels(name: str, job: str) -> dict[str, str]:
+    """Return the labels that distinguish a process for Prometheus.
 
-    The format is that of ``file_sd_configs``; the labels ``job`` and ``index`` are those that the
-    dashboards in Synapse's contrib/grafana use.
+    ``job`` and ``index`` are those that the dashboards in Synapse's contrib/grafana use.
+
+    Args:
+        name: the name of the process.
+        job: its worker types, or ``main``.
     """
-    port = load_table().ports["metrics"]
-    rows = [(MAIN, MAIN, "", main_host)]
+    number = re.search("[0-9]+$", name)
+    return {"instance": name, "job": job, "index": number[0] if number else "1"}
+
+
+def scrape_targets(
+    plan: tuple[PlannedWorker, ...], main_host: str, processes: str = ""
+) -> list[dict[str, Any]]:
+    """Return the targets for Prometheus, in the format of ``file_sd_configs``.
+
+    Args:
+        plan: the workers.
+        main_host: the host of the main process.
+        processes: ``SYNAPSE_PROCESSES`` of the containers.
+    """
+    ports = load_table().ports
+    rows = [(MAIN, MAIN, main_host)]
     for worker in plan:
-        number = re.search("[0-9]+$", worker.name)
-        rows.append((worker.name, worker.process.joined, number[0] if number else "", worker.host))
+        rows.append((worker.name, worker.process.joined, host_of(worker, main_host, processes)))
     return [
         {
-            "targets": [address(host, port)],
-            "labels": {"instance": name, "job": job, "index": index or "1"},
+            "targets": [
+                address(host, (ports_of(name, plan, ports) if processes else ports)["metrics"])
+            ],
+            "labels": target_labels(name, job),
         }
-        for name, job, index, host in rows
+        for name, job, host in rows
     ]

@@ -132,8 +132,9 @@ def worker_document(homeserver: Mapping[str, Any], settings: Settings) -> Docume
         "worker_log_config": str(settings.runtime_dir / "log.yaml"),
     }
     if not settings.table.has("instance_map_main"):
-        document["worker_replication_host"] = settings.replication_host
-        document["worker_replication_http_port"] = settings.ports["replication"]
+        main = location(settings, "", settings.replication_host)
+        document["worker_replication_host"] = main["host"]
+        document["worker_replication_http_port"] = main["port"]
         if uses_tcp(homeserver, settings):
             document["worker_replication_port"] = settings.ports["tcp_replication"]
     if settings.process.writes_media:

@@ -137,6 +137,14 @@ class EnvironReader:
                 self.problems.append(f"{name} is not set, and the host name {value!r} {problem}")
         return value
 
+    def oom_score(self, name: str, default: int) -> int:
+        """Return what to add to ``oom_score_adj``, from 0 to 1000."""
+        value = self.text(name, str(default))
+        if not re.fullmatch("[0-9]{1,4}", value) or int(value) > 1000:
+            self.add_problem(name, "is not a number from 0 to 1000; use one, for example 200")
+            return default
+        return int(value)
+
     def seconds(self, name: str) -> int:
         """Return how many seconds to wait, from 0 to ``MAX_WAIT_SECONDS``."""
         value = self.text(name, "0")

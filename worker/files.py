@@ -128,6 +128,24 @@ def write_text(path: Path, text: str) -> None:
         ) from None
 
 
+def make_folder(path: Path, mode: int) -> None:
+    """Create the folder ``path`` with ``mode``, unless it exists.
+
+    Raises:
+        ConfigError: if it cannot be created.
+    """
+    try:
+        path.mkdir(exist_ok=True)
+        path.chmod(mode)
+    except OSError as error:
+        raise ConfigError(
+            [
+                f"{path.parent} cannot be written to: {error.strerror}; mount a tmpfs that uid "
+                f"{os.geteuid()} can write to"
+            ]
+        ) from None
+
+
 def write_documents(folder: Path, documents: Mapping[str, Mapping[str, Any]]) -> list[Path]:
     """Write each document to ``folder`` as `write_text` does; return the paths.
 

@@ -1,11 +1,26 @@
 """Checks whether this container's Synapse answers; imports little, since it runs often."""
 
 import http.client
+import socket
 from collections.abc import Mapping
 
 from worker.asking import Probe
 from worker.binding import is_dual_stack, local_address
 from worker.settings import Settings
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """An HTTP connection over a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        """Prepare a connection to the socket ``path``."""
+        super().__init__("localhost")
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self._path)
 
 
 def status_of(

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import supervisor
 from worker.errors import ConfigError
 from worker.settings import Settings
 from worker.signals import block_for_exec, unblock
@@ -14,6 +15,7 @@ from worker.signals import block_for_exec, unblock
 _LAUNCHER_VARIABLES = ("JAVA_RUNFILES", "RUNFILES_")
 _HOME_NAME = "home"  # Below the runtime folder.
 _BOOT_PROGRAM = Path(__file__).with_name("boot.py")
+_PARENT_PROGRAM = Path(supervisor.__file__).with_name("boot.py")
 _JEMALLOC = "libjemalloc.so.2"  # A soname, which is found on every architecture.
 
 
@@ -24,7 +26,7 @@ def home_folder(settings: Settings) -> Path:
     enter: since libpq then cannot look for ``~/.postgresql``, it silently does without TLS, or
     fails.  Otherwise the engine sets the folder that passwd names, or ``/``.
     """
-    return settings.runtime_dir / _HOME_NAME
+    return settings.container_dir / _HOME_NAME
 
 
 def synapse_environ(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:
@@ -84,24 +86,28 @@ def drop_rights(settings: Settings) -> list[str]:
     return []
 
 
+def cpu_problems(settings: Settings) -> list[str]:
+    """Return a line if none of the CPUs in the settings may be used here."""
+    available = sorted(os.sched_getaffinity(0))
+    if not settings.cpus or settings.cpus.intersection(available):
+        return []
+    return [
+        f"SYNAPSE_CPU_AFFINITY names CPUs {sorted(settings.cpus)}, but only {available} "
+        "are available here; choose from them"
+    ]
+
+
 def choose_cpus(settings: Settings) -> None:
     """Pin this process, and so Synapse, to the CPUs in the settings, if any.
 
     Raises:
         ConfigError: if none of these CPUs may be used here.
     """
-    if not settings.cpus:
-        return
-    try:
+    problems = cpu_problems(settings)
+    if problems:
+        raise ConfigError(problems)
+    if settings.cpus:
         os.sched_setaffinity(0, settings.cpus)
-    except OSError:
-        available = sorted(os.sched_getaffinity(0))
-        raise ConfigError(
-            [
-                f"SYNAPSE_CPU_AFFINITY names CPUs {sorted(settings.cpus)}, but only {available} "
-                "are available here; choose from them"
-            ]
-        ) from None
 
 
 def make_home(settings: Settings) -> None:
@@ -132,8 +138,26 @@ def exec_synapse(settings: Settings, files: Sequence[Path], environ: Mapping[str
             program cannot be executed.
     """
     choose_cpus(settings)
+    _exec(synapse_command(settings, files), settings, environ)
+
+
+def exec_parent(settings: Settings, spec_path: Path, environ: Mapping[str, str]) -> None:
+    """Replace this process with the parent of several Synapse processes.
+
+    Args:
+        settings: the settings of one of them.
+        spec_path: the file that describes them.
+        environ: the environment of the container.
+
+    Raises:
+        ConfigError: if the home folder cannot be created, or the program cannot be executed.
+    """
+    command = [sys.executable, "-I", "-u", str(_PARENT_PROGRAM), str(spec_path)]
+    _exec(command, settings, environ)
+
+
+def _exec(command: list[str], settings: Settings, environ: Mapping[str, str]) -> None:
     make_home(settings)
-    command = synapse_command(settings, files)
     sys.stdout.flush()
     sys.stderr.flush()
     block_for_exec()

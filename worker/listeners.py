@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from worker.binding import is_dual_stack, local_address
 from worker.errors import shown
 from worker.plan import replicates
 from worker.settings import Settings
@@ -77,6 +78,9 @@ def listener(kind: str, settings: Settings) -> Document:
     """Return one listener with the predecessor's port, or with the Unix socket that replaces it."""
     if settings.sockets_dir is not None and kind in ("client", "replication"):
         document: Document = {"path": socket_path(settings, settings.name, kind)}
+    elif kind == "health" and settings.share:
+        # Only the parent asks, and answers at the port for health itself.
+        document = _private_health(settings)
     else:
         document = {
             "port": settings.ports[kind],
@@ -94,6 +98,12 @@ def listener(kind: str, settings: Settings) -> Document:
     if kind == "health" and not settings.table.has("health_resource"):
         return document | {"resources": []}  # Every HTTP listener answers /health.
     return document | {"resources": [{"names": _resources(kind, settings), "compress": False}]}
+
+
+def _private_health(settings: Settings) -> Document:
+    if settings.table.has("unix_sockets"):
+        return {"path": str(settings.runtime_dir / "health.sock")}
+    return {"port": settings.ports["health"], "bind_addresses": ["127.0.0.1"]}
 
 
 def socket_problem(path: object, setting: str) -> str:
@@ -117,4 +127,11 @@ def location(settings: Settings, name: str, host: str) -> Document:
     """Return the ``instance_map`` entry for the replication listener of the process ``name``."""
     if settings.sockets_dir is not None:
         return {"path": socket_path(settings, name, "replication")}
-    return {"host": host, "port": settings.ports["replication"]}
+    if settings.is_local(name):
+        host = own_address(settings)
+    return {"host": host, "port": settings.port_of(name, "replication")}
+
+
+def own_address(settings: Settings) -> str:
+    """Return the address at which a process of this container can reach another one."""
+    return local_address(settings.bind_addresses, dual_stack=is_dual_stack())

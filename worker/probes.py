@@ -16,7 +16,7 @@ from typing import Any
 from worker.asking import Probe
 from worker.documents import Document
 from worker.errors import shown
-from worker.health import reason_of, status_of
+from worker.health import UnixConnection, reason_of, status_of
 from worker.listeners import location
 from worker.quoted import without_values
 from worker.redaction import MASK
@@ -30,18 +30,6 @@ _SECRET_QUESTION = "/_synapse/replication/get_repl_stream_updates/is_the_secret_
 _UNKNOWN_STREAM = 400
 _MAX_ANSWER_BYTES = 4096
 _CONNECT_SECONDS = 3  # For each host of a database that has several.
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    """An HTTP connection over a Unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost")
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(self._path)
 
 
 def _malformed(option: str, value: object, remedy: str) -> Probe:
@@ -240,7 +228,7 @@ def main_process_probes(document: Document, settings: Settings) -> Iterator[Prob
         headers = {"Authorization": f"Bearer {secret}"} if secret else {}
         try:
             status = status_of(
-                _UnixConnection(path) if path else http.client.HTTPConnection(str(host), port),
+                UnixConnection(path) if path else http.client.HTTPConnection(str(host), port),
                 _SECRET_QUESTION.format(secrets.token_hex(8)),
                 headers,
             )

@@ -11,6 +11,7 @@ from worker.errors import ConfigError, shown
 from worker.hosts import unbracketed
 from worker.listeners import listener_kinds, socket_path
 from worker.settings import Settings, parse
+from worker.shares import host_of
 from worker.worker_types import load_table
 
 
@@ -71,7 +72,8 @@ def plan_routing(environ: Mapping[str, str], plan_text: str) -> Routing:
     """
     plan = planned(plan_text) or ()
     process_environs = environs(environ, plan_text, plan)
-    hosts = {MAIN: unbracketed(main_host(environ))} | {worker.name: worker.host for worker in plan}
+    processes, main = environ.get("SYNAPSE_PROCESSES", ""), unbracketed(main_host(environ))
+    hosts = {MAIN: main} | {worker.name: host_of(worker, main, processes) for worker in plan}
     return routing_of(
         (name, hosts[name], parse(process_environ))
         for name, process_environ in process_environs.items()

@@ -4,14 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from supervisor.spec import MAIN
 from worker.environ import EnvironReader
 from worker.errors import ConfigError
 from worker.hosts import host_problem, unbracketed
 from worker.plan import NAME, RESERVED_NAMES, PlannedWorker, parse_plan
 from worker.replicas import VARIABLE, replica_name
+from worker.shares import own_sockets_dir, own_values, ports_of, read_share, read_sockets_dir
 from worker.worker_types import ProcessType, Table, load_table
 
 DRAINING = "draining"  # The file in the runtime folder that exists while a process is drained.
+PROCESSES = "processes"  # Below the runtime folder: a folder for each process of a share.
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Settings:
         name_given: whether the operator, the plan or the host name set the name, so that it is not
             the default.
         plan: every worker of the homeserver; None if homeserver.yaml configures them instead.
+        share: the processes that run in this container together; empty if it runs only this one.
         replication_host: the host of the main process; "" for the main process, or with sockets.
         replication_secret_file: a file with the replication secret; None if no variable names one.
         replication_secret_off: whether replication uses no secret.
@@ -32,13 +36,14 @@ class Settings:
         log_json: whether log lines are JSON.
         hostname: the host name in log lines.
         cpus: the CPUs to run on; empty for all.
+        oom_score: what to add to the container's ``oom_score_adj``, if it runs several processes.
         uid: the user ID to switch to when started as root.
         gid: the group ID to switch to when started as root.
         uid_given: whether the operator set the user ID.
         config_path: the mounted homeserver.yaml.
         data_dir: the folder of keys and certificates.
         media_dir: the folder of the media repository.
-        runtime_dir: the folder for rendered files.
+        runtime_dir: the folder for the rendered files of this process.
         modules_dir: a mounted folder with Synapse modules, or None.
         sockets_dir: the folder of the Unix sockets that replace two of the ports, or None.
         jemalloc: whether to preload jemalloc.
@@ -54,6 +59,7 @@ class Settings:
     name: str
     name_given: bool
     plan: tuple[PlannedWorker, ...] | None
+    share: tuple[str, ...]
     replication_host: str
     replication_secret_file: Path | None
     replication_secret_off: bool
@@ -62,6 +68,7 @@ class Settings:
     log_json: bool
     hostname: str
     cpus: frozenset[int]
+    oom_score: int
     uid: int
     gid: int
     uid_given: bool
@@ -78,6 +85,26 @@ class Settings:
     wait_seconds: int
     ports: Mapping[str, int]
     table: Table
+
+    @property
+    def container_dir(self) -> Path:
+        """The runtime folder of the container, which its processes share."""
+        return self.runtime_dir.parents[1] if self.share else self.runtime_dir
+
+    @property
+    def own_sockets_dir(self) -> Path:
+        """The folder of the Unix sockets if processes share this container, and none is set."""
+        return own_sockets_dir(self.container_dir)
+
+    def is_local(self, name: str) -> bool:
+        """Return whether the process ``name``, "" for main, runs in this container as well."""
+        return (name or MAIN) in self.share
+
+    def port_of(self, name: str, kind: str) -> int:
+        """Return the port of another process, "" for main, for a kind of listener."""
+        if not self.share:
+            return self.ports[kind]
+        return ports_of(name, self.plan or (), self.table.ports)[kind]
 
 
 def _process_and_name(
@@ -202,7 +229,7 @@ def parse(
     Raises:
         ConfigError: if there are problems, with all of them.
     """
-    reader = EnvironReader(environ)
+    reader = EnvironReader(own_values(environ, environ.get("SYNAPSE_WORKER_NAME") or MAIN))
     table = table or load_table()
     plan_valid = True
     if plan is None and reader.text("SYNAPSE_WORKERS"):
@@ -212,18 +239,14 @@ def parse(
             reader.problems += error.problems
             plan_valid = False
     process, name = _process_and_name(reader, table, plan) if plan_valid else (None, "")
+    together = read_share(reader, plan) if plan_valid else ()
     replication_secret_file, replication_secret_off = _replication_secret(reader)
-    sockets_dir = (
-        reader.path("SYNAPSE_UNIX_SOCKETS", "/") if reader.text("SYNAPSE_UNIX_SOCKETS") else None
-    )
-    if sockets_dir is not None and not table.has("unix_sockets"):
-        reader.add_problem(
-            "SYNAPSE_UNIX_SOCKETS",
-            f"needs Synapse 1.{table.features['unix_sockets'][0]} or newer, but this is "
-            f"{table.version}; unset it",
-        )
+    runtime_dir = reader.path("SYNAPSE_RUNTIME_DIR", "/synapse_runtime")
+    sockets_dir = read_sockets_dir(reader, table, runtime_dir)
+    bind_addresses = reader.addresses("SYNAPSE_BIND_ADDRESSES")
     host = ""
-    if process is not None and not process.is_main and sockets_dir is None:
+    hears_host = process is not None and not process.is_main and sockets_dir is None
+    if hears_host and MAIN not in together:
         host = _replication_host(reader, table)
     data_dir = reader.path("SYNAPSE_DATA_DIR", "/data")
     settings = Settings(
@@ -232,6 +255,7 @@ def parse(
         name_given=plan is not None
         or bool(reader.text("SYNAPSE_WORKER_NAME") or reader.text(VARIABLE)),
         plan=plan,
+        share=together,
         replication_host=host,
         replication_secret_file=replication_secret_file,
         replication_secret_off=replication_secret_off,
@@ -240,13 +264,14 @@ def parse(
         log_json=not reader.choice("SYNAPSE_LOG_FORMAT", "text", "json"),
         hostname=reader.hostname("SYNAPSE_HOSTNAME"),
         cpus=reader.cpus("SYNAPSE_CPU_AFFINITY"),
+        oom_score=reader.oom_score("SYNAPSE_OOM_SCORE", 200 if name else 100),
         uid=reader.identity("UID"),
         gid=reader.identity("GID"),
         uid_given="UID" in environ,
         config_path=reader.path("SYNAPSE_CONFIG_PATH", data_dir / "homeserver.yaml"),
         data_dir=data_dir,
         media_dir=reader.path("SYNAPSE_MEDIA_DIR", "/synapse_media"),
-        runtime_dir=reader.path("SYNAPSE_RUNTIME_DIR", "/synapse_runtime"),
+        runtime_dir=runtime_dir / PROCESSES / (name or MAIN) if together else runtime_dir,
         modules_dir=reader.path("SYNAPSE_MODULES_DIR", "/")
         if reader.text("SYNAPSE_MODULES_DIR")
         else None,
@@ -254,9 +279,9 @@ def parse(
         jemalloc=reader.choice("SYNAPSE_JEMALLOC", "on", "off"),
         federation_tls=reader.choice("SYNAPSE_FEDERATION_TLS", "on", "off"),
         forwarded_kinds=reader.forwarded("SYNAPSE_X_FORWARDED"),
-        bind_addresses=reader.addresses("SYNAPSE_BIND_ADDRESSES"),
+        bind_addresses=bind_addresses,
         wait_seconds=reader.seconds("SYNAPSE_WAIT_SECONDS"),
-        ports=table.ports,
+        ports=ports_of(name, plan or (), table.ports) if together else table.ports,
         table=table,
     )
     if reader.problems or process is None:

@@ -9,6 +9,7 @@ import pytest
 from worker import worker_types
 from worker.listeners import listener_kinds
 from worker.settings import parse
+from worker.shares import WORKER_PORTS, ports_of
 
 WORKSPACE = Path(__file__).resolve().parents[2]
 README = (WORKSPACE / "README.md").read_text()
@@ -35,6 +36,14 @@ def test_the_readme_repeats_the_table_of_worker_types() -> None:
 
     listed = [(app, numbers, text.replace("`", "")) for app, numbers, text in rows]
     assert sorted(listed) == sorted(expected)
+
+
+def test_the_ports_of_processes_that_share_a_container_are_documented() -> None:
+    """Each row has the port of the main process, and the base of those of the workers."""
+    text = (WORKSPACE / "docs/one-container.md").read_text()
+    rows = re.findall(r"^\| [^|]+ \| (\d+) \| (\d+) \+ N \|", text, re.MULTILINE)
+    ports = ports_of("", (), worker_types.load_table().ports)
+    assert {(str(ports[kind]), str(first)) for kind, first in WORKER_PORTS.items()} == set(rows)
 
 
 PROSE = [

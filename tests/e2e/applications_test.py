@@ -1,11 +1,9 @@
 """All of the predecessor's applications at once, which is transparent to clients."""
 
 import asyncio
-import json
 import os
 import subprocess
 import time
-import urllib.request
 
 import pytest
 from nio import (
@@ -113,12 +111,9 @@ def test_keys_are_uploaded_through_frontend_proxy(first: Homeserver, alice: Pers
 
 def test_generic_worker_answers_whatever_is_routed_to_it(first: Homeserver, alice: Person) -> None:
     """generic_worker accepts the token that client_reader issued."""
-    request = urllib.request.Request(
-        f"http://{first.layout.host_of('generic_worker')}:8008/_matrix/client/v3/account/whoami",
-        headers={"Authorization": f"Bearer {alice.token}"},
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        assert json.load(answer)["user_id"] == alice.id
+    path = "/_matrix/client/v3/account/whoami"
+    answer = first.call_directly("generic_worker", "GET", path, token=alice.token)
+    assert answer["user_id"] == alice.id
     assert served(first, "generic_worker", "WhoamiRestServlet") == 1
 
 

@@ -18,7 +18,7 @@ from testbed.image import read_image, unpack
 from testbed.layout import Options
 from testbed.receivers import Receiver, receiver
 from testbed.site import make_authority
-from tests.e2e.people import Person
+from tests.e2e.people import PARENTS, Person
 from worker.worker_types import load_table
 
 APPLICATIONS = [app for app, process in load_table().apps.items() if not process.is_main]
@@ -79,7 +79,10 @@ def run(homeserver: Homeserver) -> Iterator[Homeserver]:
 def first(
     parts: Parts, service: Receiver, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Homeserver]:
-    """Yield a homeserver that runs all of the predecessor's applications."""
+    """Yield a homeserver that runs all of the predecessor's applications.
+
+    Only a plan can say which of them share a parent.
+    """
     registration = {
         "id": "bridge",
         "url": service.url,
@@ -95,6 +98,8 @@ def first(
             parts,
             Options(
                 {app.rpartition(".")[2]: app for app in APPLICATIONS},
+                planned=PARENTS > 0,
+                parents=PARENTS,
                 settings={"app_service_config_files": ["/data/bridge.yaml"]},
                 data={"bridge.yaml": yaml.safe_dump(registration)},
             ),
@@ -108,7 +113,7 @@ def second(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
     folder = tmp_path_factory.mktemp("hs") / "2"
     # All processes then federate through the sender, which needs a replication listener for that.
     settings = {"outbound_federation_restricted_to": ["sender"]}
-    options = Options(WORKER_TYPES, planned=True, settings=settings)
+    options = Options(WORKER_TYPES, planned=True, settings=settings, parents=PARENTS)
     yield from run(Homeserver(2, folder, parts, options))
 
 

@@ -1,5 +1,6 @@
 """Users with clients, and helpers that wait for conditions and count requests."""
 
+import os
 import time
 import urllib.error
 from collections.abc import Callable
@@ -9,6 +10,8 @@ import pytest
 
 from testbed.homeserver import Homeserver
 
+# From how many parents the processes are forked; 0 if each has a container of its own.
+PARENTS = int(os.environ.get("PARENTS", "0"))
 REQUESTS = "synapse_http_server_requests_received_total"
 
 

@@ -178,3 +178,55 @@ def test_the_metrics_of_the_alerts_exist(homeserver: Homeserver, parts: Parts) -
         while absent() - NO_WORK and time.monotonic() < deadline:
             time.sleep(0.5)
         assert absent() - NO_WORK == set()
+
+
+@pytest.fixture(scope="module")
+def together(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homeserver]:
+    """Yield a homeserver whose processes are forked from one parent."""
+    folder = tmp_path_factory.mktemp("hs") / "2"
+    options = Options(
+        WORKERS,
+        planned=True,
+        redis=not TCP,
+        parents=1,
+        only_ports=not TABLE.has("unix_sockets"),
+    )
+    made = Homeserver(2, folder, parts, options)
+    try:
+        made.start()
+        yield made
+    finally:
+        for process in made.processes.values():
+            print(f"----- {process.name}\n{process.tail(15)}")
+        made.kill()
+
+
+def test_one_parent_forks_every_process(together: Homeserver) -> None:
+    """A message goes through them, each is ready, and the metrics know each reactor."""
+    talk(together)
+    for name in ("main", *WORKERS):
+        done = subprocess.run(
+            together.command(name, "healthcheck", "--ready", name),
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (0, "ready\n"), done.stderr
+        assert together.count(name, "python_twisted_reactor_tick_time_count") > 0
+        assert together.count(name, "python_twisted_reactor_last_seen") < 5
+
+
+def test_one_parent_restarts_a_process(together: Homeserver) -> None:
+    """In this era, too; the other processes go on."""
+    before = {name: together.processes[name].pid for name in ("main", *WORKERS)}
+    done = subprocess.run(
+        together.command("main", "restart", "synchrotron"),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "restarted synchrotron\n"), done.stderr
+    after = {name: together.processes[name].pid for name in ("main", *WORKERS)}
+    assert {name for name in before if before[name] != after[name]} == {"synchrotron"}
+    talk(together, "bob")
+    assert together.stop()["main"] == 0

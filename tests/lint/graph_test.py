@@ -17,6 +17,7 @@ ORDER = (
     "sandbox",
     "synapse_wheel",
     "deploy",
+    "supervisor",
     "worker",
     "layers",
     "image",

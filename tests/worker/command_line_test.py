@@ -12,8 +12,8 @@ from worker.command_line import VERBS, parse_command_line
 from worker.errors import ConfigError
 
 ALL = (
-    "start, check, print-config, healthcheck, wait, drain, doctor, prometheus, alerts, "
-    "dashboard, routes, compose, quadlet, kubernetes, generate"
+    "start, check, print-config, healthcheck, wait, restart, rolling-restart, drain, doctor, "
+    "prometheus, alerts, dashboard, routes, compose, quadlet, kubernetes, generate"
 )
 EXCESS = "unrecognized arguments"
 
@@ -27,7 +27,8 @@ EXCESS = "unrecognized arguments"
         ([""], f"'' is not a verb; use one of {ALL}"),
         (["start", "now"], f"start: {EXCESS}: now; usage: start"),
         (["check", "x"], f"check: {EXCESS}: x; usage: check"),
-        (["print-config", "a\nb"], f"print-config: {EXCESS}: a\\nb; usage: print-config"),
+        (["print-config", "a", "b"], f"print-config: {EXCESS}: b; usage: print-config [NAME]"),
+        (["check", "a\nb"], f"check: {EXCESS}: a\\nb; usage: check"),
         (["generate", "--force"], f"generate: {EXCESS}: --force; usage: generate"),
         (["wait", "1", "2"], f"wait: {EXCESS}: 2; usage: wait [SECONDS]"),
         (
@@ -41,8 +42,35 @@ EXCESS = "unrecognized arguments"
         ),
         (["alerts"], "alerts: the following arguments are required: PLAN; usage: alerts PLAN"),
         (["dashboard", "a", "b"], f"dashboard: {EXCESS}: b; usage: dashboard PLAN"),
-        (["healthcheck", "x"], f"healthcheck: {EXCESS}: x; usage: healthcheck [--ready]"),
-        (["healthcheck", "--rea"], f"healthcheck: {EXCESS}: --rea; usage: healthcheck [--ready]"),
+        (
+            ["healthcheck", "x", "y"],
+            f"healthcheck: {EXCESS}: y; usage: healthcheck [--ready] [NAME]",
+        ),
+        (
+            ["healthcheck", "--rea"],
+            f"healthcheck: {EXCESS}: --rea; usage: healthcheck [--ready] [NAME]",
+        ),
+        (["restart"], "restart: the following arguments are required: NAME; usage: restart NAME"),
+        (
+            ["restart", "sync1"],
+            "restart: this container runs only one process; restart the container, or set "
+            "SYNAPSE_PROCESSES",
+        ),
+        (
+            ["rolling-restart"],
+            "rolling-restart: this container runs only one process; restart the container, or set "
+            "SYNAPSE_PROCESSES",
+        ),
+        (
+            ["healthcheck", "sync1"],
+            "healthcheck: 'sync1' names one process of several, but this container runs only one; "
+            "leave it out, or set SYNAPSE_PROCESSES",
+        ),
+        (
+            ["print-config", "a\nb"],
+            "print-config: 'a\\nb' names one process of several, but this container runs only one; "
+            "leave it out, or set SYNAPSE_PROCESSES",
+        ),
     ],
 )
 def test_a_wrong_use_is_answered_with_the_right_one(
@@ -59,8 +87,12 @@ def test_a_wrong_use_is_answered_with_the_right_one(
         ([], {"verb": "start"}),
         (["start"], {"verb": "start"}),
         (["--check"], {"verb": "check"}),
-        (["healthcheck"], {"verb": "healthcheck", "ready": False}),
-        (["healthcheck", "--ready"], {"verb": "healthcheck", "ready": True}),
+        (["healthcheck"], {"verb": "healthcheck", "ready": False, "name": None}),
+        (
+            ["healthcheck", "--ready", "a"],
+            {"verb": "healthcheck", "ready": True, "name": "a"},
+        ),
+        (["restart", "a"], {"verb": "restart", "name": "a"}),
         (["wait"], {"verb": "wait", "seconds": None}),
         (["wait", "5"], {"verb": "wait", "seconds": "5"}),
         (["doctor", ""], {"verb": "doctor", "plan": ""}),
@@ -100,11 +132,15 @@ def test_help_names_every_verb(word: str, capsys: pytest.CaptureFixture[str]) ->
         ),
         (
             "print-config",
-            "[-h]",
+            "[-h] [NAME]",
             "print the configuration that Synapse would get, with secrets masked",
         ),
-        ("healthcheck", "[-h] [--ready]", "query the health port of this container"),
-        ("healthcheck", "[-h] [--ready]", "also query the database, Redis and the main process"),
+        ("healthcheck", "[-h] [--ready] [NAME]", "query the health port of this container"),
+        (
+            "healthcheck",
+            "[-h] [--ready] [NAME]",
+            "also query the database, Redis and the main process",
+        ),
         ("wait", "[-h] [SECONDS]", "the default is SYNAPSE_WAIT_SECONDS, or 60 if"),
         ("doctor", "[-h] PLAN", "a plan as in SYNAPSE_WORKERS, or the path of a file"),
         ("prometheus", "[-h] PLAN", "a plan as in SYNAPSE_WORKERS, or the path of a file"),

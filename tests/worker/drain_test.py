@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.requests import in_flight
 from tests.worker.servers import closed_port, saying, server
 from worker.__main__ import main
-from worker.drain import in_flight
 from worker.worker_types import load_table
 
 METRIC = "synapse_http_server_in_flight_requests_count"

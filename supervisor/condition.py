@@ -1,0 +1,66 @@
+"""Whether the processes are healthy, and why not."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from supervisor.asking import health_problem
+from supervisor.process import Process
+
+# A process that was healthy, has died and is being started again does not make the container
+# unhealthy for so long: an engine that then restarted the container would end all the others.
+_RESTART_SECONDS = 60.0
+_NOTICE_SECONDS = 0.05
+
+
+async def problem_of(process: Process) -> str:
+    """Return why one process is not healthy, without its name, or ""."""
+    if process.running:
+        pid = process.pid
+        problem = await health_problem(process.spec.health)
+        if not problem and process.pid == pid:
+            process.is_ready()
+        if problem:
+            # The sockets of a process that ends are closed shortly before its end is noticed.
+            await asyncio.sleep(_NOTICE_SECONDS)
+            if process.pid != pid:
+                return await problem_of(process)
+        if problem and not process.ready:
+            return f"has not started yet: it {problem}"
+        return problem
+    if process.end:
+        return f"{process.end} and will be started again"
+    return "has not been started yet"
+
+
+def _keeps_dying(process: Process) -> str:
+    if not process.restarts.keeps_dying(process.ran_seconds):
+        return ""
+    return f"keeps dying: {process.restarts.deaths} times so far; the last time it {process.end}"
+
+
+def _is_restarting(process: Process) -> bool:
+    recently = time.monotonic() - process.ended_at < _RESTART_SECONDS
+    return process.was_ready and not process.ready and recently
+
+
+async def problems(processes: Sequence[Process], *, of_container: bool) -> dict[str, str]:
+    """Return why processes are not healthy, by name.
+
+    Args:
+        processes: the processes to ask.
+        of_container: whether a process that is being started again may be missing for a minute.
+    """
+    asked = [process for process in processes if not (of_container and _is_restarting(process))]
+    answers = await asyncio.gather(*(problem_of(process) for process in asked))
+    by_name = {
+        process.name: answer
+        for process, answer in zip(asked, answers, strict=True)
+        if not (of_container and _is_restarting(process))
+    }
+    for process in processes:
+        if _keeps_dying(process):
+            by_name[process.name] = _keeps_dying(process)
+    return {
+        process.name: by_name[process.name] for process in processes if by_name.get(process.name)
+    }

@@ -1,0 +1,64 @@
+"""Prepares the parent's memory for its children, which get a copy of each page that they write to.
+
+CPython counts the references to each object in the object itself: even reading an object writes to
+its page, and a forked process then gets a copy of that page.  Since CPython 3.12, an object with
+one certain count is immortal, and its count is never written (PEP 683, whose first motivation are
+servers that fork).  There is no function to ask for it, so the count is set in memory.
+
+Only what exists before the fork becomes immortal.  It would live as long as the process anyway, or
+nearly: a child that drops such an object keeps its memory.
+"""
+
+import ctypes
+import gc
+import struct
+import sys
+from collections import deque
+from itertools import repeat
+
+# CPython's own constant; the lower half of an 8-byte field, in the versions that were tried.
+_IMMORTAL = 0xFFFFFFFF
+_VERSIONS = ((3, 12), (3, 13))
+_PURGE_ALL_ARENAS = b"arena.4096.purge"  # MALLCTL_ARENAS_ALL of jemalloc.
+
+
+def _is_supported() -> bool:
+    """Return whether this interpreter counts references as expected, and None is immortal."""
+    return (
+        sys.implementation.name == "cpython"
+        and sys.version_info[:2] in _VERSIONS
+        and sys.byteorder == "little"
+        and struct.calcsize("P") == 8
+        and not hasattr(sys, "gettotalrefcount")  # A debug build has more fields.
+        and getattr(sys, "_is_gil_enabled", lambda: True)()
+        and ctypes.c_uint64.from_address(id(None)).value == _IMMORTAL == sys.getrefcount(None)
+    )
+
+
+def make_immortal() -> int:
+    """Make all objects immortal that the garbage collector can reach; return how many there are.
+
+    It does nothing, and returns 0, where that is not supported.
+    """
+    if not _is_supported():
+        return 0
+    objects = {id(found): found for found in gc.get_objects()}
+    found = list(objects.values())
+    while found:
+        referents = {id(one): one for one in gc.get_referents(*found)}
+        found = [referents[address] for address in referents.keys() - objects.keys()]
+        objects |= referents
+    addresses = list(objects)
+    objects.clear()
+    # Sets the lower half; the upper half is 0.
+    deque(map(ctypes.memset, addresses, repeat(0xFF), repeat(4)), maxlen=0)
+    return len(addresses)
+
+
+def release_free_memory() -> None:
+    """Give memory that is allocated but not used back to the kernel."""
+    allocator = ctypes.CDLL(None)
+    if hasattr(allocator, "mallctl"):  # jemalloc is preloaded.
+        allocator.mallctl(_PURGE_ALL_ARENAS, None, None, None, ctypes.c_size_t(0))
+    elif hasattr(allocator, "malloc_trim"):
+        allocator.malloc_trim(ctypes.c_size_t(0))

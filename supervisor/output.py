@@ -1,0 +1,160 @@
+"""Writes to the container's standard output without ever waiting for its reader."""
+
+import asyncio
+import os
+import select
+from collections import deque
+from collections.abc import Callable
+
+# A pipe that poll(2) reports as writable takes so many bytes at once without blocking (pipe(7)).
+# The descriptor itself stays blocking, since that would change it for everyone who shares it.
+_CHUNK_BYTES = select.PIPE_BUF
+_FULL_BYTES = 1 << 20
+
+
+class Output:
+    """A queue of text for a descriptor.
+
+    While it is full, nothing more is read from the processes, which then wait as they would with
+    a standard output of their own.
+    """
+
+    def __init__(self, descriptor: int, loop: asyncio.AbstractEventLoop) -> None:
+        """Start with an empty queue.
+
+        Args:
+            descriptor: a pipe, a file or a terminal.
+            loop: the loop that waits for its reader.
+        """
+        self._descriptor, self._loop = descriptor, loop
+        self._queue: deque[bytes] = deque()
+        self._queued_bytes = 0
+        self._waiting = self._broken = False
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLOUT)
+        self._when_room: list[Callable[[], None]] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing should be added."""
+        return self._queued_bytes > _FULL_BYTES
+
+    @property
+    def empty(self) -> bool:
+        """Whether everything has been written."""
+        return not self._queue
+
+    def call_when_room(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` once the queue is not full any more."""
+        self._when_room.append(callback)
+
+    def write(self, data: bytes) -> None:
+        """Add ``data`` to the queue, and write as much as the reader takes."""
+        if self._broken:
+            return
+        self._queue.append(data)
+        self._queued_bytes += len(data)
+        if not self._waiting:
+            self._flush()
+
+    def _flush(self) -> None:
+        while self._queue:
+            if not self._poll.poll(0):
+                self._wait()
+                return
+            data = self._queue.popleft()
+            try:
+                written = os.write(self._descriptor, data[:_CHUNK_BYTES])
+            except OSError:
+                self._break()
+                return
+            self._queued_bytes -= written
+            if written < len(data):
+                self._queue.appendleft(data[written:])
+        self._stop_waiting()
+
+    def _wait(self) -> None:
+        if not self._waiting:
+            self._loop.add_writer(self._descriptor, self._flush)
+            self._waiting = True
+        if not self.full:
+            self._report_room()
+
+    def _stop_waiting(self) -> None:
+        if self._waiting:
+            self._loop.remove_writer(self._descriptor)
+            self._waiting = False
+        self._report_room()
+
+    def _report_room(self) -> None:
+        callbacks, self._when_room = self._when_room, []
+        for callback in callbacks:
+            self._loop.call_soon(callback)
+
+    def _break(self) -> None:
+        """Forget everything, since the reader is gone."""
+        self._broken = True
+        self._queue.clear()
+        self._queued_bytes = 0
+        self._stop_waiting()
+
+
+class PipeReader:
+    """Reads what one process writes, and passes it on line by line."""
+
+    def __init__(
+        self,
+        descriptor: int,
+        output: Output,
+        loop: asyncio.AbstractEventLoop,
+        lines: Callable[[bytes], bytes],
+    ) -> None:
+        """Start to read.
+
+        Args:
+            descriptor: the end of the pipe to read from, which is closed at the end.
+            output: where the lines go.
+            loop: the loop to read in.
+            lines: returns what to write for what was read; for ``b""``, what remains at the end.
+        """
+        self._descriptor, self._output, self._loop, self._lines = descriptor, output, loop, lines
+        os.set_blocking(descriptor, False)
+        loop.add_reader(descriptor, self._read)
+
+    def _read(self) -> None:
+        if self._output.full:
+            self._loop.remove_reader(self._descriptor)
+            self._output.call_when_room(self._resume)
+            return
+        if not self._take():
+            self.close()
+
+    def _resume(self) -> None:
+        if self._descriptor >= 0:
+            self._loop.add_reader(self._descriptor, self._read)
+
+    def _take(self) -> bool:
+        """Read once; return False at the end of the pipe."""
+        data = os.read(self._descriptor, 1 << 16)
+        if data:
+            self._output.write(self._lines(data))
+        return bool(data)
+
+    def close(self) -> None:
+        """Read what is still in the pipe, and close it, since its process has ended.
+
+        Another process that has the pipe, such as a child of Synapse, may still write to it; nobody
+        waits for that.
+        """
+        if self._descriptor < 0:
+            return
+        self._loop.remove_reader(self._descriptor)
+        try:
+            for _ in range(32):  # A pipe holds 64 KiB, or up to 1 MiB if Synapse had asked for it.
+                if not self._take():
+                    break
+        except BlockingIOError:
+            pass
+        os.close(self._descriptor)
+        self._descriptor = -1
+        self._output.write(self._lines(b""))

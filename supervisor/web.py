@@ -1,0 +1,116 @@
+"""Answers questions about the container's health, and where to find its metrics, over HTTP."""
+
+import asyncio
+import json
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import unquote
+
+_MAX_REQUEST_BYTES = 8192
+_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request without its body.
+
+    Attributes:
+        path: its path, decoded, without the query.
+        host: the host that the client used, without the port; "" if it named none.
+    """
+
+    path: str
+    host: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a request."""
+
+    status: HTTPStatus
+    body: str
+    content_type: str = "text/plain; charset=utf-8"
+
+
+def json_answer(document: object) -> Answer:
+    """Return a successful answer with a document."""
+    return Answer(HTTPStatus.OK, json.dumps(document, indent=1) + "\n", "application/json")
+
+
+def host_of(header: str) -> str:
+    """Return the host of a ``Host`` header without its port; an IPv6 address keeps its brackets."""
+    if header.startswith("["):
+        return header.partition("]")[0] + "]"
+    return header.partition(":")[0]
+
+
+def _parsed(head: bytes) -> tuple[str, Request] | None:
+    """Return the method and the request, or None if it is not one of HTTP/1."""
+    first, *headers = head.decode("latin-1").split("\r\n")
+    words = first.split(" ")
+    if len(words) != 3 or not words[2].startswith("HTTP/1."):
+        return None
+    named = [line.partition(":") for line in headers]
+    hosts = [value.strip() for name, _, value in named if name.lower() == "host"]
+    path = unquote(words[1].partition("?")[0])
+    return words[0], Request(path, host_of(hosts[0]) if hosts else "")
+
+
+async def _answer_to(
+    head: bytes, respond: Callable[[Request], Awaitable[Answer]]
+) -> tuple[str, Answer]:
+    parsed = _parsed(head)
+    if parsed is None:
+        return "GET", Answer(HTTPStatus.BAD_REQUEST, "this is not a request of HTTP/1\n")
+    method, request = parsed
+    if method not in ("GET", "HEAD"):
+        return method, Answer(HTTPStatus.METHOD_NOT_ALLOWED, "use GET or HEAD\n")
+    return method, await respond(request)
+
+
+class WebServer:
+    """A server for GET and HEAD, which closes each connection after its answer."""
+
+    def __init__(self, respond: Callable[[Request], Awaitable[Answer]]) -> None:
+        """Prepare it; ``respond`` returns the answer to a request."""
+        self._respond = respond
+        self._servers: list[asyncio.Server] = []
+
+    async def listen(self, addresses: Sequence[str], port: int) -> None:
+        """Listen at each of ``addresses``.
+
+        Raises:
+            OSError: if one of them cannot be bound.
+        """
+        for address in addresses:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            listener = socket.socket(family, socket.SOCK_STREAM)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
+            # Not asyncio's own, which would let a socket at :: serve only IPv6.
+            listener.bind((address, port))
+            self._servers.append(
+                await asyncio.start_server(self._serve, sock=listener, limit=_MAX_REQUEST_BYTES)
+            )
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(_SECONDS):
+                head = await reader.readuntil(b"\r\n\r\n")
+                method, answer = await _answer_to(head.removesuffix(b"\r\n\r\n"), self._respond)
+                body = answer.body.encode()
+                lines = [
+                    f"HTTP/1.1 {answer.status.value} {answer.status.phrase}",
+                    f"Content-Type: {answer.content_type}",
+                    f"Content-Length: {len(body)}",
+                    "Connection: close",
+                ]
+                writer.write("\r\n".join([*lines, "", ""]).encode())
+                if method != "HEAD":
+                    writer.write(body)
+                await writer.drain()
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # The client is gone, too slow, or does not speak HTTP.
+        finally:
+            writer.close()

@@ -1,0 +1,1 @@
+"""Tests of the parent that runs several processes in one container."""
