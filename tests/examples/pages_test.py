@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -99,9 +100,11 @@ def test_the_commands_lead_to_a_message_and_back_to_it_after_a_restore(machine: 
     exports = "".join(f"export {name}={value}\n" for name, value in variables.items())
     (machine.work / "plan.txt").write_text((EXAMPLES / "plan.txt").read_text())
     page = (EXAMPLES / "README.md").read_text()
+    begin = time.monotonic()
     for block in blocks(page):
         done = machine.run(exports + block.script, seconds=150)
-        print(block.script, done.stdout, done.stderr, flush=True)
+        seconds = time.monotonic() - begin
+        print(f"{block.script}{done.stdout}{done.stderr}----- {seconds:.1f} s", flush=True)
         if block.output is not None:
             # podman-compose prints the names of the containers before.
             assert done.stdout.endswith(block.output), block.script
