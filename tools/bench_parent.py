@@ -1,8 +1,8 @@
 """Compares processes in containers of their own with the same processes forked from one parent.
 
 Both layouts run in turn on databases that are migrated already: the time until all processes are
-healthy, their memory after a pause, and the time that one worker takes to be healthy again.  The CPU
-time says more than the time where other programs run.
+healthy, their memory after a pause, and the time that one worker takes to be healthy again.  Where
+other programs run, the CPU time says more.
 """
 
 import os
