@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from supervisor.spec import CONTROL_SOCKET
 from worker.databases import database_problems
 from worker.duties import duty_problems, main_writer_problems, quarantine_warnings
 from worker.errors import ConfigError, shown
@@ -202,6 +203,8 @@ def _socket_problems(homeserver: Mapping[str, Any], settings: Settings) -> list[
         for kind in listener_kinds(settings, homeserver.get("instance_map"))
     ]
     paths = [document["path"] for document in listeners if "path" in document]
+    if settings.share:
+        paths.append(str(settings.container_dir / CONTROL_SOCKET))
     if folder is not None:
         # The other workers whose sockets this process connects to.
         replicating = [
