@@ -15,6 +15,7 @@ from deploy.containers import (
     PROXY_FILES,
     PROXY_FOLDER,
     PROXY_OPTIONS,
+    RESTART,
     SCRATCH,
     START_SECONDS,
     STOP_SECONDS,
@@ -86,12 +87,7 @@ def _header(deployment: Deployment, host: str) -> Iterator[str]:
         yield from _comments(
             "", "homeserver.yaml names PostgreSQL and Redis, which all hosts must reach."
         )
-    yield from _comments(
-        "",
-        "Compose starts the main process once its services answer, and the workers once the main",
-        "process is ready; it stops them in the reverse order. A process that is stopped first",
-        "finishes the requests that it has.",
-    )
+    yield from _comments("", *_order(deployment, host))
     replicated = [one.name for one in deployment.at(host) if one.replicas]
     if replicated:
         yield from _comments(
@@ -100,6 +96,26 @@ def _header(deployment: Deployment, host: str) -> Iterator[str]:
             f"{replicated[0]}=5",
             *(f"  {name}" for name in replicated),
         )
+
+
+def _order(deployment: Deployment, host: str) -> tuple[str, ...]:
+    """Return lines about the order in which processes start and stop."""
+    (*_, last) = deployment.at(host)
+    if not last.members:
+        return (
+            "Compose starts the main process once its services answer, and the workers once the "
+            "main",
+            "process is ready; it stops them in the reverse order. A process that is stopped first",
+            "finishes the requests that it has.",
+        )
+    order = ("It starts the main process, and the workers once that is healthy.",)
+    return (
+        "One container runs all of them: its parent starts each, and again if it ends.",
+        *(order if last.is_main else ()),
+        "When it is stopped, the processes first finish the requests that they have.",
+        "This checks the configuration anew, and restarts one process:",
+        f"  docker compose exec {last.name} {' '.join(RESTART)}",
+    )
 
 
 def _templates(deployment: Deployment, images: Images, host: str) -> Iterator[str]:

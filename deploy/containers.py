@@ -13,6 +13,7 @@ UID = 991  # The user and group of the image.
 _PROGRAM = ("python3", "-I", "/usr/lib/synapse-worker")
 HEALTH = (*_PROGRAM, "healthcheck", "--ready")
 DRAIN = (*_PROGRAM, "drain")
+RESTART = (*_PROGRAM, "restart", "NAME")  # For one of several processes of a container.
 DRAIN_SECONDS = 15
 STOP_SECONDS = 30  # How long Synapse may take to stop after it has drained.
 # Synapse starts within two minutes after it has waited, unless it migrates a large database.
@@ -36,12 +37,28 @@ def most_replicas(replicas: int) -> int:
 
 
 @dataclass(frozen=True)
-class Container:
-    """One process of Synapse as a container.
+class Member:
+    """One of several processes that run in one container.
 
     Attributes:
         name: its ``worker_name``, or ``main``.
-        runs: its worker types, joined by ``+``; "the main process" for main.
+        metrics_port: the port of its metrics.
+        labels: the labels that distinguish it for Prometheus.
+    """
+
+    name: str
+    metrics_port: int
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Container:
+    """One process of Synapse as a container, or all processes at one host.
+
+    Attributes:
+        name: the ``worker_name`` of its process, or ``main``; with several processes, ``main`` if
+            that is one of them, and otherwise ``workers``.
+        runs: its worker types, joined by ``+``; "the main process" for main; or how many processes.
         host: the host at which the other processes reach it.
         environ: the variables that only this process gets.
         ports: the ports at which others reach it: for clients and federation, and for replication.
@@ -49,6 +66,7 @@ class Container:
         entry: the name that it has in common with the other workers of its entry in the plan.
         replicas: how many containers the engine shall start, each of which takes its name from its
             host name; 0 for a single container with the name of the worker.
+        members: the processes of a container that runs them from one parent; empty if it is one.
     """
 
     name: str
@@ -59,16 +77,22 @@ class Container:
     media: bool
     entry: str = ""
     replicas: int = 0
+    members: tuple[Member, ...] = ()
 
     @property
     def is_main(self) -> bool:
-        """Whether it is the main process."""
-        return self.name == MAIN
+        """Whether it is the main process, or runs it among others."""
+        return MAIN in self.processes
+
+    @property
+    def processes(self) -> tuple[str, ...]:
+        """The names of its processes."""
+        return tuple(one.name for one in self.members) or (self.name,)
 
     @property
     def own_host(self) -> bool:
-        """Whether its host is its own name, and no machine."""
-        return self.host == self.name
+        """Whether its host is the name of its process, and no machine."""
+        return self.host == self.processes[0]
 
 
 @dataclass(frozen=True)

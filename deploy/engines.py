@@ -36,7 +36,7 @@ def _host_problems(deployment: Deployment, host: str) -> list[str]:
     hosts = deployment.hosts
     if not hosts:
         return [f"--host={host!r}: the plan names no hosts; remove the option"] if host else []
-    without = [one.name for one in deployment.containers if one.own_host]
+    without = [name for one in deployment.containers if one.own_host for name in one.processes]
     problems = []
     if "main" in without:
         problems.append(

@@ -15,6 +15,7 @@ from deploy.containers import (
     PROXY_FILES,
     PROXY_FOLDER,
     PROXY_OPTIONS,
+    RESTART,
     SCRATCH,
     START_SECONDS,
     STOP_SECONDS,
@@ -98,6 +99,9 @@ def _synapse(
 ) -> str:
     start = deployment.wait_seconds + START_SECONDS
     unit = [f"Description=Synapse: {container.name} ({container.runs})"]
+    if container.members:
+        exec_restart = " ".join(("podman", "exec", f"synapse-{container.name}", *RESTART))
+        unit += ["# This restarts one of the processes:", f"# {exec_restart}"]
     if container.is_main:
         unit.append(f"PartOf={_TARGET}")
         if not host:

@@ -121,6 +121,11 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     for name, description in KUBERNETES_HELP.items():
         kubernetes.add_argument(flag(name), help=description)
     for verb in ("compose", "quadlet", "kubernetes"):
+        verb_parsers[verb].add_argument(
+            "--one-container",
+            action="store_true",
+            help="run all processes of the plan, or of each host, in one container",
+        )
         for name, description in IMAGE_HELP.items():
             verb_parsers[verb].add_argument(flag(name), help=description)
     return parser, verb_parsers

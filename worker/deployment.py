@@ -15,12 +15,13 @@ from deploy.engines import (
 )
 from deploy.images import IMAGE_HELP, Images
 from deploy.kubernetes.options import KUBERNETES_HELP, parse_kubernetes_options
-from deploy.routing import REPLICA
+from deploy.routing import REPLICA, Routing
 from worker.doctor import MAIN, environs, main_host, planned, read_plan
 from worker.errors import ConfigError, shown
 from worker.hosts import host_problem, unbracketed
 from worker.monitoring import monitored
-from worker.plan import PlannedWorker, is_stateless, replicates
+from worker.one_container import ENVIRON, option_problems, shared_containers
+from worker.plan import PlannedWorker, is_stateless, media_processes, replicates
 from worker.replicas import VARIABLE as NAME_FROM
 from worker.routes import routing_of, server
 from worker.settings import Settings, parse
@@ -140,8 +141,34 @@ def _container(process: _Process, *, media: bool) -> Container:
     )
 
 
+def _containers(
+    process_environs: Mapping[str, Mapping[str, str]],
+    plan: Sequence[PlannedWorker],
+    main: str,
+    *,
+    with_replicas: bool,
+) -> tuple[list[Container], Routing]:
+    """Return a container for each process, or for all replicas of one, and the routes.
+
+    Raises:
+        ConfigError: if a variable is invalid, or processes would have the same name or address.
+    """
+    settings = {name: parse(one) for name, one in process_environs.items()}
+    processes = _processes(settings, plan, main, with_replicas=with_replicas)
+    media = media_processes(plan)
+    return [_container(one, media=one.name in media) for one in processes], routing_of(
+        ((one.name, one.host, one.settings) for one in processes),
+        # Old and new ones at the same time, while an engine replaces them.
+        {one.name: 2 * most_replicas(one.replicas) for one in processes if one.replicas},
+    )
+
+
 def deployment(
-    environ: Mapping[str, str], plan_text: str, *, with_replicas: bool = False
+    environ: Mapping[str, str],
+    plan_text: str,
+    *,
+    with_replicas: bool = False,
+    one_container: bool = False,
 ) -> Deployment:
     """Return the containers of a plan.
 
@@ -150,13 +177,16 @@ def deployment(
             begin with ``SYNAPSE_`` count.
         plan_text: the plan.
         with_replicas: whether the engine can start one container several times.
+        one_container: whether one container at each host runs all of its processes; without a
+            plan, there is only the main process, which is a container by itself.
 
     Raises:
         ConfigError: if the plan or a variable is invalid.
     """
     plan_text = one_line(plan_text)
     plan = planned(plan_text) or ()
-    own = ("SYNAPSE_WORKER", "SYNAPSE_WORKER_NAME", NAME_FROM)
+    together = one_container and bool(plan)
+    own = ("SYNAPSE_WORKER", "SYNAPSE_WORKER_NAME", "SYNAPSE_PROCESSES", NAME_FROM)
     given = {
         name: value
         for name, value in environ.items()
@@ -167,36 +197,33 @@ def deployment(
         for name, value in given.items()
         if not (_NAME.fullmatch(name) and value.isprintable())
     ]
-    if environ.get("SYNAPSE_PROCESSES"):
+    if together:
+        problems += option_problems(environ, plan)
+    elif environ.get("SYNAPSE_PROCESSES"):
+        remedy = "unset it" if one_container else "unset it, or add --one-container"
         problems.append(
             "SYNAPSE_PROCESSES is set, but these files start each process in a container of its "
-            "own; unset it"
+            f"own; {remedy}"
         )
     if problems:
         raise ConfigError(problems)
-    process_environs = environs(_DEFAULTS | given, plan_text, plan)
-    settings = {name: parse(one) for name, one in process_environs.items()}
-    main = unbracketed(main_host(environ))
-    processes = _processes(settings, plan, main, with_replicas=with_replicas)
-    media = {
-        worker.name
-        for worker in plan
-        if any("media" in one.resources for one in worker.process.types)
-    } or {MAIN}
+    every = _DEFAULTS | given | (ENVIRON if together else {})
+    process_environs = environs(every, plan_text, plan)
     shared = {name: value for name, value in process_environs[MAIN].items() if name not in own}
+    if together:
+        containers, routes = shared_containers(shared, plan)
+    else:
+        main = unbracketed(main_host(environ))
+        containers, routes = _containers(process_environs, plan, main, with_replicas=with_replicas)
     if not plan_text:
         del shared["SYNAPSE_WORKERS"]
     return Deployment(
-        containers=[_container(one, media=one.name in media) for one in processes],
+        containers=containers,
         environ=shared,
         wait_seconds=int(shared["SYNAPSE_WAIT_SECONDS"]),
         ports=load_table().ports,
         monitored=monitored(plan, load_table()),
-        routing=routing_of(
-            ((one.name, one.host, one.settings) for one in processes),
-            # Old and new ones at the same time, while an engine replaces them.
-            {one.name: 2 * most_replicas(one.replicas) for one in processes if one.replicas},
-        ),
+        routing=routes,
     )
 
 
@@ -212,19 +239,43 @@ def chosen_images(arguments: Namespace) -> tuple[Images, list[str]]:
     ]
 
 
+def _chosen_deployment(
+    environ: Mapping[str, str], arguments: Namespace, *, with_replicas: bool
+) -> tuple[Deployment, list[str]]:
+    """Return the containers that the arguments ask for, and warnings about them.
+
+    Raises:
+        ConfigError: if the plan or a variable is invalid.
+    """
+    found = deployment(
+        environ,
+        read_plan(arguments.plan),
+        with_replicas=with_replicas,
+        one_container=arguments.one_container,
+    )
+    if arguments.one_container and not found.containers[0].members:
+        return found, [
+            "--one-container: the plan has no workers, so the main process is an ordinary container"
+        ]
+    return found, []
+
+
 def engine_archive(environ: Mapping[str, str], arguments: Namespace) -> tuple[bytes, list[str]]:
     """Return what the verb ``compose`` or ``quadlet`` prints, and warnings.
 
     Args:
         environ: the variables that every process shall get.
-        arguments: ``verb``, ``plan``, ``host``, ``rootless``, and the images by name.
+        arguments: ``verb``, ``plan``, ``host``, ``rootless``, ``one_container``, and the images by
+            name.
 
     Raises:
         ConfigError: if an argument, the plan or a variable is invalid.
     """
     images, warnings = chosen_images(arguments)
-    with_replicas = arguments.verb in REPLICATING
-    found = deployment(environ, read_plan(arguments.plan), with_replicas=with_replicas)
+    found, more = _chosen_deployment(
+        environ, arguments, with_replicas=arguments.verb in REPLICATING
+    )
+    warnings += more
     host = unbracketed(arguments.host or "")
     problems = engine_problems(found, images, host)
     if problems:
@@ -238,7 +289,8 @@ def kubernetes_archive(environ: Mapping[str, str], arguments: Namespace) -> tupl
 
     Args:
         environ: the variables that every process shall get.
-        arguments: ``plan``, ``monitoring``, and the images and other options by name.
+        arguments: ``plan``, ``monitoring``, ``one_container``, and the images and other options by
+            name.
 
     Raises:
         ConfigError: if an argument, the plan or a variable is invalid.
@@ -253,10 +305,10 @@ def kubernetes_archive(environ: Mapping[str, str], arguments: Namespace) -> tupl
     )
     problems += image_problems(images)
     try:
-        found = deployment(environ, read_plan(arguments.plan), with_replicas=True)
+        found, more = _chosen_deployment(environ, arguments, with_replicas=True)
     except ConfigError as error:
         raise ConfigError([*map(shown, problems), *error.problems]) from None
     problems += manifests.problems(found)
     if problems:
         raise ConfigError([shown(problem) for problem in problems])
-    return archive(manifests.files(found, images, options)), warnings
+    return archive(manifests.files(found, images, options)), warnings + more

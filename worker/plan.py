@@ -208,6 +208,15 @@ def replicates(process: ProcessType, table: Table) -> bool:
     )
 
 
+def media_processes(plan: Sequence[PlannedWorker]) -> frozenset[str]:
+    """Return the names of the processes that serve media; ``main`` if no worker does."""
+    return frozenset(
+        worker.name
+        for worker in plan
+        if any("media" in one.resources for one in worker.process.types)
+    ) or frozenset(["main"])
+
+
 def is_stateless(process: ProcessType, table: Table) -> bool:
     """Return whether any number of workers may have this type, without any process knowing them.
 

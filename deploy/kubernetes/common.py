@@ -49,6 +49,11 @@ class Request:
         return groups(self.deployment)
 
     @property
+    def together(self) -> bool:
+        """Whether one pod runs all processes of the plan."""
+        return bool(self.groups[0].first.members)
+
+    @property
     def domain(self) -> str:
         """What follows the name of a Service in its complete host name."""
         cluster = self.values("clusterDomain", default=self.options.cluster_domain)

@@ -21,19 +21,19 @@ _LEVELS = ("enforce", "audit", "warn")
 def problems(deployment: Deployment) -> list[str]:
     """Return a line for each thing in the plan or its variables that Kubernetes cannot have."""
     main, *workers = deployment.containers
-    placed = [one.name for one in workers if one.host != one.name]
-    found = [*name_problems(deployment)]
+    placed = [name for one in workers if one.host != one.name for name in one.processes]
+    found = [] if main.members else [*name_problems(deployment)]
     if placed:
+        reason = "all are in one pod" if main.members else "Kubernetes gives each process its own"
         found.append(
-            f"SYNAPSE_WORKERS: {', '.join(placed)} have a host, but Kubernetes gives each process "
-            "its own; remove @HOST"
+            f"SYNAPSE_WORKERS: {', '.join(placed)} have a host, but {reason}; remove @HOST"
         )
     if not main.own_host:
         found.append(
             f"SYNAPSE_REPLICATION_HOST={main.host!r}: Kubernetes gives the main process its own "
             "host; unset it"
         )
-    if deployment.environ.get("SYNAPSE_UNIX_SOCKETS"):
+    if deployment.environ.get("SYNAPSE_UNIX_SOCKETS", "off") != "off":
         found.append("SYNAPSE_UNIX_SOCKETS: processes in different pods share no sockets; unset it")
     return found
 

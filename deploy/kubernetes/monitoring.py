@@ -46,6 +46,30 @@ def _relabelings() -> list[Object]:
     ]
 
 
+def _endpoint(request: Request, port: Object, relabelings: Sequence[Object]) -> Object:
+    return {
+        **port,
+        "path": "/_synapse/metrics",
+        "interval": request.values("monitoring", "interval", default="15s"),
+        "relabelings": list(relabelings),
+    }
+
+
+def _endpoints(request: Request) -> list[Object]:
+    """Return what to scrape: the port with the usual name, or that of each process of one pod."""
+    members = request.groups[0].first.members
+    if not members:
+        return [_endpoint(request, {"port": "metrics"}, _relabelings())]
+    return [
+        _endpoint(
+            request,
+            {"targetPort": one.metrics_port},
+            [{"targetLabel": name, "replacement": text} for name, text in one.labels.items()],
+        )
+        for one in members
+    ]
+
+
 def monitoring_objects(request: Request) -> list[Object]:
     """Return the ServiceMonitor and the PrometheusRule."""
     monitor = {
@@ -54,14 +78,7 @@ def monitoring_objects(request: Request) -> list[Object]:
         "metadata": _metadata(request),
         "spec": {
             "selector": {"matchLabels": {"app.kubernetes.io/name": SYNAPSE}},
-            "endpoints": [
-                {
-                    "port": "metrics",
-                    "path": "/_synapse/metrics",
-                    "interval": request.values("monitoring", "interval", default="15s"),
-                    "relabelings": _relabelings(),
-                }
-            ],
+            "endpoints": _endpoints(request),
         },
     }
     rule = {

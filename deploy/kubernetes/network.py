@@ -75,15 +75,16 @@ def network_objects(request: Request) -> list[Object]:
         "metadata": request.metadata("nobody", labels(SYNAPSE, "nobody")),
         "spec": {"podSelector": {}, "policyTypes": ["Ingress"]},
     }
+    members = [one for group in request.groups for one in group.first.members]
+    metrics = [one.metrics_port for one in members] or [ports["metrics"]]
+    # Processes in one pod reach each other without a policy.
+    calls = [] if request.together else [ports["replication"]]
+    rules = [([_pods(PROXY)], serving), ([_pods(SYNAPSE)], calls), ([scraper], metrics)]
     synapse = _policy(
         request,
         "synapse",
         SYNAPSE,
-        [
-            {"from": [_pods(PROXY)], "ports": _tcp(serving)},
-            {"from": [_pods(SYNAPSE)], "ports": _tcp([ports["replication"]])},
-            {"from": [scraper], "ports": _tcp([ports["metrics"]])},
-        ],
+        [{"from": peers, "ports": _tcp(numbers)} for peers, numbers in rules if numbers],
     )
     proxy = _policy(
         request,

@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Iterator
 
+from deploy.containers import RESTART
 from deploy.kubernetes import network, processes, services
 from deploy.kubernetes.common import Request
 from deploy.kubernetes.monitoring import monitoring_objects
@@ -42,10 +43,19 @@ _REPLICAS = (
     "DNS while it restarts. A pod that is to be stopped waits until the DNS and the proxy forget "
     "it."
 )
+_TOGETHER = (
+    "One parent starts the main process, and the workers once that is healthy; it starts again "
+    "what ends. There is never a second pod, which would have processes with the same names, so "
+    "that requests wait while it is replaced or its node is drained. This checks the configuration "
+    "anew, and restarts one process:"
+)
+_RESTART = f"kubectl exec main-0 -- {' '.join(RESTART)}"
 
 
 def _comment(group: Group) -> str:
     """Return what a workload of Synapse is, and why."""
+    if group.first.members:
+        return _wrapped(f"{group.first.runs} in one pod. {_TOGETHER}") + f"\n\n{_RESTART}"
     if group.first.is_main:
         return f"The main process.\n{_wrapped(_NAMED)}"
     if group.replicas:

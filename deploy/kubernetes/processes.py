@@ -41,7 +41,6 @@ _DELAY_SECONDS = 10
 _PROBE_SECONDS = 5
 _OWN_HEALTH = {"httpGet": {"path": "/health", "port": "health"}}
 _READY = {"exec": {"command": list(HEALTH)}}
-_SCRATCH_VOLUMES = {"/tmp": {}, "/synapse_runtime": {"medium": "Memory", "sizeLimit": "16Mi"}}
 # Prometheus takes the names of the processes from these: see deploy/kubernetes/monitoring.py.
 ANNOTATION = "synapse-worker"
 
@@ -108,9 +107,11 @@ def _mounts(group: Group) -> tuple[list[Object], list[Object]]:
     for name, (path, secret) in secrets.items():
         volumes.append({"name": name, "secret": secret})
         mounts.append({"name": name, "mountPath": path, "readOnly": True})
+    # The rendered files of each process.
+    runtime = {"medium": "Memory", "sizeLimit": f"{15 + len(group.first.processes)}Mi"}
     for path in SCRATCH:
         name = path.strip("/").replace("synapse_", "")
-        volumes.append({"name": name, "emptyDir": _SCRATCH_VOLUMES[path]})
+        volumes.append({"name": name, "emptyDir": runtime if name == "runtime" else {}})
         mounts.append({"name": name, "mountPath": path})
     if group.first.media:
         volumes.append({"name": "media", "persistentVolumeClaim": {"claimName": MEDIA_CLAIM}})
@@ -119,27 +120,42 @@ def _mounts(group: Group) -> tuple[list[Object], list[Object]]:
 
 
 def _ports(request: Request, group: Group) -> dict[str, int]:
-    """Return the ports of a process by name, except that of its health, which only probes use."""
-    return {
-        name: number
-        for name, number in request.deployment.ports.items()
-        if number in group.first.ports or name == "metrics"
-    }
+    """Return the ports of a pod by name, except that of its health, which only probes use.
+
+    The first process of several has the usual ports, with the usual names.
+    """
+    names = {number: name for name, number in request.deployment.ports.items()}
+    metrics = [one.metrics_port for one in group.first.members]
+    numbers = sorted({*group.first.ports, *(metrics or [request.deployment.ports["metrics"]])})
+    return {names.get(number, f"worker-{number}"): number for number in numbers}
+
+
+def _annotations(group: Group) -> dict[str, str] | None:
+    """Return what Prometheus needs for the labels of a process; its port tells one of several."""
+    if group.first.members:
+        return None
+    annotations = {f"{ANNOTATION}/types": MAIN if group.first.is_main else group.first.runs}
+    if not group.replicas:
+        base = group.first.entry if group.numbered else group.first.name
+        annotations[f"{ANNOTATION}/{'prefix' if group.numbered else 'name'}"] = base
+    return annotations
+
+
+def _resources(request: Request, group: Group) -> Any:
+    """Return what the processes of a pod need; with several, the sum of what each needs.
+
+    Those that are forked from one parent share about 80 MiB of imported code.
+    """
+    if not group.first.is_main:
+        return resources(request, "worker", "100m", "192Mi", "2Gi")
+    workers = len(group.first.processes) - 1
+    cpu, memory, limit = 500 + 100 * workers, 384 + 112 * workers, 4 + 2 * workers
+    return resources(request, "main", f"{cpu}m", f"{memory}Mi", f"{limit}Gi")
 
 
 def _template(request: Request, group: Group) -> Object:
     volumes, mounts = _mounts(group)
     drain = [*DRAIN, *([f"--delay={_DELAY_SECONDS}"] if group.replicas else [])]
-    numbers = (
-        ("main", "500m", "384Mi", "4Gi")
-        if group.first.is_main
-        else (
-            "worker",
-            "100m",
-            "192Mi",
-            "2Gi",
-        )
-    )
     container = {
         "name": "synapse",
         "image": request.values("image", default=request.images.image),
@@ -150,18 +166,14 @@ def _template(request: Request, group: Group) -> Object:
         ],
         **_probes(request, group),
         "lifecycle": {"preStop": {"exec": {"command": drain}}},
-        "resources": resources(request, *numbers),
+        "resources": _resources(request, group),
         "securityContext": container_security(),
         "volumeMounts": mounts,
     }
     grace = DRAIN_SECONDS + STOP_SECONDS + (_DELAY_SECONDS if group.replicas else 0)
     several = group.replicas or len(group.containers) > 1
-    annotations = {f"{ANNOTATION}/types": MAIN if group.first.is_main else group.first.runs}
-    if not group.replicas:
-        base = group.first.entry if group.numbered else group.first.name
-        annotations[f"{ANNOTATION}/{'prefix' if group.numbered else 'name'}"] = base
     return {
-        "metadata": {"labels": labels(SYNAPSE, group.name), "annotations": annotations},
+        "metadata": {"labels": labels(SYNAPSE, group.name), "annotations": _annotations(group)},
         "spec": pod(
             UID,
             container,

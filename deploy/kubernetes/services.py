@@ -50,9 +50,10 @@ _PROXY_STOP_SECONDS = 5  # Until the nodes send no new connections to a proxy th
 def _routing(request: Request) -> Routing:
     """Return the routes with complete host names, since HAProxy uses no search domains."""
     hosts = {
-        one.name: f"{group.host(one)}.{request.domain}"
+        name: f"{group.host(one)}.{request.domain}"
         for group in request.groups
         for one in group.containers
+        for name in one.processes
     }
 
     def moved(server: Server) -> Server:

@@ -33,11 +33,22 @@ FEW = settings(
 
 
 def files(
-    engine: str, plan: str, environ: dict[str, str], host: int, *, rootless: bool
+    engine: str,
+    plan: str,
+    environ: dict[str, str],
+    host: int,
+    *,
+    rootless: bool,
+    one_container: bool,
 ) -> Mapping[str, str]:
     """Return the files for a plan; if it names hosts, those for one of them."""
     try:
-        found = deployment(environ, plan, with_replicas=engine in REPLICATING)
+        found = deployment(
+            environ,
+            plan,
+            with_replicas=engine in REPLICATING,
+            one_container=one_container,
+        )
     except ConfigError:
         assume(False)
         raise
@@ -74,6 +85,7 @@ def loaded(program: str) -> list[str]:
     environ=ENVIRONS,
     host=st.integers(0, 9),
     rootless=st.booleans(),
+    one_container=st.booleans(),
     text=st.one_of(st.text(), st.from_regex(_PLAIN, fullmatch=True)),
 )
 def test_podmans_generator_makes_services(
@@ -82,11 +94,19 @@ def test_podmans_generator_makes_services(
     environ: dict[str, str],
     host: int,
     rootless: bool,
+    one_container: bool,
     text: str,
 ) -> None:
     """It takes any value of a variable, and passes on those that need no quoting."""
     assume(text.isprintable())
-    units = files("quadlet", plan, environ | {"SYNAPSE_X": text}, host, rootless=rootless)
+    units = files(
+        "quadlet",
+        plan,
+        environ | {"SYNAPSE_X": text},
+        host,
+        rootless=rootless,
+        one_container=one_container,
+    )
     folder = tmp_path_factory.mktemp("quadlet")
     for path, content in units.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -111,17 +131,25 @@ def test_podmans_generator_makes_services(
 
 
 @FEW
-@given(plan=plans(), environ=ENVIRONS, host=st.integers(0, 9), rootless=st.booleans())
+@given(
+    plan=plans(),
+    environ=ENVIRONS,
+    host=st.integers(0, 9),
+    rootless=st.booleans(),
+    one_container=st.booleans(),
+)
 def test_podman_compose_reads_the_file(
     tmp_path_factory: pytest.TempPathFactory,
     plan: str,
     environ: dict[str, str],
     host: int,
     rootless: bool,
+    one_container: bool,
 ) -> None:
     """It has each service, with its variables."""
     folder = tmp_path_factory.mktemp("compose")
-    text = files("compose", plan, environ, host, rootless=rootless)["compose.yaml"]
+    made = files("compose", plan, environ, host, rootless=rootless, one_container=one_container)
+    text = made["compose.yaml"]
     (folder / "compose.yaml").write_text(text)
     # It asks podman for its version.
     podman = folder / "podman"
@@ -145,5 +173,7 @@ def test_podman_compose_reads_the_file(
     for name, service in services.items():
         if name not in ("postgres", "redis", "proxy"):
             variables = service["environment"]
-            if "SYNAPSE_WORKER_NAME_FROM" not in variables:
+            if "SYNAPSE_PROCESSES" in variables:
+                assert name in ("main", "workers")
+            elif "SYNAPSE_WORKER_NAME_FROM" not in variables:
                 assert variables.get("SYNAPSE_WORKER_NAME", "main") == name

@@ -29,9 +29,12 @@ _ACTION = re.compile(r"{{-? *(.*?) *-?}}")
 _VALUE = re.compile(r'index \.Values((?: "[\w-]+")+)( \| toJson)?')
 
 
-def made(options: KubernetesOptions = OPTIONS, **environ: str) -> dict[str, str]:
+def made(
+    options: KubernetesOptions = OPTIONS, *, one_container: bool = False, **environ: str
+) -> dict[str, str]:
     """Return the files for a plan."""
-    return files(deployment(environ, PLAN, with_replicas=True), Images(), options)
+    found = deployment(environ, PLAN, with_replicas=True, one_container=one_container)
+    return files(found, Images(), options)
 
 
 def value(values: Mapping[str, Any], path: str) -> Any:
@@ -93,12 +96,15 @@ def comparable(objects: list[Object]) -> dict[tuple[str, str], Any]:
 @given(
     ingress=st.sampled_from(["none", "ingress", "gateway"]),
     monitoring=st.booleans(),
+    one_container=st.booleans(),
     text=st.one_of(
         st.sampled_from(["{{ .Values.image }}", "}}", "{{", "{{- end }}", '{{ "{{" }}', "a{{b"]),
         st.text().filter(str.isprintable),
     ),
 )
-def test_the_chart_gives_the_objects_of_the_base(ingress: str, monitoring: bool, text: str) -> None:
+def test_the_chart_gives_the_objects_of_the_base(
+    ingress: str, monitoring: bool, one_container: bool, text: str
+) -> None:
     """Nothing that a variable contains means anything to Helm."""
     options = KubernetesOptions(
         ingress=ingress,
@@ -106,7 +112,7 @@ def test_the_chart_gives_the_objects_of_the_base(ingress: str, monitoring: bool,
         gateway="a/b" if ingress == "gateway" else "",
         monitoring=monitoring,
     )
-    found = made(options, SYNAPSE_X=text)
+    found = made(options, one_container=one_container, SYNAPSE_X=text)
     applied = yaml.safe_load(found["kustomization.yaml"])["components"]
     base = loaded(
         {

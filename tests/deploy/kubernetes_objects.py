@@ -188,7 +188,6 @@ def _check_selectors(objects: Sequence[Object]) -> None:
         assert "replicas" not in workload["spec"]
         assert 1 <= scaler["spec"]["minReplicas"] <= scaler["spec"]["maxReplicas"]
     for monitor in of_kind(objects, "ServiceMonitor"):
-        (endpoint,) = monitor["spec"]["endpoints"]
         labels = monitor["spec"]["selector"]["matchLabels"]
         services = [
             one
@@ -197,7 +196,12 @@ def _check_selectors(objects: Sequence[Object]) -> None:
         ]
         assert services
         for service in services:
-            assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+            (workload,) = selected(objects, service["spec"]["selector"])
+            for endpoint in monitor["spec"]["endpoints"]:
+                if "targetPort" in endpoint:
+                    assert endpoint["targetPort"] in ports(workload).values()
+                else:
+                    assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
 
 
 def _check_policies(objects: Sequence[Object]) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import sys
 import tarfile
 from collections.abc import Mapping
@@ -38,6 +39,48 @@ def test_an_archive_is_printed(engine: str, capsysbinary: pytest.CaptureFixture[
         assert name in texts
 
 
+def unpacked(output: bytes) -> dict[str, str]:
+    """Return the files of an archive by path."""
+    with tarfile.open(fileobj=io.BytesIO(output)) as tar:
+        files = {name: tar.extractfile(name) for name in tar.getnames()}
+        return {name: file.read().decode() for name, file in files.items() if file}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_one_container_can_have_all_processes(
+    engine: str, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """The proxy finds each of them at a port of its own."""
+    code, output, messages = run(
+        capsysbinary, engine, "synchrotron:2, typing", "--one-container", DIGEST
+    )
+    assert (code, messages) == (0, [])
+    files = unpacked(output)
+    text = "".join(files.values())
+    (proxy,) = [one for name, one in files.items() if name.endswith("haproxy.cfg")]
+    assert "server synchrotron2 'main:18002' " in proxy
+    assert re.search('SYNAPSE_PROCESSES(: "|=)all"', text)
+    assert not any("synchrotron" in name for name in files)
+    assert "SYNAPSE_WORKER_NAME" not in text
+
+
+@pytest.mark.parametrize("verb", [*ENGINES, "kubernetes"])
+def test_without_workers_one_container_is_a_warning(
+    verb: str, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """The files are those without the option."""
+    expected = run(capsysbinary, verb, "", DIGEST)
+    assert expected[0] == 0
+    assert run(capsysbinary, verb, "", "--one-container", DIGEST) == (
+        0,
+        expected[1],
+        [
+            "warning: --one-container: the plan has no workers, so the main process is an ordinary "
+            "container"
+        ],
+    )
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_image_without_a_digest_is_a_warning(
     engine: str, capsysbinary: pytest.CaptureFixture[bytes]
@@ -60,6 +103,11 @@ def test_an_image_without_a_digest_is_a_warning(
             ["typing", "--image=a b"],
             "--image='a b' is not the reference of an image; use HOST/NAME:TAG or "
             "HOST/NAME@sha256:DIGEST",
+        ),
+        (
+            ["all=typing", "--one-container"],
+            "SYNAPSE_WORKERS: all is the name of a worker, but means every process in "
+            "SYNAPSE_PROCESSES; give the worker another name",
         ),
         (["typing", "--host=h"], "--host='h': the plan names no hosts; remove the option"),
         (
@@ -111,10 +159,18 @@ _OPTIONS = st.lists(
     engine=st.sampled_from(ENGINES),
     plan=st.one_of(_TEXT, st.sampled_from(["typing", "generic_worker:3, pusher@[::1]"])),
     options=_OPTIONS,
+    one_container=st.booleans(),
     environ=st.dictionaries(
         st.one_of(
             st.sampled_from(
-                ["SYNAPSE_REPLICATION_HOST", "SYNAPSE_HOSTNAME", "SYNAPSE_DATA_DIR", "SYNAPSE_X"]
+                [
+                    "SYNAPSE_REPLICATION_HOST",
+                    "SYNAPSE_HOSTNAME",
+                    "SYNAPSE_DATA_DIR",
+                    "SYNAPSE_PROCESSES",
+                    "SYNAPSE_UNIX_SOCKETS",
+                    "SYNAPSE_X",
+                ]
             ),
             st.text(max_size=5).map("SYNAPSE_{}".format),
         ),
@@ -123,9 +179,11 @@ _OPTIONS = st.lists(
     ),
 )
 def test_any_arguments_end_with_a_line_or_an_archive(
-    engine: str, plan: str, options: list[str], environ: dict[str, str]
+    engine: str, plan: str, options: list[str], one_container: bool, environ: dict[str, str]
 ) -> None:
     """No input gives a traceback, or a line that is not meant in a file."""
+    if one_container:
+        options.append("--one-container")
     status, output, _ = answer([engine, *options, "--", plan], environ, Tally("engines"))
     if status == 0:
         for value in environ.values():

@@ -41,6 +41,20 @@ def test_an_archive_is_printed(capsysbinary: pytest.CaptureFixture[bytes]) -> No
     assert run(capsysbinary, "event_persister1=event_persister", DIGEST)[1] == output
 
 
+def test_one_pod_can_have_all_processes(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    """There are no objects of workers."""
+    code, output, messages = run(capsysbinary, "pusher_1=pusher", "--one-container", DIGEST)
+    assert (code, messages) == (0, [])
+    with tarfile.open(fileobj=io.BytesIO(output)) as tar:
+        names = tar.getnames()
+        file = tar.extractfile("base/proxy.yaml")
+        assert file
+        proxy = file.read().decode()
+    assert "base/main.yaml" in names
+    assert not any("worker" in name for name in names)
+    assert "'main.synapse.svc.cluster.local:8008'" in proxy
+
+
 def test_options_become_part_of_the_objects(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     """They are checked together, since the objects refer to each other."""
     code, output, messages = run(
@@ -130,6 +144,10 @@ def test_options_become_part_of_the_objects(capsysbinary: pytest.CaptureFixture[
             ],
         ),
         (
+            ["typing@10.0.0.7", "--one-container"],
+            ["SYNAPSE_WORKERS: typing have a host, but all are in one pod; remove @HOST"],
+        ),
+        (
             ["pusher_1=pusher, pusher-1=federation_sender"],
             [
                 "SYNAPSE_WORKERS: pusher-1 would have objects in Kubernetes that are called "
@@ -177,6 +195,7 @@ _OPTIONS = st.lists(
 @given(
     plan=st.one_of(_TEXT, st.sampled_from(["typing", "generic_worker:3, pusher", "_=pusher"])),
     options=_OPTIONS,
+    one_container=st.booleans(),
     environ=st.dictionaries(
         st.one_of(
             st.sampled_from(["SYNAPSE_REPLICATION_HOST", "SYNAPSE_UNIX_SOCKETS", "SYNAPSE_X"]),
@@ -187,9 +206,11 @@ _OPTIONS = st.lists(
     ),
 )
 def test_any_arguments_end_with_a_line_or_an_archive(
-    plan: str, options: list[str], environ: dict[str, str]
+    plan: str, options: list[str], one_container: bool, environ: dict[str, str]
 ) -> None:
     """No input gives a traceback, or a file that is not YAML."""
+    if one_container:
+        options.append("--one-container")
     arguments = ["kubernetes", *options, "--", plan]
     status, output, _ = answer(arguments, environ, Tally("kubernetes"))
     if status == 0:

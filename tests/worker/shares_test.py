@@ -289,11 +289,11 @@ def test_a_process_elsewhere_is_refused(
 
 
 def test_files_for_engines_are_for_one_process_each(capsys: pytest.CaptureFixture[str]) -> None:
-    """The other form does not exist yet."""
+    """Unless an option says otherwise."""
     assert main(["compose", PLAN], ALL) == 2
 
     said = capsys.readouterr().err
     assert (
         "error: SYNAPSE_PROCESSES is set, but these files start each process in a container of its "
-        "own; unset it" in said
+        "own; unset it, or add --one-container" in said
     )
