@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+from tools.curves import curves
 from tools.digests import GOLDEN, pin_name
 from tools.examples import example_files
 from tools.golden import golden_files, monitoring_files
@@ -36,6 +37,8 @@ def main() -> int:
         golden[workspace / "examples" / name] = text
     services = Path(os.environ["SERVICES"]).resolve().parent / "root"
     for name, text in pictures(workspace / "docs/pictures", services):
+        golden[workspace / "docs/pictures" / name] = text
+    for name, text in curves(workspace / "docs/pictures"):
         golden[workspace / "docs/pictures" / name] = text
     for path, text in golden.items():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,145 @@
+"""Compares the memory of both layouts over time, under load; prints a table as CSV.
+
+Two homeservers run side by side: one with a container for each process, and one whose processes are
+forked from one parent.  Both get the same requests.  The last column is the ratio of the two.
+"""
+
+import argparse
+import itertools
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from testbed.homeserver import Homeserver, Parts
+from testbed.image import read_image, unpack
+from testbed.layout import Options
+from testbed.processes import Process, memory
+from testbed.site import make_authority
+from worker.worker_types import load_table
+
+_PASSWORD = "for this measurement only"
+_USERS = 6
+_PAUSE_SECONDS = 0.2  # Between two requests of a user.
+_SAMPLE_SECONDS = 30.0
+COLUMNS = ("minutes", "separate MiB", "one parent MiB", "smallest child", "largest child", "ratio")
+
+
+def _log_in(homeserver: Homeserver, name: str) -> str:
+    body = {
+        "type": "m.login.password",
+        "identifier": {"type": "m.id.user", "user": homeserver.register(name, _PASSWORD)},
+        "password": _PASSWORD,
+    }
+    token: str = homeserver.call("POST", "/_matrix/client/v3/login", body)["access_token"]
+    return token
+
+
+def _requests(room: str) -> Iterator[tuple[str, str, object]]:
+    """Yield requests without end: method, path and body."""
+    for number in itertools.count():
+        text = {"msgtype": "m.text", "body": f"message {number}"}
+        yield "PUT", f"rooms/{room}/send/m.room.message/{number}", text
+        yield "GET", "sync?timeout=0", None
+        yield "GET", f"rooms/{room}/messages?dir=b&limit=50", None
+        yield "GET", f"rooms/{room}/joined_members", None
+        yield "POST", "createRoom", {"name": f"room {number}"}
+        yield "GET", "account/whoami", None
+
+
+def _use(homeserver: Homeserver, name: str, ends: threading.Event) -> None:
+    """Send requests of one user until ``ends`` is set."""
+    token = _log_in(homeserver, name)
+    prefix = "/_matrix/client/v3/"
+    room = homeserver.call("POST", f"{prefix}createRoom", {}, token)["room_id"]
+    for method, path, body in _requests(room):
+        if ends.wait(_PAUSE_SECONDS):
+            return
+        try:
+            homeserver.call(method, prefix + path, body, token)
+        except (urllib.error.URLError, OSError) as error:
+            print(f"{name}: {method} {path}: {error}", file=sys.stderr)
+
+
+def _memories(homeserver: Homeserver) -> dict[str, float]:
+    """Return the memory of each process of Synapse and of their parents, in MiB (PSS)."""
+    containers = [homeserver.processes[name] for name in homeserver.layout.containers]
+    by_pid: dict[int, Process] = {
+        process.pid: process for process in [*containers, *homeserver.synapses()]
+    }
+    return {process.name: memory(pid) for pid, process in by_pid.items()}
+
+
+def _sample(separate: Homeserver, together: Homeserver) -> str:
+    """Return a row of the table, without its time."""
+    apart, shared = _memories(separate), _memories(together)
+    children = [shared[process.name] for process in together.synapses()]
+    total, shared_total = sum(apart.values()), sum(shared.values())
+    return (
+        f"{total:.0f},{shared_total:.0f},{min(children):.1f},{max(children):.1f},"
+        f"{shared_total / total:.3f}"
+    )
+
+
+def measure(folder: Path, parts: Parts, seconds: float) -> None:
+    """Run both homeservers for ``seconds``, and print the table."""
+    types = load_table().apps.values()
+    workers = {process.slug: process.joined for process in types if not process.is_main}
+    homeservers = [
+        Homeserver(
+            number, folder / f"{number}", parts, Options(workers, planned=True, parents=parents)
+        )
+        for number, parents in ((1, 0), (2, 1))
+    ]
+    ends = threading.Event()
+    with ExitStack() as stack:
+        for homeserver in homeservers:
+            stack.callback(homeserver.kill)
+            homeserver.start()
+        users = [
+            threading.Thread(target=_use, args=(homeserver, f"user{number}", ends))
+            for homeserver in homeservers
+            for number in range(_USERS)
+        ]
+        begin = time.monotonic()
+        print(",".join(COLUMNS), flush=True)
+        for user in users:
+            user.start()
+        try:
+            for number in itertools.count():
+                minutes = (time.monotonic() - begin) / 60
+                print(f"{minutes:.1f},{_sample(*homeservers)}", flush=True)
+                if minutes * 60 >= seconds:
+                    break
+                time.sleep(max(0.0, begin + (number + 1) * _SAMPLE_SECONDS - time.monotonic()))
+        finally:
+            ends.set()
+            for user in users:
+                user.join(60)
+
+
+def main() -> int:
+    """Measure for as many minutes as the command line says; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=60.0, help="how long; the default is 60")
+    seconds = parser.parse_args().minutes * 60
+    folder = Path(tempfile.mkdtemp(prefix="synapse-soak."))
+    try:
+        image = read_image(Path(os.environ["IMAGE"]))
+        unpack(image, folder / "root")
+        services = Path(os.environ["SERVICES"]).resolve().parent / "root"
+        parts = Parts(image, folder / "root", services, make_authority(folder / "authority"))
+        measure(folder, parts, seconds)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
