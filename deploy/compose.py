@@ -108,13 +108,11 @@ def _order(deployment: Deployment, host: str) -> tuple[str, ...]:
             "process is ready; it stops them in the reverse order. A process that is stopped first",
             "finishes the requests that it has.",
         )
-    order = ("It starts the main process, and the workers once that is healthy.",)
+    first = ("It starts the main process, and the workers once that is healthy.",)
     return (
-        "One container runs all of them: its parent starts each, and again if it ends.",
-        *(order if last.is_main else ()),
+        "One container runs all of them; its parent starts those again that end.",
+        *(first if last.is_main else ()),
         "When it is stopped, the processes first finish the requests that they have.",
-        "This checks the configuration anew, and restarts one process:",
-        f"  docker compose exec {last.name} {' '.join(RESTART)}",
     )
 
 
@@ -142,8 +140,11 @@ def _templates(deployment: Deployment, images: Images, host: str) -> Iterator[st
 
 
 def _synapse(container: Container, with_main: bool, host: str) -> Iterator[str]:
-    """Yield the service of one process."""
+    """Yield the service of one process, or of all processes at the host."""
     yield f"  # {container.runs}"
+    if container.members:
+        yield "  # This checks the configuration anew and restarts one of them:"
+        yield f"  # docker compose exec {container.name} {' '.join(RESTART)}"
     yield f"  {_key(container.name)}:"
     yield "    <<: *synapse"
     if container.replicas > 1:

@@ -101,7 +101,10 @@ def _synapse(
     unit = [f"Description=Synapse: {container.name} ({container.runs})"]
     if container.members:
         exec_restart = " ".join(("podman", "exec", f"synapse-{container.name}", *RESTART))
-        unit += ["# This restarts one of the processes:", f"# {exec_restart}"]
+        unit += [
+            "# This checks the configuration anew and restarts one of them:",
+            f"# {exec_restart}",
+        ]
     if container.is_main:
         unit.append(f"PartOf={_TARGET}")
         if not host:

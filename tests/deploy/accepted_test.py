@@ -160,13 +160,14 @@ def test_every_accepted_plan_gives_an_accepted_configuration(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-@given(plan=plans())
+@given(plan=plans(), one_container=st.booleans())
 def test_haproxy_accepts_the_routes_of_every_plan_for_kubernetes(
-    state: Path, inside: Sandbox, plan: str
+    state: Path, inside: Sandbox, plan: str, one_container: bool
 ) -> None:
-    """They have replicas, and complete names."""
+    """They have complete names, and replicas unless one pod runs all processes."""
+    plan = re.sub("@[^,]*", "", plan)
     try:
-        found = deployment({}, re.sub("@[^,]*", "", plan), with_replicas=True)
+        found = deployment({}, plan, with_replicas=True, one_container=one_container)
     except ConfigError:
         assume(False)
         raise

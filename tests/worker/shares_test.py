@@ -1,6 +1,7 @@
 """Several processes of a plan in one container: which, where they listen, and their own values."""
 
 import json
+import re
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from deploy.options import HELP
 from testbed.site import PLANNED, make_data
 from worker.__main__ import main
+from worker.deployment import deployment
 from worker.documents import documents
 from worker.errors import ConfigError
 from worker.files import read_homeserver
@@ -23,6 +25,7 @@ from worker.worker_types import load_table
 
 PLAN = "events=event_persister, sync=synchrotron:2, sender=federation_sender@10.0.0.7"
 NAMES = ["main", "events", "sync1", "sync2", "sender"]
+HOSTED = "events=event_persister@10.0.0.7, sync=synchrotron@10.0.0.7"
 ALL = {"SYNAPSE_PROCESSES": "all", "SYNAPSE_WORKERS": PLAN}
 
 
@@ -286,6 +289,34 @@ def test_a_process_elsewhere_is_refused(
     assert capsys.readouterr().err == (
         f"error: {verb}: 'sender' is not a process of this container; choose one of main, sync1\n"
     )
+
+
+@pytest.mark.parametrize("plan", ["events=event_persister, sync=synchrotron:2", HOSTED])
+def test_files_for_engines_have_variables_that_the_entrypoint_accepts(
+    data: Path,
+    tmp_path: Path,
+    plan: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It examines all processes, and renders the files of each process of a container."""
+    monkeypatch.setattr("worker.examination.drop_rights", lambda _: [])
+    given = {"SYNAPSE_REPLICATION_HOST": "10.0.0.1"} if plan == HOSTED else {}
+    found = deployment(given, plan, one_container=True)
+    folders = {
+        "SYNAPSE_DATA_DIR": str(data),
+        "SYNAPSE_MEDIA_DIR": str(data),
+        "SYNAPSE_RUNTIME_DIR": str(tmp_path),
+    }
+    printed = []
+    for container in found.containers:
+        environ = {**found.environ, **container.environ, **folders}
+        del environ["SYNAPSE_DATABASE_PASSWORD_FILE"]  # The database of this homeserver is a file.
+        assert main(["doctor", plan], environ) == 0
+        assert capsys.readouterr().err == ""
+        assert main(["print-config"], environ) == 0
+        printed += re.findall("^--- # (.*): log.yaml$", capsys.readouterr().out, re.MULTILINE)
+    assert sorted(printed) == sorted(name for one in found.containers for name in one.processes)
 
 
 def test_files_for_engines_are_for_one_process_each(capsys: pytest.CaptureFixture[str]) -> None:
