@@ -13,7 +13,7 @@ from worker.hosts import unbracketed
 from worker.plan import PlannedWorker, media_processes, replicates
 from worker.routes import routing_of, server
 from worker.settings import Settings, parse
-from worker.shares import ALL
+from worker.shares import ALL, host_of
 from worker.together import share_environs
 from worker.worker_types import load_table
 
@@ -32,7 +32,7 @@ def _shares(plan: Sequence[PlannedWorker], main: str) -> dict[str, tuple[str, ..
     together = all(worker.host in (worker.name, main) for worker in plan)
     shares: dict[str, tuple[str, ...]] = {main: (MAIN,)}
     for worker in plan:
-        host = main if together else worker.host
+        host = host_of(worker, main, ALL if together else "")
         shares[host] = (*shares.get(host, ()), worker.name)
     return shares
 

@@ -21,6 +21,7 @@ from worker.doctor import scrape_targets
 from worker.errors import ConfigError
 from worker.listeners import listener, listener_kinds, location
 from worker.plan import parse_plan
+from worker.routes import plan_routing
 from worker.settings import Settings, parse
 from worker.together import share_environs
 from worker.worker_types import load_table
@@ -116,7 +117,10 @@ def check_metrics(found: Deployment) -> None:
     hosts=st.sampled_from(["as they are", "none", "one"]),
 )
 def test_any_plan_is_started_as_a_whole(plan: str, environ: dict[str, str], hosts: str) -> None:
-    """Each process listens where the proxy, the others and Prometheus look for it."""
+    """Each process listens where the proxy, the others and Prometheus look for it.
+
+    With the variables of a container, the verb ``routes`` finds the same routes.
+    """
     # Few workers, so that the test is fast.
     plan = re.sub("(?<=:[0-9])[0-9]", "", plan)
     if hosts == "none":
@@ -134,6 +138,9 @@ def test_any_plan_is_started_as_a_whole(plan: str, environ: dict[str, str], host
     assert len(found.containers) == 1 or len({one.host for one in found.containers}) > 1
     check_ports(found)
     check_metrics(found)
+    for container in found.containers:
+        variables = {**found.environ, **container.environ}
+        assert plan_routing(variables, found.environ["SYNAPSE_WORKERS"]) == found.routing
 
 
 def test_all_processes_are_in_one_container() -> None:
