@@ -49,7 +49,6 @@ def _requests(room: str) -> Iterator[tuple[str, str, object]]:
         yield "GET", "sync?timeout=0", None
         yield "GET", f"rooms/{room}/messages?dir=b&limit=50", None
         yield "GET", f"rooms/{room}/joined_members", None
-        yield "POST", "createRoom", {"name": f"room {number}"}
         yield "GET", "account/whoami", None
 
 
