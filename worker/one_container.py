@@ -135,4 +135,5 @@ def shared_containers(
                 members=_members(settings),
             )
         )
-    return containers, routing_of(processes)
+    order = [MAIN, *(worker.name for worker in plan)]
+    return containers, routing_of(sorted(processes, key=lambda one: order.index(one[0])))

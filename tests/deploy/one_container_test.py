@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from deploy.containers import Container, Deployment, proxy_configuration
@@ -115,6 +115,9 @@ def check_metrics(found: Deployment) -> None:
         },
     ),
     hosts=st.sampled_from(["as they are", "none", "one"]),
+)
+@example(  # The routes are in the order of the plan, not of the hosts.
+    plan="ab=account_data@aa, a0a=generic_worker, aa=generic_worker", environ={}, hosts=""
 )
 def test_any_plan_is_started_as_a_whole(plan: str, environ: dict[str, str], hosts: str) -> None:
     """Each process listens where the proxy, the others and Prometheus look for it.

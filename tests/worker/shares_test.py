@@ -3,8 +3,9 @@
 import json
 import re
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
@@ -291,10 +292,17 @@ def test_a_process_elsewhere_is_refused(
     )
 
 
+@pytest.fixture
+def runtime() -> Iterator[Path]:
+    """Yield a folder whose path is short enough for Unix sockets in it."""
+    with TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
 @pytest.mark.parametrize("plan", ["events=event_persister, sync=synchrotron:2", HOSTED])
 def test_files_for_engines_have_variables_that_the_entrypoint_accepts(
     data: Path,
-    tmp_path: Path,
+    runtime: Path,
     plan: str,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -306,7 +314,7 @@ def test_files_for_engines_have_variables_that_the_entrypoint_accepts(
     folders = {
         "SYNAPSE_DATA_DIR": str(data),
         "SYNAPSE_MEDIA_DIR": str(data),
-        "SYNAPSE_RUNTIME_DIR": str(tmp_path),
+        "SYNAPSE_RUNTIME_DIR": str(runtime),
     }
     printed = []
     for container in found.containers:
