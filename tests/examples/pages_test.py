@@ -45,7 +45,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         yield found
 
 
-def test_the_commands_lead_to_a_message_and_back_to_it_after_a_restore(machine: Machine) -> None:
+def test_the_commands_of_a_page_work_in_order(machine: Machine) -> None:
     """Whoever follows a page should not have to correct it."""
     (machine.work / "plan.txt").write_text((EXAMPLES / "plan.txt").read_text())
     page = (EXAMPLES / "README.md").read_text()
