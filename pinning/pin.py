@@ -299,11 +299,16 @@ def main(argv: Sequence[str]) -> int:
         signal.signal(number, signal.default_int_handler)
     kept: list[str] = []
     try:
-        return _run(workspace, argv, kept)
+        status = _run(workspace, argv, kept)
+        # What follows is Python's own exit. A signal could no longer be reported there, and would
+        # give a finished run the exit status of an interrupted one.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        return status
     except SourceError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code if isinstance(error, PinError) else PinError.exit_code
     except KeyboardInterrupt:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         pinned = ", ".join(f"config/pins/{name}" for name in kept)
         changed = f"only {pinned} was changed" if pinned else "nothing was changed"
         print(f"error: interrupted; {changed}", file=sys.stderr)

@@ -49,6 +49,31 @@ def test_ctrl_c_leaves_nothing(workspace: Workspace, server: GitServer) -> None:
             break
 
 
+def test_ctrl_c_after_the_last_line(workspace: Workspace, server: GitServer) -> None:
+    """Signals while Python exits do not kill the tool: it has finished, or reports what it kept."""
+    process = subprocess.Popen(
+        [str(TOOL), *wish(server, "--no-build")],
+        env=workspace.environ(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdout
+    for line in process.stdout:
+        if line.startswith("  ./bazelw build image "):
+            break
+    # Until the process is gone: Python's own exit takes a few hundredths of a second.
+    while process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.001)
+    assert process.stderr
+    assert (process.returncode, process.stderr.read()) in (
+        (0, ""),
+        (130, f"error: interrupted; only config/pins/{NAME} was changed\n"),
+    )
+
+
 def pin_and_build(workspace: Workspace, server: GitServer, script: str) -> subprocess.Popen[str]:
     """Start to pin and build main; ``script`` replaces bazelw, because there is no real build."""
     bazelw = workspace.folder / "bazelw"
