@@ -17,10 +17,6 @@ TESTED_PINS = [
 # each new pin with one of them.
 ERAS = [pair for pair in TESTED_PINS if pair in SYNAPSE_PINS]
 
-# Every run of the tests compiles and starts the oldest one; for the others, which take as long
-# again, see docs/testing.md.
-ERA_TAGS = {pair: [] if pair == INDEX_PIN else ["slow"] for pair in ERAS}
-
 def _choose_impl(settings, attr):
     return {
         "//config:synapse_branch": attr.branch,

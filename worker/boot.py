@@ -1,4 +1,4 @@
-"""Runs a Synapse application as ``python -m`` does, and exits on a SIGTERM during its startup.
+"""Runs a Synapse application, and exits on a SIGTERM during its startup.
 
 Synapse is process 1 of its container.  The kernel drops a signal for process 1 that has no handler
 (pid_namespaces(7)), and Twisted installs its own handlers only when its reactor runs: after the
@@ -10,8 +10,9 @@ ends the process, as the signal's default action would end any other process.
 This file is run by path in Python's isolated mode, and imports nothing from the entrypoint.
 """
 
+import gc
+import importlib
 import os
-import runpy
 import select
 import signal
 import sys
@@ -42,7 +43,10 @@ def _watch(wakeup_reader: int) -> None:
 
 
 def main(application: str) -> None:
-    """Run ``application`` as the main module; it reads its arguments from ``sys.argv``."""
+    """Run the function ``main`` of the module ``application``, as the module itself does.
+
+    It reads its arguments from ``sys.argv``.
+    """
     modules = os.environ.get("SYNAPSE_MODULES_DIR")
     if modules:
         sys.path.append(modules)  # Last, so that it cannot replace a module of the image.
@@ -55,7 +59,12 @@ def main(application: str) -> None:
     # The entrypoint blocked these signals while there was no handler.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING_SIGNALS)
     try:
-        runpy.run_module(application, run_name="__main__", alter_sys=True)
+        # The collector would run about 125 times during the imports, which takes a tenth of their
+        # time, although they leave hardly anything to collect.
+        gc.disable()
+        module = importlib.import_module(application)
+        gc.enable()
+        module.main()
     except KeyboardInterrupt:
         _end(signal.SIGINT, None)
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,9 +83,10 @@ def end(process: subprocess.Popen[str], number: int) -> tuple[int, float]:
     return code, time.monotonic() - start
 
 
-def application(folder: Path, text: str) -> list[str]:
-    """Write a module with this source text; return the command that boots it."""
-    (folder / "application.py").write_text(f"import signal, sys, time\n{text}\n")
+def application(folder: Path, text: str, imported: str = "") -> list[str]:
+    """Write a module whose ``main`` runs this source text; return the command that boots it."""
+    program = f"import gc, signal, sys, time\n{{}}\ndef main():\n{textwrap.indent(text, '    ')}\n"
+    (folder / "application.py").write_text(program.format(imported))
     return ["-I", _BOOT, "application", "-c", "homeserver.yaml"]
 
 
@@ -123,17 +125,27 @@ def test_a_handler_of_the_application_is_left_alone(tmp_path: Path) -> None:
         assert process.stdout.read() == "stopped\n"
 
 
-def test_an_application_finds_its_arguments_and_its_name(tmp_path: Path) -> None:
-    """Both are as with `python -m`; the operator's modules come last on the import path."""
-    text = "print('up')\nprint(__name__, sys.argv[1:], sys.argv[0].endswith('application.py'))\n"
-    text += "print(sys.path[-1])"
+def test_an_application_finds_its_arguments(tmp_path: Path) -> None:
+    """The operator's modules come last on the import path."""
+    text = "print('up')\nprint(sys.argv)\nprint(sys.path[-1])"
     with started(tmp_path, *application(tmp_path, text)) as process:
         assert process.wait(60) == 0
         assert process.stdout is not None
         assert process.stdout.read().splitlines() == [
-            "__main__ ['-c', 'homeserver.yaml'] True",
+            "['application', '-c', 'homeserver.yaml']",
             str(tmp_path),
         ]
+
+
+def test_nothing_is_collected_during_the_imports(tmp_path: Path) -> None:
+    """The garbage collector rests while modules are imported, and works afterwards."""
+    text = "print('up')\nprint(while_imported, gc.isenabled())"
+    with started(
+        tmp_path, *application(tmp_path, text, "while_imported = gc.isenabled()")
+    ) as process:
+        assert process.wait(60) == 0
+        assert process.stdout is not None
+        assert process.stdout.read() == "False True\n"
 
 
 def entrypoint(text: str) -> list[str]:

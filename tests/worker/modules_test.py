@@ -1,5 +1,6 @@
 """Tests for SYNAPSE_MODULES_DIR, whose modules can be imported but replace no others."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,8 @@ from worker.settings import parse
 
 def test_a_module_is_found_behind_everything_else(tmp_path: Path) -> None:
     """An application in the folder runs, and does not import the folder's own json.py."""
-    (tmp_path / "application.py").write_text("import json, sys\nprint(json.dumps(sys.argv[1:]))\n")
+    text = "import json, sys\ndef main():\n    print(json.dumps(sys.argv[1:]))\n"
+    (tmp_path / "application.py").write_text(text)
     (tmp_path / "json.py").write_text("raise SystemExit('the wrong json')\n")
     command = [sys.executable, "-I", boot.__file__, "application", "-c", "x"]
     done = subprocess.run(
@@ -25,15 +27,21 @@ def test_a_module_is_found_behind_everything_else(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (0, '["-c", "x"]\n'), done.stderr
     done = subprocess.run(command, env={}, text=True, capture_output=True, check=False, timeout=60)
-    assert "No module named application" in done.stderr
+    assert "No module named 'application'" in done.stderr
 
 
 def test_without_a_folder_nothing_is_added() -> None:
-    """The `site` module prints `sys.path`, which must have no empty or `None` entry."""
-    command = [sys.executable, "-I", boot.__file__, "site"]
+    """The import path of an application has no empty or `None` entry."""
+    program = (
+        "import runpy, sys, types\nsys.modules['this_test'] = application = types.ModuleType('x')\n"
+        "application.main = lambda: print(sys.path)\nsys.argv = sys.argv[1:]\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    )
+    command = [sys.executable, "-I", "-c", program, boot.__file__, "this_test"]
     done = subprocess.run(command, env={}, text=True, capture_output=True, check=True, timeout=60)
-    assert "None" not in done.stdout
-    assert "''" not in done.stdout
+    import_path = ast.literal_eval(done.stdout)
+    assert import_path
+    assert all(import_path)
 
 
 @pytest.mark.parametrize("value", ["modules", "./modules"])
