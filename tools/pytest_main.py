@@ -3,6 +3,10 @@
 import os
 import sys
 
+# Otherwise every test would import Hypothesis, through its plugin, which adds little to what
+# Hypothesis itself prints.
+os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+
 import pytest
 
 

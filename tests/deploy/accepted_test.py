@@ -27,7 +27,7 @@ from testbed import services
 from testbed.processes import Process
 from testbed.site import make_data
 from tests.deploy.proxies import program
-from tests.deploy.random_plans import ENVIRONS, TABLE, accepted, plans
+from tests.deploy.random_plans import ENVIRONS, TABLE, accepted, examples, plans
 from worker.deployment import deployment
 from worker.errors import ConfigError
 from worker.plan import parse_plan
@@ -134,7 +134,7 @@ def _has_routes() -> bool:
 
 @pytest.mark.parametrize("name", PROXIES)
 @settings(
-    max_examples=12,
+    max_examples=examples(5),
     phases=[Phase.generate],  # A smaller example would take minutes to find.
     deadline=None,
     derandomize=True,
@@ -153,7 +153,7 @@ def test_every_accepted_plan_gives_an_accepted_configuration(
 
 
 @settings(
-    max_examples=12,
+    max_examples=examples(5),
     phases=[Phase.generate],
     deadline=None,
     derandomize=True,
@@ -185,7 +185,7 @@ def test_haproxy_accepts_the_routes_of_every_plan_for_kubernetes(
     assert done.returncode == 0, done.stdout[-2000:]
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(100), deadline=None, derandomize=True, database=None)
 @given(plan=plans(), environ=ENVIRONS)
 def test_what_the_plan_check_accepts_has_routes(plan: str, environ: dict[str, str]) -> None:
     """Only an address that two processes share, or an invalid environment, is refused besides."""

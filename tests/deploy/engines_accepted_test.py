@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from deploy.engines import REPLICATING, engine_files, engine_problems
 from deploy.images import Images
 from deploy.support import REDIS_COMMAND
-from tests.deploy.random_plans import ENVIRONS, plans
+from tests.deploy.random_plans import ENVIRONS, examples, plans
 from worker.deployment import deployment
 from worker.errors import ConfigError
 
@@ -23,7 +23,7 @@ ROOT = Path(os.environ["SERVICES"]).resolve().parent / "root"
 IMAGES = Images(image="quay.io/example/synapse@sha256:" + "0" * 64)
 _PLAIN = "[A-Za-z0-9./:@+-]{1,20}"  # What needs no quoting.
 FEW = settings(
-    max_examples=25,
+    max_examples=examples(8),
     phases=[Phase.generate],
     deadline=None,
     derandomize=True,

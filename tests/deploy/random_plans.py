@@ -1,5 +1,7 @@
 """Hypothesis strategies for plans and for the variables that all processes get."""
 
+import os
+
 from hypothesis import strategies as st
 
 from deploy.routing import Routing
@@ -8,6 +10,9 @@ from worker.routes import plan_routing
 from worker.worker_types import load_table
 
 TABLE = load_table()
+
+# How many times as many examples as in `//...`; the slow targets try more.
+_TIMES = int(os.environ.get("TIMES_AS_MANY_EXAMPLES", "1"))
 
 _NAMES = st.one_of(
     st.from_regex(r"[a-z][a-z0-9-]{0,10}[a-z]", fullmatch=True),
@@ -18,6 +23,11 @@ _HOSTS = st.one_of(
     st.ip_addresses(v=4, network="10.0.0.0/8").map(str),
     st.ip_addresses(v=6, network="fd00::/8").map(lambda address: f"[{address}]"),
 )
+
+
+def examples(count: int) -> int:
+    """Return how many examples to try: ``count``, or more in a slow target."""
+    return count * _TIMES
 
 
 @st.composite

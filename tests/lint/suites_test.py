@@ -1,4 +1,4 @@
-"""Checks that //tests:every contains the tests of every package."""
+"""Checks that //tests:every and the workflow of slow tests have the tests of every package."""
 
 import ast
 import re
@@ -39,3 +39,11 @@ def test_the_suites_leave_out_slow_tests() -> None:
     suites = re.findall(r"native\.test_suite\(.*\)", text)
     assert len(suites) == 2
     assert [suite for suite in suites if '"-slow"' not in suite] == []
+
+
+def test_the_workflow_runs_every_slow_test() -> None:
+    """Its matrix names the packages, so that each has a job and a time limit of its own."""
+    workflow = (TESTS.parent / ".github/workflows/slow.yml").read_text()
+    (matrix,) = re.findall(r"^ +package: \[(.*)\]$", workflow, flags=re.MULTILINE)
+    texts = {name: (TESTS / name / "BUILD.bazel").read_text() for name in packages()}
+    assert matrix.split(", ") == [name for name, text in texts.items() if '"slow"' in text]
