@@ -2,15 +2,15 @@
 
 from http import HTTPStatus
 
-from supervisor.condition import problems
-from supervisor.control import Order, Report
+from supervisor.control import Order, Report, shown
+from supervisor.health import problems
 from supervisor.parent import RESTART_DRAIN_SECONDS, Parent
 from supervisor.process import Process
 from supervisor.spec import MAIN
 from supervisor.web import Answer, Request, json_answer
 
 TARGETS = "/prometheus/targets"
-_PATHS = f"/health, /health/NAME and {TARGETS}"
+_PATHS = f"/health, /health/NAME or {TARGETS}"
 
 
 class Answers:
@@ -39,7 +39,9 @@ class Answers:
         name = request.path.removeprefix("/health/")
         if name and name != request.path and self._chosen(name):
             return await self._health(name)
-        return Answer(HTTPStatus.NOT_FOUND, f"there are {_PATHS}\n")
+        return Answer(
+            HTTPStatus.NOT_FOUND, f"path {shown(request.path)}: is unknown; use {_PATHS}\n"
+        )
 
     async def _health(self, name: str) -> Answer:
         found = await problems(self._chosen(name) or [], of_container=not name)
@@ -67,21 +69,19 @@ class Answers:
         chosen = self._chosen(name)
         if chosen is None:
             names = ", ".join(self._parent.processes)
-            return [f"{name} is not a process of this container; choose one of {names}"]
+            return [f"{shown(name)} is not a process of this container; choose one of {names}"]
         if verb in ("health", "ready"):
             return await self._problems(chosen, ready=verb == "ready", strict=bool(name))
         if verb == "drain":
             return await self._parent.drain(chosen, order.seconds or RESTART_DRAIN_SECONDS)
-        if verb == "restart":
-            # The main process last, as in a stop.
-            chosen.sort(key=lambda process: process.name == MAIN)
-            for process in chosen:
-                problem = await self._parent.restart(process)
-                if problem:
-                    return [problem]
-                report(f"restarted {process.name}")
-            return []
-        return [f"{verb} is unknown to this container"]
+        # The main process last, as in a stop.
+        chosen.sort(key=lambda process: process.name == MAIN)
+        for process in chosen:
+            problem = await self._parent.restart(process)
+            if problem:
+                return [problem]
+            report(f"restarted {process.name}")
+        return []
 
     async def _problems(self, processes: list[Process], *, ready: bool, strict: bool) -> list[str]:
         found = await problems(processes, of_container=not (strict or ready))

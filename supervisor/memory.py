@@ -2,7 +2,7 @@
 
 CPython counts the references to each object in the object itself: even reading an object writes to
 its page, and a forked process then gets a copy of that page.  Since CPython 3.12, an object with
-one certain count is immortal, and its count is never written (PEP 683, whose first motivation are
+one certain count is immortal, and its count is never written (PEP 683, proposed first of all for
 servers that fork).  There is no function to ask for it, so the count is set in memory.
 
 Only what exists before the fork becomes immortal.  It would live as long as the process anyway, or

@@ -6,14 +6,11 @@ import signal
 import traceback
 from collections.abc import Coroutine, Mapping, Sequence
 
-from supervisor.asking import get
-from supervisor.condition import problem_of
-from supervisor.lines import own_line
+from supervisor.health import get, problem_of
 from supervisor.notify import notify
-from supervisor.output import Output
-from supervisor.process import Process
+from supervisor.output import Output, own_line
+from supervisor.process import Process, Restarts
 from supervisor.requests import in_flight
-from supervisor.restarts import Restarts
 from supervisor.spec import MAIN, ContainerSpec
 
 # Together at most 28 s, since docs/operating.md asks for 30 s to stop a container.

@@ -6,14 +6,42 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from supervisor.lines import LineSplitter, json_line, text_line
-from supervisor.output import Output, PipeReader
-from supervisor.restarts import Restarts
+from supervisor.output import LineSplitter, Output, PipeReader, json_line, text_line
 from supervisor.spec import ProcessSpec
 
 DRAINING = "draining"  # The file in the folder of a process that exists while it is drained.
+_FIRST_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 1.0, 60.0  # Between a death and the next start.
+_SETTLED_SECONDS = 180.0  # After so long, a death has nothing to do with the ones before.
+_RECOVERED_SECONDS = 30.0  # After so long, a process does not keep dying any more.
+MAX_DEATHS = 5  # From then on, the container is unhealthy.
+
+
+@dataclass
+class Restarts:
+    """Counts the deaths of one process.
+
+    Attributes:
+        deaths: the number of deaths since it last ran for three minutes.
+    """
+
+    deaths: int = 0
+
+    def died(self, ran_seconds: float) -> float:
+        """Note that it died after ``ran_seconds``; return the seconds until its next start."""
+        self.deaths = 1 if ran_seconds >= _SETTLED_SECONDS else self.deaths + 1
+        # The exponent is limited, since two to the power of a thousand deaths is not a float.
+        return min(_MAX_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0 ** min(self.deaths - 1, 10))
+
+    def keeps_dying(self, ran_seconds: float) -> bool:
+        """Return whether it dies again and again.
+
+        Args:
+            ran_seconds: how long it has been running now; 0 if it is not.
+        """
+        return self.deaths >= MAX_DEATHS and ran_seconds < _RECOVERED_SECONDS
 
 
 def end_of(status: int) -> str:
