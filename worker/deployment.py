@@ -5,7 +5,7 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from deploy.containers import PASSWORD_PATH, Container, Deployment, most_replicas
+from deploy.containers import Container, Deployment, most_replicas
 from deploy.engines import (
     REPLICATING,
     archive,
@@ -16,6 +16,7 @@ from deploy.engines import (
 from deploy.images import IMAGE_HELP, Images
 from deploy.kubernetes.options import KUBERNETES_HELP, parse_kubernetes_options
 from deploy.routing import REPLICA, Routing
+from deploy.synapse import PASSWORD_PATH
 from worker.doctor import MAIN, environs, main_host, planned, read_plan
 from worker.errors import ConfigError, shown
 from worker.hosts import host_problem, unbracketed

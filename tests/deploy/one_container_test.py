@@ -12,7 +12,8 @@ import yaml
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from deploy.containers import Container, Deployment, proxy_configuration
+from deploy import proxy
+from deploy.containers import Container, Deployment
 from deploy.engines import ENGINES, engine_files, engine_problems
 from deploy.images import Images
 from tests.deploy.random_plans import plans
@@ -71,7 +72,7 @@ def check_ports(found: Deployment) -> None:
             one = listener(kind, own)
             if one.get("bind_addresses", []) != ["127.0.0.1"] and "port" in one:
                 assert listening.setdefault((hosts[name], one["port"]), name) == name
-    servers = re.findall(r"server (\S+) '([^']+):([0-9]+)'", proxy_configuration(found))
+    servers = re.findall(r"server (\S+) '([^']+):([0-9]+)'", proxy.configuration(found.routing))
     assert servers
     for name, host, port in servers:
         address = host.strip("[]"), int(port)
