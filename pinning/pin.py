@@ -144,7 +144,8 @@ def _chosen(workspace: Path, names: Sequence[str]) -> list[Pin]:
 def _report(name: str, looked: int, problems: Sequence[str]) -> bool:
     for line in problems:
         print(f"{name}: {line}")
-    print(f"{name}: {looked - len(problems)} of {looked} files are there and have their hash")
+    good = looked - len(problems)
+    print(f"{name}: {good} of {looked} files can be fetched and have the right hash")
     return not problems
 
 

@@ -21,7 +21,7 @@ class Answers:
         self._parent = parent
 
     def _chosen(self, name: str) -> list[Process] | None:
-        """Return the process ``name``, all for "", or None if there is none of this name."""
+        """Return the process called ``name``, all of them for "", or None if there is none."""
         if not name:
             return list(self._parent.processes.values())
         process = self._parent.processes.get(name)
@@ -44,16 +44,16 @@ class Answers:
         )
 
     async def _health(self, name: str) -> Answer:
-        found = await problems(self._chosen(name) or [], of_container=not name)
-        if not found:
+        unhealthy = await problems(self._chosen(name) or [], of_container=not name)
+        if not unhealthy:
             return Answer(HTTPStatus.OK, "OK")
-        lines = [f"{process} {problem}\n" for process, problem in found.items()]
+        lines = [f"{process} {problem}\n" for process, problem in unhealthy.items()]
         return Answer(HTTPStatus.SERVICE_UNAVAILABLE, "".join(lines))
 
     def _targets(self, host: str) -> list[object]:
         """Return the document for ``http_sd_configs`` of Prometheus.
 
-        Every process is at the host that Prometheus used to ask, at a port of its own.
+        Each process has a port of its own at the host to which Prometheus sent its request.
         """
         return [
             {
@@ -84,13 +84,13 @@ class Answers:
         return []
 
     async def _problems(self, processes: list[Process], *, ready: bool, strict: bool) -> list[str]:
-        found = await problems(processes, of_container=not (strict or ready))
+        unhealthy = await problems(processes, of_container=not (strict or ready))
         lines = []
         for process in processes:
-            if process.name in found:
-                said = process.last_line if not process.running else ""
-                quoted = f"; its last line: {said}" if said else ""
-                lines.append(f"{process.name} {found[process.name]}{quoted}")
+            if process.name in unhealthy:
+                last_line = process.last_line if not process.running else ""
+                quoted = f"; its last line: {last_line}" if last_line else ""
+                lines.append(f"{process.name} {unhealthy[process.name]}{quoted}")
             elif ready and process.draining:
                 lines.append(f"{process.name} is being drained before its stop")
         return lines

@@ -8,8 +8,8 @@ from supervisor.process import Process
 from supervisor.spec import Address
 
 _ANSWER_SECONDS = 3.0
-# A process that was healthy, has died and is being started again does not make the container
-# unhealthy for so long: an engine that then restarted the container would end all the others.
+# For this long, a process that was healthy and is being started again does not make the container
+# unhealthy: an engine that then restarted the container would end all the other processes.
 _RESTART_SECONDS = 60.0
 _NOTICE_SECONDS = 0.05
 
@@ -90,7 +90,7 @@ async def problems(processes: Sequence[Process], *, of_container: bool) -> dict[
 
     Args:
         processes: the processes to ask.
-        of_container: whether a process that is being started again may be missing for a minute.
+        of_container: whether to ignore a process that is being started again, for a minute.
     """
     asked = [process for process in processes if not (of_container and _is_restarting(process))]
     answers = await asyncio.gather(*(problem_of(process) for process in asked))

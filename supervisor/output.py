@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
-# A pipe that poll(2) reports as writable takes so many bytes at once without blocking (pipe(7)).
+# A pipe that poll(2) reports as writable takes this many bytes without blocking (pipe(7)).
 # The descriptor itself stays blocking, since that would change it for everyone who shares it.
 _CHUNK_BYTES = select.PIPE_BUF
 _FULL_BYTES = 1 << 20
@@ -24,7 +24,7 @@ class LineSplitter:
     """Assembles lines from the pieces that a pipe delivers.
 
     Attributes:
-        last: the end of the last line that says something, for messages.
+        last: the end of the last line with a letter or digit, for messages.
     """
 
     def __init__(self) -> None:
@@ -66,8 +66,8 @@ def text_line(name: str, line: bytes) -> bytes:
 def json_line(name: str, line: bytes) -> bytes:
     """Return a line of JSON with the field ``process``.
 
-    Text that is not an object of JSON, such as a traceback on stderr, becomes the field ``log``,
-    which is the one that Synapse's formatter uses.
+    Text that is not a JSON object, such as a traceback on stderr, becomes the field ``log``, as in
+    the lines of Synapse's formatter.
     """
     text = _as_utf8(line)
     try:
@@ -171,7 +171,7 @@ class Output:
             self._loop.call_soon(callback)
 
     def _break(self) -> None:
-        """Forget everything, since the reader is gone."""
+        """Drop everything, since the reader is gone."""
         self._broken = True
         self._queue.clear()
         self._queued_bytes = 0
@@ -222,8 +222,8 @@ class PipeReader:
     def close(self) -> None:
         """Read what is still in the pipe, and close it, since its process has ended.
 
-        Another process that has the pipe, such as a child of Synapse, may still write to it; nobody
-        waits for that.
+        Another process that has the pipe, such as a child of Synapse, may still write to it; this
+        does not wait for it.
         """
         if self._descriptor < 0:
             return

@@ -100,7 +100,7 @@ class WebServer:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             listener = socket.socket(family, socket.SOCK_STREAM)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
-            # Not asyncio's own, which would let a socket at :: serve only IPv6.
+            # Not a socket that asyncio makes: at ::, that would serve only IPv6.
             listener.bind((address, port))
             self._servers.append(
                 await asyncio.start_server(self._serve, sock=listener, limit=_MAX_REQUEST_BYTES)
