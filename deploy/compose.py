@@ -7,38 +7,12 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from deploy.containers import (
-    DRAIN,
-    DRAIN_SECONDS,
-    HEALTH,
-    PASSWORD,
-    PROXY_FILES,
-    PROXY_FOLDER,
-    PROXY_OPTIONS,
-    RESTART,
-    SCRATCH,
-    START_SECONDS,
-    STOP_SECONDS,
-    UID,
-    Container,
-    Deployment,
-    proxy_configuration,
-)
+from deploy import proxy, synapse
+from deploy.containers import Container, Deployment
 from deploy.images import Images
 from deploy.options import bracketed
-from deploy.support import (
-    POSTGRES_DATA,
-    POSTGRES_ENVIRON,
-    POSTGRES_HEALTH,
-    POSTGRES_RUNTIME,
-    POSTGRES_STOP_SECONDS,
-    REDIS_COMMAND,
-    REDIS_DATA,
-    REDIS_HEALTH,
-    REDIS_UID,
-)
+from deploy.support import POSTGRES, REDIS
 
-_PROXY_UID = 99  # The user of the official image of HAProxy.
 # What YAML 1.1 takes for a truth value or for nothing.
 _YAML_WORDS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
 _HARDENED = (
@@ -70,13 +44,13 @@ def _comments(*lines: str) -> Iterator[str]:
 def _header(deployment: Deployment, host: str) -> Iterator[str]:
     where = f" at {host}" if host else ""
     beside = [
-        ("data/", f"homeserver.yaml, signing.key and what else they name, for user {UID}"),
-        (f"secrets/{PASSWORD}", f"the password of PostgreSQL, for user {UID}"),
+        ("data/", f"homeserver.yaml, signing.key and what else they name, for user {synapse.UID}"),
+        (f"secrets/{synapse.PASSWORD}", f"the password of PostgreSQL, for user {synapse.UID}"),
     ]
     if any(one.media for one in deployment.at(host)):
-        beside.append(("media/", f"the media; user {UID} writes to it"))
+        beside.append(("media/", f"the media; user {synapse.UID} writes to it"))
     if deployment.has_main(host):
-        beside.append(("tls.crt, tls.key", f"the homeserver's certificate, for user {_PROXY_UID}"))
+        beside.append(("tls.crt, tls.key", f"the homeserver's certificate, for user {proxy.UID}"))
     yield from _comments(
         f"The processes of a Synapse homeserver{where}: docker compose up --detach --wait",
         "",
@@ -117,19 +91,19 @@ def _order(deployment: Deployment, host: str) -> tuple[str, ...]:
 
 
 def _templates(deployment: Deployment, images: Images, host: str) -> Iterator[str]:
-    start = deployment.wait_seconds + START_SECONDS
+    start = deployment.start_seconds
     yield "x-synapse: &synapse"
     yield f"  image: {_scalar(images.image)}"
     yield from (f"  {line}" for line in _HARDENED)
-    yield f'  user: "{UID}:{UID}"'
-    yield f"  tmpfs: [{', '.join(SCRATCH)}]"
+    yield f'  user: "{synapse.UID}:{synapse.UID}"'
+    yield f"  tmpfs: [{', '.join(synapse.SCRATCH)}]"
     yield f"  networks: [{'synapse' if host else 'synapse, services'}]"
-    yield f"  secrets: [{PASSWORD}]"
-    yield f"  stop_grace_period: {DRAIN_SECONDS + STOP_SECONDS}s"
+    yield f"  secrets: [{synapse.PASSWORD}]"
+    yield f"  stop_grace_period: {synapse.DRAIN_SECONDS + synapse.STOP_SECONDS}s"
     yield "  pre_stop:"
-    yield f"    - command: {_list(DRAIN)}"
+    yield f"    - command: {_list(synapse.DRAIN)}"
     yield "  healthcheck:"
-    yield f"    test: {_list(('CMD', *HEALTH))}"
+    yield f"    test: {_list(('CMD', *synapse.HEALTH))}"
     yield "    interval: 30s"
     yield "    timeout: 10s"
     yield f"    start_period: {start}s"
@@ -144,7 +118,7 @@ def _synapse(container: Container, with_main: bool, host: str) -> Iterator[str]:
     yield f"  # {container.runs}"
     if container.members:
         yield "  # This checks the configuration anew and restarts one of them:"
-        yield f"  # docker compose exec {container.name} {' '.join(RESTART)}"
+        yield f"  # docker compose exec {container.name} {' '.join(synapse.RESTART)}"
     yield f"  {_key(container.name)}:"
     yield "    <<: *synapse"
     if container.replicas > 1:
@@ -183,45 +157,45 @@ def _services(images: Images) -> Iterator[str]:
     yield from (f"    {line}" for line in _HARDENED)
     yield "    # It starts as root to prepare its folder, and then changes its user."
     yield "    cap_add: [CHOWN, DAC_OVERRIDE, FOWNER, SETGID, SETUID]"
-    yield f"    tmpfs: [/tmp, {POSTGRES_RUNTIME}]"
+    yield f"    tmpfs: [/tmp, {POSTGRES.runtime}]"
     yield "    shm_size: 256m"
     yield "    networks: [services]"
-    yield f"    secrets: [{PASSWORD}]"
+    yield f"    secrets: [{synapse.PASSWORD}]"
     yield "    environment:"
-    yield from _environ(POSTGRES_ENVIRON, "      ")
-    yield f"    volumes: [database:{POSTGRES_DATA}]"
-    yield f"    stop_grace_period: {POSTGRES_STOP_SECONDS}s"
+    yield from _environ(POSTGRES.environ, "      ")
+    yield f"    volumes: [database:{POSTGRES.data}]"
+    yield f"    stop_grace_period: {POSTGRES.stop_seconds}s"
     yield "    healthcheck:"
-    yield f"      test: {_list(('CMD', *POSTGRES_HEALTH))}"
+    yield f"      test: {_list(('CMD', *POSTGRES.health))}"
     yield "      interval: 10s"
     yield "      start_period: 60s"
     yield "      start_interval: 1s"
     yield "  redis:"
     yield f"    image: {_scalar(images.redis_image)}"
     yield from (f"    {line}" for line in _HARDENED)
-    yield f'    user: "{REDIS_UID}:{REDIS_UID}"'
+    yield f'    user: "{REDIS.uid}:{REDIS.uid}"'
     yield "    # Nothing is kept: Synapse uses it only to pass messages on."
-    yield f"    command: {_list(REDIS_COMMAND)}"
-    yield f"    tmpfs: [{REDIS_DATA}]"
+    yield f"    command: {_list(REDIS.command)}"
+    yield f"    tmpfs: [{REDIS.data}]"
     yield "    networks: [services]"
     yield "    healthcheck:"
-    yield f"      test: {_list(('CMD', *REDIS_HEALTH))}"
+    yield f"      test: {_list(('CMD', *REDIS.health))}"
     yield "      interval: 10s"
     yield "      start_interval: 1s"
     yield "      start_period: 10s"
 
 
 def _proxy(images: Images, *, rootless: bool) -> Iterator[str]:
-    volumes = [f"./{name}:{PROXY_FOLDER}/{name}:ro" for name in PROXY_FILES]
+    volumes = [f"./{name}:{proxy.FOLDER}/{name}:ro" for name in proxy.FILES]
     yield "  proxy:"
     yield f"    image: {_scalar(images.proxy_image)}"
     yield from (f"    {line}" for line in _HARDENED)
-    yield f'    user: "{_PROXY_UID}:{_PROXY_UID}"'
+    yield f'    user: "{proxy.UID}:{proxy.UID}"'
     yield "    networks: [synapse]"
     yield f"    volumes: {_list(volumes)}"
     if rootless:
         yield "    # Only root can listen at 443: forward it to this port."
-    client = PROXY_OPTIONS.client_port
+    client = proxy.OPTIONS.client_port
     yield f"    ports: {_list([f'{client if rootless else 443}:{client}', '8448:8448'])}"
     yield "    depends_on:"
     yield "      main: {condition: service_healthy}"
@@ -249,8 +223,14 @@ def files(deployment: Deployment, images: Images, host: str, *, rootless: bool) 
     if not host:
         lines += ["  # PostgreSQL and Redis reach nobody.", "  services:", "    internal: true"]
         lines += ["", "volumes:", "  database:"]
-    lines += ["", "secrets:", f"  {PASSWORD}:", f"    file: ./secrets/{PASSWORD}", ""]
+    lines += [
+        "",
+        "secrets:",
+        f"  {synapse.PASSWORD}:",
+        f"    file: ./secrets/{synapse.PASSWORD}",
+        "",
+    ]
     found = {"compose.yaml": "\n".join(lines)}
     if with_proxy:
-        found["haproxy.cfg"] = proxy_configuration(deployment)
+        found[proxy.CONFIGURATION] = proxy.configuration(deployment.routing)
     return found

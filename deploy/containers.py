@@ -3,32 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from deploy import haproxy
 from deploy.monitored import Monitored
-from deploy.options import Options
 from deploy.routing import MAIN, Routing
+from deploy.synapse import START_SECONDS
 
 SERVICES = ("postgres", "redis", "proxy")  # Containers besides those of the plan.
-UID = 991  # The user and group of the image.
-_PROGRAM = ("python3", "-I", "/usr/lib/synapse-worker")
-HEALTH = (*_PROGRAM, "healthcheck", "--ready")
-DRAIN = (*_PROGRAM, "drain")
-RESTART = (*_PROGRAM, "restart", "NAME")  # For one of several processes of a container.
-DRAIN_SECONDS = 15
-STOP_SECONDS = 30  # How long Synapse may take to stop after it has drained.
-# Synapse starts within two minutes after it has waited, unless it migrates a large database.
-START_SECONDS = 120
-# Folders whose contents may be lost: with a read-only root, they are in memory.
-SCRATCH = ("/tmp", "/synapse_runtime")
-PROXY_FOLDER = "/usr/local/etc/haproxy"  # Where the official image of HAProxy reads its file.
-PROXY_FILES = ("haproxy.cfg", "tls.crt", "tls.key")
-PROXY_OPTIONS = Options(
-    client_port=8443,  # HAProxy does not run as root.
-    certificate=f"{PROXY_FOLDER}/tls.crt",
-    key=f"{PROXY_FOLDER}/tls.key",
-)
-PASSWORD = "database_password"  # The name of the secret, and of its file.
-PASSWORD_PATH = f"/run/secrets/{PASSWORD}"
 
 
 def most_replicas(replicas: int) -> int:
@@ -116,6 +95,11 @@ class Deployment:
     monitored: Monitored
 
     @property
+    def start_seconds(self) -> int:
+        """How long each container may take to start, in seconds."""
+        return self.wait_seconds + START_SECONDS
+
+    @property
     def hosts(self) -> tuple[str, ...]:
         """The machines that the plan names, each once."""
         return tuple(dict.fromkeys(one.host for one in self.containers if not one.own_host))
@@ -127,8 +111,3 @@ class Deployment:
     def has_main(self, host: str) -> bool:
         """Return whether the main process is at a host."""
         return any(one.is_main for one in self.at(host))
-
-
-def proxy_configuration(deployment: Deployment) -> str:
-    """Return the configuration of HAProxy, which reads /etc/resolv.conf with every engine."""
-    return haproxy.configuration(deployment.routing, PROXY_OPTIONS)

@@ -7,9 +7,10 @@ The rules are from HAProxy's configuration manual: "retries", "retry-on", "optio
 from collections.abc import Iterable, Iterator
 
 from deploy import haproxy_users
-from deploy.haproxy_keys import key_lines, word
+from deploy.haproxy_backends import backends
+from deploy.haproxy_keys import word
 from deploy.options import Options
-from deploy.routing import REPLICA, Route, Routing, Server
+from deploy.routing import Route, Routing
 
 # The rules of a frontend that choose a backend, the sections with the backends, and the script that
 # finds the users of access tokens.
@@ -18,10 +19,6 @@ PARTS = ("frontend", "backends", "script")
 # A request is repeated only if it fits into one buffer; an event has at most 64 KiB.
 _BUFFER_BYTES = 80 * 1024
 _FILES = 65536  # Open files, two for each request; some systems allow a thousand million.
-# Servers have 16 points for each unit of weight on the ring of hashes: more make it more even.
-_WEIGHT = 16
-# See _BACKEND_NOTES. No worker has this name: theirs have no colon.
-_WAIT = "server :wait 127.0.0.1:1 backup no-check"
 _CHECK = (
     "check inter 5s fastinter 1s downinter 1s fall 1 rise 1 "
     "observe layer4 error-limit 1 on-error mark-down"
@@ -31,8 +28,6 @@ _SEARCH_NOTE = (
     "of resolv.conf for this, so where names depend on them (Kubernetes), the plan must have",
     "complete names. A server whose name is not found keeps its last address for a day.",
 )
-# A hash of addresses chooses the same replica in every proxy, whatever the order of the addresses.
-_REPLICA_OPTIONS = "init-addr none hash-key addr-port"
 _BACKEND_NOTES = (
     "Each server is checked, and left at the first connection that fails. If no server is left,",
     "requests go to the server :wait, where nothing listens: HAProxy then waits for a second and",
@@ -58,13 +53,13 @@ def configuration(routing: Routing, options: Options) -> str:
     if options.include == "frontend":
         sections = [_frontend_part(routing, options)]
     elif options.include == "backends":
-        sections = [_backends_note(options), *_shared(routing), *_backends(routing, options)]
+        sections = [_backends_note(options), *_shared(routing), *backends(routing, options)]
     else:
         sections = [
             _global(options),
             *_shared(routing),
             _frontend(routing, options),
-            *_backends(routing, options),
+            *backends(routing, options),
         ]
     return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
 
@@ -260,46 +255,3 @@ def _choice(route: Route) -> Iterator[str]:
             yield f"{use} synapse_full_state"
         else:
             yield use
-
-
-def _backends(routing: Routing, options: Options) -> Iterator[list[str]]:
-    for route in routing.routes:
-        yield _backend(route, routing.main, options)
-    main = Route("main", (), (routing.main,), "one", "", main=False, repeatable=False)
-    yield _backend(main, routing.main, options)
-    if options.script:
-        yield haproxy_users.section(options, _address(routing.main))
-
-
-def _backend(route: Route, main: Server, options: Options) -> list[str]:
-    servers = sum(max(1, server.replicas) for server in route.servers) + (1 if route.main else 0)
-    # One each second, and one more for each other server that may have to be tried first.
-    retries = max(1, options.hold_seconds + servers - 1)
-    return [
-        f"backend synapse_{route.name} from synapse",
-        f"    retries {retries}",
-        *([] if route.repeatable else ["    http-request disable-l7-retry if METH_POST"]),
-        *(key_lines(route.by, options) if _has_choice(route) else []),
-        *(_server(server, route) for server in route.servers),
-        *([f"    {_address(main)} backup"] if route.main else []),
-        f"    {_WAIT}",
-    ]
-
-
-def _has_choice(route: Route) -> bool:
-    return len(route.servers) > 1 or any(server.replicas for server in route.servers)
-
-
-def _server(server: Server, route: Route) -> str:
-    weight = f" weight {_WEIGHT}" if _has_choice(route) else ""
-    return f"    {_address(server)}{weight}"
-
-
-def _address(server: Server) -> str:
-    address = f"unix@{server.socket}" if server.socket else server.address
-    # Its certificate is for the name of the homeserver; the check only connects.
-    tls = " ssl verify none no-check-ssl" if server.tls else ""
-    if server.replicas:
-        prefix, numbers = f"{server.name}{REPLICA}", f"1-{server.replicas}"
-        return f"server-template {prefix} {numbers} {word(address)} {_REPLICA_OPTIONS}{tls}"
-    return f"server {server.name} {word(address)}{tls}"

@@ -1,8 +1,8 @@
 """What an administrator can choose about the proxy; everything else follows from the plan."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 _PATH = re.compile(r"/[A-Za-z0-9_.@+/-]{0,4000}")
@@ -90,6 +90,31 @@ def flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
+def checked(
+    options: type, values: Mapping[str, str], problem: Callable[[str, str], str]
+) -> tuple[dict[str, str], list[str]]:
+    """Return the valid values by name, and a line for each one that is not.
+
+    Args:
+        options: the dataclass whose fields are the options, in the order of the lines.
+        values: the values by name, as on the command line; other names are ignored.
+        problem: returns what is wrong with the value of an option, and what would be right, or "".
+    """
+    problems = []
+    valid = {}
+    for field in fields(options):
+        if field.name not in values:
+            continue
+        text = values[field.name]
+        wrong = problem(field.name, text)
+        if wrong:
+            cut = "..." if len(text) > _MAX_SHOWN else ""
+            problems.append(f"{flag(field.name)}={text[:_MAX_SHOWN]!r}{cut} {wrong}")
+        else:
+            valid[field.name] = text
+    return valid, problems
+
+
 def _problem(name: str, text: str) -> str:
     """Return what is wrong with the value of an option, and what would be right, or ""."""
     if name in _RANGES:
@@ -120,19 +145,11 @@ def parse_options(values: Mapping[str, str]) -> tuple[Options, list[str]]:
         values: the values by name, as on the command line; those that are missing keep their
             defaults. ``include`` is not checked, since its values depend on the format.
     """
-    problems = []
-    valid: dict[str, Any] = {}
-    for field in fields(Options):
-        if field.name not in values:
-            continue
-        text = values[field.name]
-        problem = _problem(field.name, text)
-        if problem:
-            cut = "..." if len(text) > _MAX_SHOWN else ""
-            problems.append(f"{flag(field.name)}={text[:_MAX_SHOWN]!r}{cut} {problem}")
-        else:
-            valid[field.name] = int(text) if field.name in _RANGES else text
-    options = replace(Options(), **valid)
+    texts, problems = checked(Options, values, _problem)
+    valid: dict[str, Any] = {
+        name: int(text) if name in _RANGES else text for name, text in texts.items()
+    }
+    options = Options(**valid)
     ports = [
         port for port in (options.client_port, options.federation_port, options.plain_port) if port
     ]

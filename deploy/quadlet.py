@@ -6,42 +6,16 @@ The rules are from podman-systemd.unit(5), systemd.unit(5) and systemd.service(5
 import json
 from collections.abc import Iterable, Iterator, Mapping
 
-from deploy.containers import (
-    DRAIN,
-    DRAIN_SECONDS,
-    HEALTH,
-    PASSWORD,
-    PASSWORD_PATH,
-    PROXY_FILES,
-    PROXY_FOLDER,
-    PROXY_OPTIONS,
-    RESTART,
-    SCRATCH,
-    START_SECONDS,
-    STOP_SECONDS,
-    UID,
-    Container,
-    Deployment,
-    proxy_configuration,
-)
+from deploy import proxy, synapse
+from deploy.containers import Container, Deployment
 from deploy.images import Images
 from deploy.options import bracketed
-from deploy.support import (
-    POSTGRES_DATA,
-    POSTGRES_ENVIRON,
-    POSTGRES_HEALTH,
-    POSTGRES_RUNTIME,
-    POSTGRES_STOP_SECONDS,
-    REDIS_COMMAND,
-    REDIS_DATA,
-    REDIS_HEALTH,
-    REDIS_UID,
-)
+from deploy.support import POSTGRES, REDIS
 
 _PULL_SECONDS = 600  # How long an image may take to arrive.
 _UNITS = "containers/systemd/synapse"
 _TARGET = "synapse.target"
-_SECRET = f"synapse_{PASSWORD}"
+_SECRET = f"synapse_{synapse.PASSWORD}"
 _HARDENED = ("ReadOnly=true", "DropCapability=all", "NoNewPrivileges=true")
 
 
@@ -97,10 +71,11 @@ def _environ(variables: Mapping[str, str]) -> Iterator[str]:
 def _synapse(
     deployment: Deployment, images: Images, container: Container, host: str, *, rootless: bool
 ) -> str:
-    start = deployment.wait_seconds + START_SECONDS
+    start = deployment.start_seconds
+    owner = f"uid={synapse.UID},gid={synapse.UID}"
     unit = [f"Description=Synapse: {container.name} ({container.runs})"]
     if container.members:
-        exec_restart = " ".join(("podman", "exec", f"synapse-{container.name}", *RESTART))
+        exec_restart = " ".join(("podman", "exec", f"synapse-{container.name}", *synapse.RESTART))
         unit += [
             "# This checks the configuration anew and restarts one of them:",
             f"# {exec_restart}",
@@ -125,28 +100,28 @@ def _synapse(
         f"ContainerName=synapse-{container.name}",
         f"Image={images.image}",
         *_HARDENED,
-        f"User={UID}",
-        f"Group={UID}",
-        *([f"UserNS=keep-id:uid={UID},gid={UID}"] if rootless else []),
-        *(f"Tmpfs={folder}:mode=1777" for folder in SCRATCH),
+        f"User={synapse.UID}",
+        f"Group={synapse.UID}",
+        *([f"UserNS=keep-id:{owner}"] if rootless else []),
+        *(f"Tmpfs={folder}:mode=1777" for folder in synapse.SCRATCH),
         "Network=synapse.network",
         *([] if host else ["Network=synapse-services.network"]),
         f"NetworkAlias={container.name}",
         "Volume=%E/synapse/data:/data:ro,z",
         *(["Volume=synapse-media.volume:/synapse_media:U,z"] if container.media else []),
-        f"Secret={_SECRET},type=mount,target={PASSWORD_PATH},uid={UID},gid={UID},mode=0400",
+        f"Secret={_SECRET},type=mount,target={synapse.PASSWORD_PATH},{owner},mode=0400",
         *(f"PublishPort={bracketed(host)}:{port}:{port}" for port in container.ports if host),
         *_environ({**deployment.environ, **container.environ}),
-        *_health(HEALTH, start),
-        f"StopTimeout={STOP_SECONDS}",
+        *_health(synapse.HEALTH, start),
+        f"StopTimeout={synapse.STOP_SECONDS}",
     ]
-    drain = " ".join(("/usr/bin/podman", "exec", f"synapse-{container.name}", *DRAIN))
+    drain = " ".join(("/usr/bin/podman", "exec", f"synapse-{container.name}", *synapse.DRAIN))
     service = _service(
         start,
-        DRAIN_SECONDS + STOP_SECONDS,
+        synapse.DRAIN_SECONDS + synapse.STOP_SECONDS,
         "# 2 is an error of the configuration, which a restart does not mend.",
         "RestartPreventExitStatus=2",
-        f"ExecStop=-{drain} {DRAIN_SECONDS}",
+        f"ExecStop=-{drain} {synapse.DRAIN_SECONDS}",
     )
     return _unit(_section("Unit", unit), _section("Container", lines), service, _install())
 
@@ -159,17 +134,17 @@ def _postgres(images: Images) -> str:
         "# It starts as root to prepare its folder, and then changes its user.",
         "AddCapability=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_SETGID CAP_SETUID",
         "Tmpfs=/tmp",
-        f"Tmpfs={POSTGRES_RUNTIME}",
+        f"Tmpfs={POSTGRES.runtime}",
         "ShmSize=256m",
         "Network=synapse-services.network",
         "NetworkAlias=postgres",
-        f"Volume=synapse-database.volume:{POSTGRES_DATA}:z",
-        f"Secret={_SECRET},type=mount,target={PASSWORD_PATH},mode=0444",
-        *_environ(POSTGRES_ENVIRON),
-        *_health(POSTGRES_HEALTH, 120),
-        f"StopTimeout={POSTGRES_STOP_SECONDS}",
+        f"Volume=synapse-database.volume:{POSTGRES.data}:z",
+        f"Secret={_SECRET},type=mount,target={synapse.PASSWORD_PATH},mode=0444",
+        *_environ(POSTGRES.environ),
+        *_health(POSTGRES.health, 120),
+        f"StopTimeout={POSTGRES.stop_seconds}",
     ]
-    return _support("PostgreSQL of Synapse", lines, 120, POSTGRES_STOP_SECONDS)
+    return _support("PostgreSQL of Synapse", lines, 120, POSTGRES.stop_seconds)
 
 
 def _redis(images: Images) -> str:
@@ -177,16 +152,16 @@ def _redis(images: Images) -> str:
         "ContainerName=synapse-redis",
         f"Image={images.redis_image}",
         *_HARDENED,
-        f"User={REDIS_UID}",
-        f"Group={REDIS_UID}",
+        f"User={REDIS.uid}",
+        f"Group={REDIS.uid}",
         "# Nothing is kept: Synapse uses it only to pass messages on.",
-        f"Exec={' '.join(REDIS_COMMAND)}",
-        f"Tmpfs={REDIS_DATA}",
+        f"Exec={' '.join(REDIS.command)}",
+        f"Tmpfs={REDIS.data}",
         "Network=synapse-services.network",
         "NetworkAlias=redis",
-        *_health(REDIS_HEALTH, 30),
+        *_health(REDIS.health, 30),
     ]
-    return _support("Redis of Synapse", lines, 30, 10)
+    return _support("Redis of Synapse", lines, 30, REDIS.stop_seconds)
 
 
 def _support(description: str, lines: Iterable[str], start: int, stop: int) -> str:
@@ -203,20 +178,20 @@ def _proxy(images: Images, *, rootless: bool) -> str:
         [
             "# Only root can listen at 443: forward it to this port, or lower the first port for",
             "# all users with the sysctl net.ipv4.ip_unprivileged_port_start.",
-            f"PublishPort={PROXY_OPTIONS.client_port}:{PROXY_OPTIONS.client_port}",
+            f"PublishPort={proxy.OPTIONS.client_port}:{proxy.OPTIONS.client_port}",
         ]
         if rootless
-        else [f"PublishPort=443:{PROXY_OPTIONS.client_port}"]
+        else [f"PublishPort=443:{proxy.OPTIONS.client_port}"]
     )
     lines = [
         "ContainerName=synapse-proxy",
         f"Image={images.proxy_image}",
         *_HARDENED,
-        "User=99",
-        "Group=99",
-        *(["UserNS=keep-id:uid=99,gid=99"] if rootless else []),
+        f"User={proxy.UID}",
+        f"Group={proxy.UID}",
+        *([f"UserNS=keep-id:uid={proxy.UID},gid={proxy.UID}"] if rootless else []),
         "Network=synapse.network",
-        *(f"Volume=%E/synapse/{name}:{PROXY_FOLDER}/{name}:ro,z" for name in PROXY_FILES),
+        *(f"Volume=%E/synapse/{name}:{proxy.FOLDER}/{name}:ro,z" for name in proxy.FILES),
         *client,
         "PublishPort=8448:8448",
     ]
@@ -257,7 +232,7 @@ def files(deployment: Deployment, images: Images, host: str, *, rootless: bool) 
         texts["synapse-proxy.container"] = _proxy(images, rootless=rootless)
     found = {f"{_UNITS}/{name}": text for name, text in texts.items()}
     if with_proxy:
-        found["synapse/haproxy.cfg"] = proxy_configuration(deployment)
+        found[f"synapse/{proxy.CONFIGURATION}"] = proxy.configuration(deployment.routing)
     target = _unit(
         _section("Unit", ["Description=All processes of a Synapse homeserver"]),
         _section("Install", [f"WantedBy={'default' if rootless else 'multi-user'}.target"]),

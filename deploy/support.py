@@ -4,23 +4,55 @@ Their images must start like the official ones (https://hub.docker.com/_/postgre
 https://hub.docker.com/_/redis).
 """
 
-from deploy.containers import PASSWORD_PATH
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-POSTGRES_DATA = "/var/lib/postgresql/data"
-POSTGRES_RUNTIME = "/run/postgresql"
-POSTGRES_ENVIRON = {
-    "POSTGRES_USER": "synapse",
-    "POSTGRES_PASSWORD_FILE": PASSWORD_PATH,
-    # Synapse requires this encoding and locale.
-    "POSTGRES_INITDB_ARGS": "--encoding=UTF8 --locale=C",
-}
-# Over TCP, since PostgreSQL answers on its socket even while it prepares its folder.
-POSTGRES_HEALTH = ("pg_isready", "-U", "synapse", "-h", "127.0.0.1")
-POSTGRES_STOP_SECONDS = 60
-REDIS_UID = 999
-REDIS_DATA = "/data"
-# Nothing is kept: Synapse uses Redis only to pass messages on. In its protected mode, a Redis
-# without a password answers only its own host. An empty word after --save would say the same, but
-# podman's generator of services drops it and all words after it.
-REDIS_COMMAND = ("redis-server", "--appendonly", "no", "--protected-mode", "no", "--save")
-REDIS_HEALTH = ("redis-cli", "ping")
+from deploy.synapse import PASSWORD_PATH
+
+
+@dataclass(frozen=True)
+class Support:
+    """A service that Synapse needs.
+
+    Attributes:
+        uid: the user to run it as; 0 if it starts as root and changes its user itself.
+        data: the folder of its data.
+        health: a command that succeeds once it answers.
+        command: its command line; empty for that of the image.
+        environ: its variables.
+        runtime: a folder for sockets and the like, which may be lost; "" if it needs none.
+        stop_seconds: how long it may take to stop.
+    """
+
+    uid: int
+    data: str
+    health: tuple[str, ...]
+    command: tuple[str, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict)
+    runtime: str = ""
+    stop_seconds: int = 10
+
+
+POSTGRES = Support(
+    uid=0,
+    data="/var/lib/postgresql/data",
+    # Over TCP, since PostgreSQL answers on its socket even while it prepares its folder.
+    health=("pg_isready", "-U", "synapse", "-h", "127.0.0.1"),
+    environ={
+        "POSTGRES_USER": "synapse",
+        "POSTGRES_PASSWORD_FILE": PASSWORD_PATH,
+        # Synapse requires this encoding and locale.
+        "POSTGRES_INITDB_ARGS": "--encoding=UTF8 --locale=C",
+    },
+    runtime="/run/postgresql",
+    stop_seconds=60,
+)
+REDIS = Support(
+    uid=999,
+    data="/data",
+    health=("redis-cli", "ping"),
+    # Nothing is kept: Synapse uses Redis only to pass messages on. In its protected mode, a Redis
+    # without a password answers only its own host. An empty word after --save would mean the same,
+    # but podman's generator of services drops it and all words after it.
+    command=("redis-server", "--appendonly", "no", "--protected-mode", "no", "--save"),
+)

@@ -1,5 +1,7 @@
 """The errors that are shown to the user as a one-line message, and their exit codes."""
 
+from collections.abc import Sequence
+
 from repositories.addresses import SourceError
 
 
@@ -25,3 +27,13 @@ class StartError(PinError):
     """The image of a pin was built, but does not pass its checks or does not start."""
 
     exit_code = 4
+
+
+def changed(names: Sequence[str]) -> str:
+    """Return what an interrupted run has changed, from the names of what it keeps."""
+    if not names:
+        return "nothing was changed"
+    *others, last = names
+    if not others:
+        return f"only {last} was changed"
+    return f"only {', '.join(others)} and {last} were changed"

@@ -4,134 +4,24 @@ import argparse
 import os
 import shlex
 import signal
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from pinning import changes
 from pinning.as_of import newer_names
-from pinning.checking import check_debian, check_pin, last_lines
+from pinning.building import SIGNALS, build_root, flags_of, make_checked
+from pinning.checking import check_debian, check_pin
 from pinning.choosing import versions
 from pinning.command_line import BASE, debian_parser, hand_written, newer, parser
 from pinning.debian import SUITES, lock_debian
-from pinning.errors import BuildError, PinError, StartError
-from pinning.making import Made, make
-from pinning.pins import (
-    Pin,
-    all_pins,
-    find_pin,
-    folder_name,
-    put_back,
-    pythons,
-    remove_pin,
-    snapshot,
-)
+from pinning.errors import PinError, changed
+from pinning.pins import Pin, all_pins, find_pin, folder_name, pythons, remove_pin
 from pinning.source import normal_repository, pinned_tree
 from pinning.wish import Wish
 from repositories.addresses import SourceError, git_address
-
-_CHECKS = ("//tests/worker_images:homeserver_test", "//tests/worker_images:generic_worker_test")
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_STARTS = "//tests/starts:starts_test"
-
-
-def _bazel(
-    workspace: Path,
-    verb: str,
-    flags: Sequence[str],
-    *targets: str,
-    failure: type[PinError] = PinError,
-) -> None:
-    """Run Bazel the way the user would.
-
-    Raises:
-        PinError: if it fails, as a ``failure``; Bazel's own output has the reason.
-    """
-    command = [str(workspace / "bazelw"), verb, *flags, *targets]
-    print(f"running: ./bazelw {shlex.join(command[1:])}", flush=True)
-    if subprocess.run(command, cwd=workspace, check=False).returncode:
-        raise failure(f"./bazelw {verb} {' '.join(targets)} failed: see above")
-
-
-def _build_root(workspace: Path, suite: str) -> Path:
-    """Return the unpacked build root of ``suite``; Bazel fetches it if necessary."""
-    name = f"build_root_{suite}"
-    _bazel(workspace, "build", [], f"@{name}//:stamp.json")
-    command = [str(workspace / "bazelw"), "info", "output_base"]
-    done = subprocess.run(command, cwd=workspace, text=True, stdout=subprocess.PIPE, check=True)
-    return Path(done.stdout.strip(), "external", name, "root")
-
-
-def _check_start(workspace: Path, flags: Sequence[str]) -> None:
-    """Start the pin: the main process, two workers, and nginx, with PostgreSQL and Redis.
-
-    Raises:
-        StartError: if the processes do not start, communicate, or stop as expected; the message
-            has the last lines of the log.
-    """
-    begin = time.time()
-    try:
-        # The last lines of the log are shown only once, in the error message below.
-        options = [*flags, "--test_output=summary"]
-        _bazel(workspace, "test", options, _STARTS, failure=StartError)
-    except StartError:
-        command = [str(workspace / "bazelw"), "info", "bazel-testlogs"]
-        done = subprocess.run(
-            command, cwd=workspace, text=True, stdout=subprocess.PIPE, check=False
-        )
-        package, _, name = _STARTS.removeprefix("//").partition(":")
-        outputs = Path(done.stdout.strip(), package, name, "test.outputs")
-        said = last_lines(outputs, begin)
-        if not said:
-            raise
-        raise StartError(f"the pin does not start\n{said}") from None
-
-
-def _flags(pin: Pin, base: str) -> list[str]:
-    """Return the Bazel flags that build ``pin``, with the base address that it was made with."""
-    return [*pin.flags, *([f"--repo_env=SYNAPSE_GIT_BASE={base}"] if base else [])]
-
-
-def _make_checked(workspace: Path, wish: Wish, kept: list[str], *, build: bool) -> Made:
-    """Make a pin, then build and check it; if any step fails, restore the previous state.
-
-    Args:
-        workspace: the folder of this repository.
-        wish: what to pin.
-        kept: the names of the pins that were made; the new one is added as the last step, so that
-            an interruption knows what it must not undo.
-        build: whether to build and start the image.
-    """
-    print(f"pinning {wish.repository} {wish.branch}", flush=True)
-    name = folder_name(workspace, wish.repository, wish.branch)
-    before = snapshot(workspace, name)
-    try:
-        made = make(workspace, wish, partial(_build_root, workspace))
-        for line in made.said:
-            print(line, flush=True)
-        if build:
-            flags = _flags(find_pin(workspace, made.name), wish.base)
-            try:
-                _bazel(workspace, "build", flags, "image", failure=BuildError)
-                _bazel(workspace, "test", flags, *_CHECKS, failure=StartError)
-                _check_start(workspace, flags)
-            except (BuildError, StartError) as error:
-                first, *more = str(error).splitlines()
-                first += "; nothing was changed, and --no-build keeps the pin"
-                raise type(error)("\n".join([first, *more])) from None
-        kept.append(name)
-    except BaseException:
-        if name not in kept:
-            # A second signal must not interrupt this.
-            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-            put_back(workspace, name, before)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        raise
-    return made
 
 
 def _pin(workspace: Path, options: argparse.Namespace, kept: list[str]) -> None:
@@ -152,9 +42,9 @@ def _pin(workspace: Path, options: argparse.Namespace, kept: list[str]) -> None:
         newer=newer(options, before, move=False),
         asked=frozenset(options.newer),
     )
-    made = _make_checked(workspace, wish, kept, build=not options.no_build)
+    made = make_checked(workspace, wish, kept, build=not options.no_build)
     print(f"pinned as config/pins/{made.name}; choose it with:")
-    flags = _flags(find_pin(workspace, made.name), wish.base)
+    flags = flags_of(find_pin(workspace, made.name), wish.base)
     print(f"  ./bazelw build image {shlex.join(flags)}")
 
 
@@ -182,7 +72,7 @@ def _update(workspace: Path, pin: Pin, options: argparse.Namespace, kept: list[s
             options_before = changes.worker_options(tree)
         except PinError as error:
             print(f"{pin.name}: the old source is gone: {error}")
-        made = _make_checked(workspace, wish, kept, build=not options.no_build)
+        made = make_checked(workspace, wish, kept, build=not options.no_build)
         new = made.document
         moved = find_pin(workspace, made.name)
         tree = pinned_tree(pin.name, new, options.base, moved.patches, scratch / "new")
@@ -254,7 +144,8 @@ def _chosen(workspace: Path, names: Sequence[str]) -> list[Pin]:
 def _report(name: str, looked: int, problems: Sequence[str]) -> bool:
     for line in problems:
         print(f"{name}: {line}")
-    print(f"{name}: {looked - len(problems)} of {looked} files are there and have their hash")
+    good = looked - len(problems)
+    print(f"{name}: {good} of {looked} files can be fetched and have the right hash")
     return not problems
 
 
@@ -281,7 +172,7 @@ def _run(workspace: Path, argv: Sequence[str], kept: list[str]) -> int:
         print(f"removed {pin.name}")
     elif options.check is not None:
         pins = _chosen(workspace, options.check)
-        root = partial(_build_root, workspace)
+        root = partial(build_root, workspace)
         good = [_report(pin.name, *check_pin(pin, options.base, root)) for pin in pins]
         return 0 if all(good) else 1
     elif options.update is not None:
@@ -295,23 +186,24 @@ def main(argv: Sequence[str]) -> int:
     """Run the command line ``argv`` and return the exit code."""
     workspace = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", ".")).resolve()
     # Clean up after a closed terminal or a stopped job just as after Ctrl-C.
-    for number in _SIGNALS:
+    for number in SIGNALS:
         signal.signal(number, signal.default_int_handler)
     kept: list[str] = []
     try:
         status = _run(workspace, argv, kept)
         # What follows is Python's own exit. A signal could no longer be reported there, and would
         # give a finished run the exit status of an interrupted one.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         return status
     except SourceError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code if isinstance(error, PinError) else PinError.exit_code
     except KeyboardInterrupt:
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        pinned = ", ".join(f"config/pins/{name}" for name in kept)
-        changed = f"only {pinned} was changed" if pinned else "nothing was changed"
-        print(f"error: interrupted; {changed}", file=sys.stderr)
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        print(
+            f"error: interrupted; {changed([f'config/pins/{name}' for name in kept])}",
+            file=sys.stderr,
+        )
         return 130
 
 

@@ -2,15 +2,15 @@
 
 from http import HTTPStatus
 
-from supervisor.condition import problems
-from supervisor.control import Order, Report
+from supervisor.control import Order, Report, shown
+from supervisor.health import problems
 from supervisor.parent import RESTART_DRAIN_SECONDS, Parent
 from supervisor.process import Process
 from supervisor.spec import MAIN
 from supervisor.web import Answer, Request, json_answer
 
 TARGETS = "/prometheus/targets"
-_PATHS = f"/health, /health/NAME and {TARGETS}"
+_PATHS = f"/health, /health/NAME or {TARGETS}"
 
 
 class Answers:
@@ -21,7 +21,7 @@ class Answers:
         self._parent = parent
 
     def _chosen(self, name: str) -> list[Process] | None:
-        """Return the process ``name``, all for "", or None if there is none of this name."""
+        """Return the process called ``name``, all of them for "", or None if there is none."""
         if not name:
             return list(self._parent.processes.values())
         process = self._parent.processes.get(name)
@@ -39,19 +39,21 @@ class Answers:
         name = request.path.removeprefix("/health/")
         if name and name != request.path and self._chosen(name):
             return await self._health(name)
-        return Answer(HTTPStatus.NOT_FOUND, f"there are {_PATHS}\n")
+        return Answer(
+            HTTPStatus.NOT_FOUND, f"path {shown(request.path)}: is unknown; use {_PATHS}\n"
+        )
 
     async def _health(self, name: str) -> Answer:
-        found = await problems(self._chosen(name) or [], of_container=not name)
-        if not found:
+        unhealthy = await problems(self._chosen(name) or [], of_container=not name)
+        if not unhealthy:
             return Answer(HTTPStatus.OK, "OK")
-        lines = [f"{process} {problem}\n" for process, problem in found.items()]
+        lines = [f"{process} {problem}\n" for process, problem in unhealthy.items()]
         return Answer(HTTPStatus.SERVICE_UNAVAILABLE, "".join(lines))
 
     def _targets(self, host: str) -> list[object]:
         """Return the document for ``http_sd_configs`` of Prometheus.
 
-        Every process is at the host that Prometheus used to ask, at a port of its own.
+        Each process has a port of its own at the host to which Prometheus sent its request.
         """
         return [
             {
@@ -67,30 +69,28 @@ class Answers:
         chosen = self._chosen(name)
         if chosen is None:
             names = ", ".join(self._parent.processes)
-            return [f"{name} is not a process of this container; choose one of {names}"]
+            return [f"{shown(name)} is not a process of this container; choose one of {names}"]
         if verb in ("health", "ready"):
             return await self._problems(chosen, ready=verb == "ready", strict=bool(name))
         if verb == "drain":
             return await self._parent.drain(chosen, order.seconds or RESTART_DRAIN_SECONDS)
-        if verb == "restart":
-            # The main process last, as in a stop.
-            chosen.sort(key=lambda process: process.name == MAIN)
-            for process in chosen:
-                problem = await self._parent.restart(process)
-                if problem:
-                    return [problem]
-                report(f"restarted {process.name}")
-            return []
-        return [f"{verb} is unknown to this container"]
+        # The main process last, as in a stop.
+        chosen.sort(key=lambda process: process.name == MAIN)
+        for process in chosen:
+            problem = await self._parent.restart(process)
+            if problem:
+                return [problem]
+            report(f"restarted {process.name}")
+        return []
 
     async def _problems(self, processes: list[Process], *, ready: bool, strict: bool) -> list[str]:
-        found = await problems(processes, of_container=not (strict or ready))
+        unhealthy = await problems(processes, of_container=not (strict or ready))
         lines = []
         for process in processes:
-            if process.name in found:
-                said = process.last_line if not process.running else ""
-                quoted = f"; its last line: {said}" if said else ""
-                lines.append(f"{process.name} {found[process.name]}{quoted}")
+            if process.name in unhealthy:
+                last_line = process.last_line if not process.running else ""
+                quoted = f"; its last line: {last_line}" if last_line else ""
+                lines.append(f"{process.name} {unhealthy[process.name]}{quoted}")
             elif ready and process.draining:
                 lines.append(f"{process.name} is being drained before its stop")
         return lines

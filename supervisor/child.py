@@ -49,12 +49,12 @@ class Birth:
 def random_generators() -> tuple[random.Random, ...]:
     """Return all pseudorandom generators that the garbage collector knows.
 
-    In a child, Python itself gives a new state only to that of the module ``random``.
+    In a child, Python itself reseeds only the one of the module ``random``.
     """
     return tuple(
-        found
-        for found in gc.get_objects()
-        if isinstance(found, random.Random) and not isinstance(found, random.SystemRandom)
+        one
+        for one in gc.get_objects()
+        if isinstance(one, random.Random) and not isinstance(one, random.SystemRandom)
     )
 
 
@@ -65,7 +65,7 @@ def reseed(generators: Sequence[random.Random]) -> None:
 
 
 def forget_signals() -> None:
-    """Reset what the parent does with signals, which must be blocked until then."""
+    """Reset the parent's handling of signals, which must be blocked until then."""
     signal.set_wakeup_fd(-1)
     for number in _ALL_SIGNALS:
         if callable(signal.getsignal(number)):

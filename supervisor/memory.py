@@ -2,11 +2,11 @@
 
 CPython counts the references to each object in the object itself: even reading an object writes to
 its page, and a forked process then gets a copy of that page.  Since CPython 3.12, an object with
-one certain count is immortal, and its count is never written (PEP 683, whose first motivation are
+one certain count is immortal, and its count is never written (PEP 683, proposed first of all for
 servers that fork).  There is no function to ask for it, so the count is set in memory.
 
-Only what exists before the fork becomes immortal.  It would live as long as the process anyway, or
-nearly: a child that drops such an object keeps its memory.
+Only objects that exist before the fork become immortal.  Nearly all of them would live as long as
+the process anyway; if a child drops one, its memory is not freed.
 """
 
 import ctypes
@@ -36,12 +36,12 @@ def _is_supported() -> bool:
 
 
 def make_immortal() -> int:
-    """Make all objects immortal that the garbage collector knows; return how many there are.
+    """Make all objects that the garbage collector knows immortal; return how many there are.
 
-    These are the functions, classes, modules and containers.  What they refer to besides, such as
-    strings, would share a tenth more, but take a second to find.
+    These are the functions, classes, modules and containers.  With the other objects to which they
+    refer, such as strings, a tenth more would be shared, but finding those takes a second.
 
-    It does nothing, and returns 0, where that is not supported.
+    It does nothing, and returns 0, where this is not supported.
     """
     if not _is_supported():
         return 0

@@ -17,7 +17,7 @@ def take_over() -> None:
 
 
 def notify(state: str) -> None:
-    """Send ``state``, if there is anyone to tell."""
+    """Send ``state`` to systemd, if it asked for that."""
     if not _address:
         return
     path = "\0" + _address[1:] if _address.startswith("@") else _address

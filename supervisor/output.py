@@ -1,15 +1,94 @@
-"""Writes to the container's standard output without ever waiting for its reader."""
+"""Writes what the processes write to the container's standard output, line by line.
+
+It adds the name of the process to each line, and never waits for the reader of the output.
+"""
 
 import asyncio
+import json
 import os
 import select
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-# A pipe that poll(2) reports as writable takes so many bytes at once without blocking (pipe(7)).
+# A pipe that poll(2) reports as writable takes this many bytes without blocking (pipe(7)).
 # The descriptor itself stays blocking, since that would change it for everyone who shares it.
 _CHUNK_BYTES = select.PIPE_BUF
 _FULL_BYTES = 1 << 20
+SUPERVISOR = "(supervisor)"  # The name in the parent's own lines; no process may have it.
+MAX_LINE_BYTES = 1 << 20  # A longer line is split.
+_MAX_SHOWN_LENGTH = 300  # Characters of a line in a message.
+
+
+class LineSplitter:
+    """Assembles lines from the pieces that a pipe delivers.
+
+    Attributes:
+        last: the end of the last line with a letter or digit, for messages.
+    """
+
+    def __init__(self) -> None:
+        """Start without any text."""
+        self.last = ""
+        self._rest = b""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield each line that ``data`` completes, without its end."""
+        *complete, self._rest = (self._rest + data).split(b"\n")
+        while len(self._rest) > MAX_LINE_BYTES:
+            complete.append(self._rest[:MAX_LINE_BYTES])
+            self._rest = self._rest[MAX_LINE_BYTES:]
+        for line in complete:
+            self._note(line)
+            yield line
+
+    def end(self) -> Iterator[bytes]:
+        """Yield the line that was not completed, if any."""
+        if self._rest:
+            line, self._rest = self._rest, b""
+            self._note(line)
+            yield line
+
+    def _note(self, line: bytes) -> None:
+        text = "".join(
+            character if character.isprintable() else " "
+            for character in line[-4 * _MAX_SHOWN_LENGTH :].decode(errors="replace")
+        ).strip()
+        if any(character.isalnum() for character in text):
+            self.last = text[-_MAX_SHOWN_LENGTH:]
+
+
+def text_line(name: str, line: bytes) -> bytes:
+    """Return ``line`` after the name of its process, as Docker Compose writes it."""
+    return b"%s | %s\n" % (name.encode(), _as_utf8(line))
+
+
+def json_line(name: str, line: bytes) -> bytes:
+    """Return a line of JSON with the field ``process``.
+
+    Text that is not a JSON object, such as a traceback on stderr, becomes the field ``log``, as in
+    the lines of Synapse's formatter.
+    """
+    text = _as_utf8(line)
+    try:
+        document = json.loads(text)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        document = {"log": text.decode()}
+    return json.dumps(document | {"process": name}, ensure_ascii=False).encode() + b"\n"
+
+
+def own_line(text: str, *, as_json: bool) -> bytes:
+    """Return a line of the parent itself."""
+    if as_json:
+        fields = {"log": text, "level": "INFO", "namespace": "supervisor", "time": time.time()}
+        return json_line(SUPERVISOR, json.dumps(fields).encode())
+    return text_line(SUPERVISOR, text.encode())
+
+
+def _as_utf8(line: bytes) -> bytes:
+    return line.decode(errors="backslashreplace").encode()
 
 
 class Output:
@@ -92,7 +171,7 @@ class Output:
             self._loop.call_soon(callback)
 
     def _break(self) -> None:
-        """Forget everything, since the reader is gone."""
+        """Drop everything, since the reader is gone."""
         self._broken = True
         self._queue.clear()
         self._queued_bytes = 0
@@ -143,8 +222,8 @@ class PipeReader:
     def close(self) -> None:
         """Read what is still in the pipe, and close it, since its process has ended.
 
-        Another process that has the pipe, such as a child of Synapse, may still write to it; nobody
-        waits for that.
+        Another process that has the pipe, such as a child of Synapse, may still write to it; this
+        does not wait for it.
         """
         if self._descriptor < 0:
             return

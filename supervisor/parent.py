@@ -1,4 +1,4 @@
-"""The parent: starts the processes, starts those again that die, and stops them in order."""
+"""The parent: starts the processes, restarts those that die, and stops all of them in order."""
 
 import asyncio
 import os
@@ -6,14 +6,11 @@ import signal
 import traceback
 from collections.abc import Coroutine, Mapping, Sequence
 
-from supervisor.asking import get
-from supervisor.condition import problem_of
-from supervisor.lines import own_line
+from supervisor.health import get, problem_of
 from supervisor.notify import notify
-from supervisor.output import Output
-from supervisor.process import Process
+from supervisor.output import Output, own_line
+from supervisor.process import Process, Restarts
 from supervisor.requests import in_flight
-from supervisor.restarts import Restarts
 from supervisor.spec import MAIN, ContainerSpec
 
 # Together at most 28 s, since docs/operating.md asks for 30 s to stop a container.
@@ -69,7 +66,7 @@ class Parent:
         self._spawn(self._watch(process, pid))
 
     def not_forked(self, process: Process, error: OSError) -> None:
-        """Note that ``process`` could not be forked, such as for want of memory."""
+        """Note that ``process`` could not be forked, for example for lack of memory."""
         process.not_started(error.strerror or "unknown error")
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
@@ -78,7 +75,7 @@ class Parent:
         task.add_done_callback(self._is_done)
 
     def _is_done(self, task: asyncio.Task[None]) -> None:
-        """Forget a task; end with all processes if it failed, since it cannot do its work again."""
+        """Forget a task; if it failed, end with all processes, since its work would stay undone."""
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             traceback.print_exception(task.exception())
@@ -107,8 +104,8 @@ class Parent:
             if self._stopping.is_set() or process.asked_to_end:
                 continue
             seconds = process.restarts.died(process.last_run_seconds)
-            said = f"; its last line: {process.last_line}" if process.last_line else ""
-            self.log(f"{process.name} {process.end}; it starts again in {seconds:g} s{said}")
+            quoted = f"; its last line: {process.last_line}" if process.last_line else ""
+            self.log(f"{process.name} {process.end}; it starts again in {seconds:g} s{quoted}")
             try:
                 await asyncio.wait_for(process.wake.wait(), seconds)
             except TimeoutError:
@@ -124,7 +121,7 @@ class Parent:
             process.signal(number)
 
     def _reap(self) -> None:
-        """Collect every process that has ended, ours or one that its own parent left behind."""
+        """Collect every process that has ended, whether ours or an orphan of one of them."""
         by_pid = {one.pid: one for one in self.processes.values() if one.running}
         while True:
             try:

@@ -6,14 +6,42 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from supervisor.lines import LineSplitter, json_line, text_line
-from supervisor.output import Output, PipeReader
-from supervisor.restarts import Restarts
+from supervisor.output import LineSplitter, Output, PipeReader, json_line, text_line
 from supervisor.spec import ProcessSpec
 
 DRAINING = "draining"  # The file in the folder of a process that exists while it is drained.
+_FIRST_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 1.0, 60.0  # Between a death and the next start.
+_SETTLED_SECONDS = 180.0  # After this long, a death has nothing to do with earlier ones.
+_RECOVERED_SECONDS = 30.0  # After this long, a process no longer keeps dying.
+MAX_DEATHS = 5  # With this many, the container is unhealthy.
+
+
+@dataclass
+class Restarts:
+    """Counts the deaths of one process.
+
+    Attributes:
+        deaths: the number of deaths since it last ran for three minutes.
+    """
+
+    deaths: int = 0
+
+    def died(self, ran_seconds: float) -> float:
+        """Note that it died after ``ran_seconds``; return the seconds until its next start."""
+        self.deaths = 1 if ran_seconds >= _SETTLED_SECONDS else self.deaths + 1
+        # The exponent is limited, since two to the power of a thousand deaths is not a float.
+        return min(_MAX_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0 ** min(self.deaths - 1, 10))
+
+    def keeps_dying(self, ran_seconds: float) -> bool:
+        """Return whether it dies again and again.
+
+        Args:
+            ran_seconds: how long it has been running now; 0 if it is not.
+        """
+        return self.deaths >= MAX_DEATHS and ran_seconds < _RECOVERED_SECONDS
 
 
 def end_of(status: int) -> str:
@@ -36,7 +64,7 @@ class Process:
         pid: its process ID; 0 while it does not run.
         ready: whether it has answered since its last start.
         was_ready: whether it has ever answered.
-        asked_to_end: whether it is to be restarted, so that its end is no death.
+        asked_to_end: whether it is to be restarted, so that its end does not count as a death.
         end: how it ended the last time, or "".
         ended_at: when that was, on the monotonic clock.
         last_run_seconds: how long it had run then.
@@ -47,7 +75,7 @@ class Process:
     """
 
     def __init__(self, spec: ProcessSpec, log: Callable[[str], None]) -> None:
-        """Start with a process that does not run; ``log`` writes a line of the parent."""
+        """Start with a process that does not run; ``log`` writes a line of the parent's own."""
         self.spec, self._log = spec, log
         self.restarts = Restarts()
         self.pid = 0
@@ -86,7 +114,7 @@ class Process:
         return Path(self.spec.folder) / DRAINING
 
     def prepare(self) -> None:
-        """Remove what an earlier run has left behind.
+        """Remove the files that an earlier run left behind.
 
         Synapse locks each of its Unix sockets with a file that names its process ID; after a kill,
         that number may be another process's by now, and Synapse would not start.
@@ -118,8 +146,8 @@ class Process:
         splitter, formatted = self._splitter, json_line if as_json else text_line
 
         def lines(data: bytes) -> bytes:
-            found = splitter.feed(data) if data else splitter.end()
-            return b"".join(formatted(self.name, line) for line in found)
+            complete = splitter.feed(data) if data else splitter.end()
+            return b"".join(formatted(self.name, line) for line in complete)
 
         return lines
 

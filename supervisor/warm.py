@@ -61,10 +61,10 @@ def _uninitialized_reactor(*, uses_asyncio: bool) -> Any:
 
 
 def warm(apps: Sequence[str]) -> Warmed:
-    """Import the modules ``apps``, and prepare the memory that they take for being shared.
+    """Import the modules ``apps``, and prepare their memory so that children can share it.
 
-    Whatever a child writes to, it gets its own copy of.  So neither the garbage collector nor the
-    counts of references write to these objects any more, and memory that is free is given back.
+    A child gets its own copy of each page that it writes to.  So neither the garbage collector nor
+    the reference counts write to these objects any more, and free memory is given back.
     """
     gc.disable()
     uses_asyncio = bool(os.environ.pop(_ASYNCIO_SWITCH, ""))
@@ -77,7 +77,7 @@ def warm(apps: Sequence[str]) -> Warmed:
         importlib.import_module(app)
     generators = random_generators()  # The collector does not know them once they are frozen.
     make_immortal()
-    # Without a collection before: the holes that it would leave are soon filled in every child.
+    # Without a collection first: every child would soon fill the holes that it leaves.
     gc.freeze()
     gc.enable()
     release_free_memory()

@@ -8,8 +8,14 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import unquote
 
+from supervisor.control import shown
+
 _MAX_REQUEST_BYTES = 8192
-_SECONDS = 5.0
+_SECONDS = 5.0  # For the request, and for the answer.
+_DISCARDED_BYTES = 1 << 20
+# Answers to clients that may still be sending.
+_UNREAD = (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+_EXAMPLE = "a line such as GET /health HTTP/1.1, and an empty line"
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ def host_of(header: str) -> str:
 
 
 def _parsed(head: bytes) -> tuple[str, Request] | None:
-    """Return the method and the request, or None if it is not one of HTTP/1."""
+    """Return the method and the request, or None if the request is not HTTP/1."""
     first, *headers = head.decode("latin-1").split("\r\n")
     words = first.split(" ")
     if len(words) != 3 or not words[2].startswith("HTTP/1."):
@@ -63,10 +69,16 @@ async def _answer_to(
 ) -> tuple[str, Answer]:
     parsed = _parsed(head)
     if parsed is None:
-        return "GET", Answer(HTTPStatus.BAD_REQUEST, "this is not a request of HTTP/1\n")
+        line = shown(head.decode("latin-1").partition("\r\n")[0])
+        return "GET", Answer(
+            HTTPStatus.BAD_REQUEST, f"request {line}: is not HTTP/1; send {_EXAMPLE}\n"
+        )
     method, request = parsed
     if method not in ("GET", "HEAD"):
-        return method, Answer(HTTPStatus.METHOD_NOT_ALLOWED, "use GET or HEAD\n")
+        return method, Answer(
+            HTTPStatus.METHOD_NOT_ALLOWED,
+            f"method {shown(method)}: is not supported; use GET or HEAD\n",
+        )
     return method, await respond(request)
 
 
@@ -88,7 +100,7 @@ class WebServer:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             listener = socket.socket(family, socket.SOCK_STREAM)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
-            # Not asyncio's own, which would let a socket at :: serve only IPv6.
+            # Not a socket that asyncio makes: at ::, that would serve only IPv6.
             listener.bind((address, port))
             self._servers.append(
                 await asyncio.start_server(self._serve, sock=listener, limit=_MAX_REQUEST_BYTES)
@@ -96,21 +108,70 @@ class WebServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
+            head = await _head(reader)
             async with asyncio.timeout(_SECONDS):
-                head = await reader.readuntil(b"\r\n\r\n")
-                method, answer = await _answer_to(head.removesuffix(b"\r\n\r\n"), self._respond)
-                body = answer.body.encode()
-                lines = [
-                    f"HTTP/1.1 {answer.status.value} {answer.status.phrase}",
-                    f"Content-Type: {answer.content_type}",
-                    f"Content-Length: {len(body)}",
-                    "Connection: close",
-                ]
-                writer.write("\r\n".join([*lines, "", ""]).encode())
-                if method != "HEAD":
-                    writer.write(body)
+                method, answer = (
+                    ("GET", head)
+                    if isinstance(head, Answer)
+                    else await _answer_to(head, self._respond)
+                )
+                _write(writer, method, answer)
                 await writer.drain()
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # The client is gone, too slow, or does not speak HTTP.
+                if answer.status in _UNREAD:
+                    await _discard(reader, writer)
+        except OSError:
+            pass  # The client is gone, or does not read the answer.
         finally:
             writer.close()
+
+
+async def _head(reader: asyncio.StreamReader) -> bytes | Answer:
+    """Return the request line and the headers of a request, or an answer that says what is wrong.
+
+    Raises:
+        OSError: if the client is gone.
+    """
+    try:
+        async with asyncio.timeout(_SECONDS):
+            head = await reader.readuntil(b"\r\n\r\n")
+    except TimeoutError:
+        return Answer(
+            HTTPStatus.REQUEST_TIMEOUT,
+            f"request: not complete within {_SECONDS:g} s; send {_EXAMPLE}\n",
+        )
+    except asyncio.LimitOverrunError:
+        return Answer(
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            f"request: longer than {_MAX_REQUEST_BYTES} bytes; send fewer headers\n",
+        )
+    except asyncio.IncompleteReadError as error:
+        if not error.partial:
+            raise ConnectionError("the client sent nothing") from None
+        return Answer(
+            HTTPStatus.BAD_REQUEST, f"request: ends within its headers; send {_EXAMPLE}\n"
+        )
+    return head.removesuffix(b"\r\n\r\n")
+
+
+def _write(writer: asyncio.StreamWriter, method: str, answer: Answer) -> None:
+    body = answer.body.encode()
+    lines = [
+        f"HTTP/1.1 {answer.status.value} {answer.status.phrase}",
+        f"Content-Type: {answer.content_type}",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+    ]
+    head = "\r\n".join([*lines, "", ""]).encode()
+    writer.write(head if method == "HEAD" else head + body)
+
+
+async def _discard(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Read what else the client sends, up to a limit.
+
+    The kernel would otherwise reset the connection, and the client could lose the answer
+    (section 9.6 of RFC 9112).
+    """
+    writer.write_eof()
+    discarded = 0
+    while discarded < _DISCARDED_BYTES and (data := await reader.read(1 << 16)):
+        discarded += len(data)

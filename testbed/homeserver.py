@@ -105,6 +105,11 @@ class Homeserver:
         """Return the Synapse processes, main first."""
         return [self.processes[name] for name in self.layout.names]
 
+    def synapses_and_parents(self) -> list[Process]:
+        """Return the Synapse processes, and the parents that forked them, if any; each once."""
+        containers = [self.processes[name] for name in self.layout.containers]
+        return list({one.pid: one for one in [*containers, *self.synapses()]}.values())
+
     def start(self) -> None:
         """Start everything; return once every process is healthy.
 

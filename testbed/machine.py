@@ -13,17 +13,11 @@ from testbed.processes import Process
 ADDRESS = "192.0.2.1"  # Of this machine, in its own network (RFC 5737).
 WORK = "/srv"  # Its folder for the files of an administrator.
 _PATH = "/usr/local/bin:/usr/sbin:/usr/bin"
-# They would change settings of the kernel, which it shares with the real machine.
-_MASKED = (
-    "dev-hugepages.mount",
-    "sys-fs-fuse-connections.mount",
-    "sys-kernel-debug.mount",
-    "sys-kernel-tracing.mount",
-    "systemd-remount-fs.service",
-    "systemd-sysctl.service",
-    "systemd-tmpfiles-setup-dev.service",
-    "systemd-tmpfiles-setup-dev-early.service",
-)
+# The units that sysinit.target wants set up a machine: they mount file systems of the kernel, load
+# modules, and write to sysctl and /dev, all of which are also those of the real machine.  Of these
+# units, only the following write nothing but their own files.
+_HARMLESS = ("systemd-journald.service", "systemd-tmpfiles-setup.service")
+_ADDED = ("systemd-remount-fs.service",)  # A generator may add it to what systemd starts.
 _FILES = {
     "containers/containers.conf": (
         "[containers]\n"
@@ -77,7 +71,9 @@ class Machine:
                 shutil.copytree(source, etc / name, symlinks=True, dirs_exist_ok=True)
         for name, text in _FILES.items():
             (etc / name).write_text(text)
-        for name in _MASKED:
+        wanted = services_root / "usr/lib/systemd/system/sysinit.target.wants"
+        masked = {unit.name for unit in wanted.iterdir()}.difference(_HARMLESS)
+        for name in masked.union(_ADDED):
             (etc / "systemd/system" / name).symlink_to("/dev/null")
         self._nsenter = program("nsenter", "util-linux")
         sandbox = Sandbox(

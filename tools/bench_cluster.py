@@ -4,16 +4,14 @@ import os
 import shutil
 import statistics
 import subprocess
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 
 from testbed.homeserver import Homeserver, Parts
-from testbed.image import read_image, unpack
 from testbed.layout import Options
 from testbed.processes import memory
-from testbed.site import make_authority
+from tools.benchmarks import parts
 from worker.worker_types import load_table
 
 _RUNS = 3
@@ -83,18 +81,11 @@ def many(folder: Path, parts: Parts) -> None:
 
 def main() -> int:
     """Print the tables; return the exit code."""
-    folder = Path(tempfile.mkdtemp(prefix="synapse-bench."))
-    try:
-        image = read_image(Path(os.environ["IMAGE"]))
-        unpack(image, folder / "root")
-        bare = without_bytecode(folder / "root", folder / "bare-root")
-        services = Path(os.environ["SERVICES"]).resolve().parent / "root"
-        parts = Parts(image, folder / "root", services, make_authority(folder / "authority"))
+    with parts("bench") as (folder, of_homeserver):
+        bare = without_bytecode(of_homeserver.root, folder / "bare-root")
         print(f"{os.cpu_count()} CPUs; each start is the median of {_RUNS}, both layouts in turn")
-        starts(folder, parts, bare)
-        many(folder, parts)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        starts(folder, of_homeserver, bare)
+        many(folder, of_homeserver)
     return 0
 
 

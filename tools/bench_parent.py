@@ -6,20 +6,16 @@ other programs run, the CPU time says more.
 """
 
 import os
-import shutil
 import statistics
 import subprocess
-import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from testbed.homeserver import Homeserver, Parts
-from testbed.image import read_image, unpack
 from testbed.layout import Options
-from testbed.processes import Process, cpu_seconds, memory
-from testbed.site import make_authority
-from worker.worker_types import load_table
+from testbed.processes import cpu_seconds, memory
+from tools.benchmarks import one_of_each, parts
 
 _RUNS = 5
 _IDLE_SECONDS = 15
@@ -43,14 +39,6 @@ class Figures:
     worked: list[float] = field(default_factory=list)
     used: list[float] = field(default_factory=list)
     restarted: list[float] = field(default_factory=list)
-
-
-def _synapses(homeserver: Homeserver) -> list[Process]:
-    """Return all processes of Synapse, with their parents."""
-    containers = [homeserver.processes[name] for name in homeserver.layout.containers]
-    return list(
-        {process.pid: process for process in [*containers, *homeserver.synapses()]}.values()
-    )
 
 
 def _start(homeserver: Homeserver) -> float:
@@ -91,9 +79,11 @@ def _restart(homeserver: Homeserver) -> float:
 def measure(homeserver: Homeserver, figures: Figures) -> None:
     """Measure one run, and stop the processes."""
     figures.started.append(_start(homeserver))
-    figures.worked.append(sum(cpu_seconds(process.pid) for process in _synapses(homeserver)))
+    figures.worked.append(
+        sum(cpu_seconds(process.pid) for process in homeserver.synapses_and_parents())
+    )
     time.sleep(_IDLE_SECONDS)
-    figures.used.append(sum(memory(process.pid) for process in _synapses(homeserver)))
+    figures.used.append(sum(memory(process.pid) for process in homeserver.synapses_and_parents()))
     if _RESTARTED in homeserver.layout.names:
         figures.restarted.append(_restart(homeserver))
     _stop(homeserver)
@@ -138,20 +128,11 @@ def compare(folder: Path, parts: Parts, workers: dict[str, str], number: int, ru
 
 def main() -> int:
     """Print both comparisons; return the exit code."""
-    folder = Path(tempfile.mkdtemp(prefix="synapse-bench."))
-    try:
-        image = read_image(Path(os.environ["IMAGE"]))
-        unpack(image, folder / "root")
-        services = Path(os.environ["SERVICES"]).resolve().parent / "root"
-        parts = Parts(image, folder / "root", services, make_authority(folder / "authority"))
+    with parts("bench") as (folder, of_homeserver):
         print(f"{os.cpu_count()} CPUs; both layouts in turn")
-        types = load_table().apps.values()
-        workers = {process.slug: process.joined for process in types if not process.is_main}
-        compare(folder, parts, workers, 1, _RUNS)
-        many = {f"w{place}": "generic_worker" for place in range(1, _MANY + 1)}
-        compare(folder, parts, many, 3, _RUNS)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        compare(folder, of_homeserver, one_of_each(), 1, _RUNS)
+        many = {f"w{number}": "generic_worker" for number in range(1, _MANY + 1)}
+        compare(folder, of_homeserver, many, 3, _RUNS)
     return 0
 
 

@@ -6,10 +6,7 @@ forked from one parent.  Both get the same requests.  The last column is the rat
 
 import argparse
 import itertools
-import os
-import shutil
 import sys
-import tempfile
 import threading
 import time
 import urllib.error
@@ -18,11 +15,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from testbed.homeserver import Homeserver, Parts
-from testbed.image import read_image, unpack
 from testbed.layout import Options
-from testbed.processes import Process, memory
-from testbed.site import make_authority
-from worker.worker_types import load_table
+from testbed.processes import memory
+from tools.benchmarks import one_of_each, parts
 
 _PASSWORD = "for this measurement only"
 _USERS = 6
@@ -68,11 +63,8 @@ def _use(homeserver: Homeserver, name: str, ends: threading.Event) -> None:
 
 def _memories(homeserver: Homeserver) -> dict[str, float]:
     """Return the memory of each process of Synapse and of their parents, in MiB (PSS)."""
-    containers = [homeserver.processes[name] for name in homeserver.layout.containers]
-    by_pid: dict[int, Process] = {
-        process.pid: process for process in [*containers, *homeserver.synapses()]
-    }
-    return {process.name: memory(pid) for pid, process in by_pid.items()}
+    processes = homeserver.synapses_and_parents()
+    return {process.name: memory(process.pid) for process in processes}
 
 
 def _sample(separate: Homeserver, together: Homeserver) -> str:
@@ -88,8 +80,7 @@ def _sample(separate: Homeserver, together: Homeserver) -> str:
 
 def measure(folder: Path, parts: Parts, seconds: float) -> None:
     """Run both homeservers for ``seconds``, and print the table."""
-    types = load_table().apps.values()
-    workers = {process.slug: process.joined for process in types if not process.is_main}
+    workers = one_of_each()
     homeservers = [
         Homeserver(
             number, folder / f"{number}", parts, Options(workers, planned=True, parents=parents)
@@ -128,15 +119,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=60.0, help="how long; the default is 60")
     seconds = parser.parse_args().minutes * 60
-    folder = Path(tempfile.mkdtemp(prefix="synapse-soak."))
-    try:
-        image = read_image(Path(os.environ["IMAGE"]))
-        unpack(image, folder / "root")
-        services = Path(os.environ["SERVICES"]).resolve().parent / "root"
-        parts = Parts(image, folder / "root", services, make_authority(folder / "authority"))
-        measure(folder, parts, seconds)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with parts("soak") as (folder, of_homeserver):
+        measure(folder, of_homeserver, seconds)
     return 0
 
 

@@ -171,7 +171,7 @@ def _routes(environ: Environ, options: Namespace) -> int:
 
 
 def _engine_archive(environ: Environ, options: Namespace) -> int:
-    from worker.deployment import engine_archive, kubernetes_archive
+    from worker.archives import engine_archive, kubernetes_archive
 
     if sys.stdout.isatty():
         raise ConfigError(

@@ -3,12 +3,12 @@
 import textwrap
 from collections.abc import Iterator
 
-from deploy.containers import RESTART
 from deploy.kubernetes import network, processes, services
 from deploy.kubernetes.common import Request
 from deploy.kubernetes.monitoring import monitoring_objects
 from deploy.kubernetes.names import Group
 from deploy.kubernetes.text import Object
+from deploy.synapse import RESTART
 
 # Maps the name of each file to what is in it. Those of the processes are in `base_objects`.
 _COMMENTS = {

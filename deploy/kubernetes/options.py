@@ -2,15 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from deploy.options import flag
+from deploy.options import checked
 
 INGRESS = ("none", "ingress", "gateway")
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
 _GATEWAY = re.compile(rf"({_LABEL}/)?(?=[^/]{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
-_MAX_SHOWN = 100  # The characters of a value that a message repeats.
 
 
 @dataclass(frozen=True)
@@ -72,18 +71,7 @@ def parse_kubernetes_options(
         values: the values by name; those that are missing keep their defaults.
         monitoring: the option without a value.
     """
-    problems = []
-    valid = {}
-    for field in fields(KubernetesOptions):
-        if field.name not in values:
-            continue
-        text = values[field.name]
-        problem = _problem(field.name, text)
-        if problem:
-            cut = "..." if len(text) > _MAX_SHOWN else ""
-            problems.append(f"{flag(field.name)}={text[:_MAX_SHOWN]!r}{cut} {problem}")
-        else:
-            valid[field.name] = text
+    valid, problems = checked(KubernetesOptions, values, _problem)
     options = KubernetesOptions(**valid, monitoring=monitoring)
     if not problems:
         problems += _missing(options)

@@ -3,17 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from deploy.containers import (
-    DRAIN,
-    DRAIN_SECONDS,
-    HEALTH,
-    PASSWORD,
-    SCRATCH,
-    START_SECONDS,
-    STOP_SECONDS,
-    UID,
-    most_replicas,
-)
+from deploy.containers import most_replicas
 from deploy.kubernetes.common import (
     DATA_SECRET,
     DATABASE_SECRET,
@@ -33,6 +23,7 @@ from deploy.kubernetes.common import (
 from deploy.kubernetes.names import Group, plan_text
 from deploy.kubernetes.text import Object
 from deploy.routing import MAIN
+from deploy.synapse import DRAIN, DRAIN_SECONDS, HEALTH, PASSWORD, SCRATCH, STOP_SECONDS, UID
 
 _NUMBER = "WORKER_NUMBER"
 # How long the cluster's DNS and the proxy take to forget a pod that is to be stopped: CoreDNS keeps
@@ -56,7 +47,7 @@ def _probes(request: Request, group: Group) -> Object:
     last ones would get all requests. So only their start asks for other services, which stops an
     update with wrong settings; later, they are ready as long as they answer.
     """
-    start = request.deployment.wait_seconds + START_SECONDS
+    start = request.deployment.start_seconds
     starts, ready = (_READY, _OWN_HEALTH) if group.replicas else (_OWN_HEALTH, _READY)
     return {
         "startupProbe": {

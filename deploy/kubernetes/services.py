@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from deploy import haproxy
-from deploy.containers import PASSWORD, PROXY_FOLDER
+from deploy import haproxy, proxy, support
 from deploy.kubernetes.common import (
     DATABASE_SECRET,
     MEDIA_CLAIM,
@@ -31,19 +30,9 @@ from deploy.kubernetes.common import (
 from deploy.kubernetes.text import Object
 from deploy.options import Options
 from deploy.routing import Routing, Server
-from deploy.support import (
-    POSTGRES_DATA,
-    POSTGRES_ENVIRON,
-    POSTGRES_HEALTH,
-    POSTGRES_RUNTIME,
-    REDIS_COMMAND,
-    REDIS_DATA,
-    REDIS_HEALTH,
-    REDIS_UID,
-)
+from deploy.synapse import PASSWORD
 
-# The users of the official images on Alpine Linux.
-_PROXY_USER, _POSTGRES_USER = 99, 70
+_POSTGRES_USER = 70  # Of the official image on Alpine Linux.
 _PROXY_STOP_SECONDS = 5  # Until the nodes send no new connections to a proxy that is to be stopped.
 
 
@@ -128,7 +117,7 @@ def proxy_objects(request: Request) -> list[Object]:
         "lifecycle": {"preStop": {"exec": {"command": ["sleep", str(_PROXY_STOP_SECONDS)]}}},
         "resources": resources(request, "proxy", "50m", "64Mi", "512Mi"),
         "securityContext": container_security(),
-        "volumeMounts": [{"name": "configuration", "mountPath": PROXY_FOLDER, "readOnly": True}],
+        "volumeMounts": [{"name": "configuration", "mountPath": proxy.FOLDER, "readOnly": True}],
     }
     volume = {"name": "configuration", "configMap": {"name": "proxy"}}
     # Its digest starts new pods when it changes.
@@ -140,7 +129,7 @@ def proxy_objects(request: Request) -> list[Object]:
             "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
         },
         "pod": pod(
-            _PROXY_USER,
+            proxy.UID,
             container,
             [volume],
             terminationGracePeriodSeconds=60,
@@ -172,19 +161,19 @@ def redis_objects(request: Request) -> list[Object]:
     container = {
         "name": "redis",
         "image": request.values("redisImage", default=request.images.redis_image),
-        "args": list(REDIS_COMMAND),
+        "args": list(support.REDIS.command),
         "ports": [port("redis", REDIS_PORT)],
-        "livenessProbe": _probe(REDIS_HEALTH, failureThreshold=6),
-        "readinessProbe": _probe(REDIS_HEALTH),
+        "livenessProbe": _probe(support.REDIS.health, failureThreshold=6),
+        "readinessProbe": _probe(support.REDIS.health),
         "resources": resources(request, "redis", "50m", "64Mi", "512Mi"),
         "securityContext": container_security(),
-        "volumeMounts": [{"name": "data", "mountPath": REDIS_DATA}],
+        "volumeMounts": [{"name": "data", "mountPath": support.REDIS.data}],
     }
     spec = {
         "replicas": 1,
         # Two of them at a time would each pass on only a part of the messages.
         "strategy": {"type": "Recreate"},
-        "pod": pod(REDIS_UID, container, [{"name": "data", "emptyDir": {}}]),
+        "pod": pod(support.REDIS.uid, container, [{"name": "data", "emptyDir": {}}]),
     }
     return [
         _workload(request, "Deployment", "redis", REDIS, spec),
@@ -194,22 +183,23 @@ def redis_objects(request: Request) -> list[Object]:
 
 def postgres_objects(request: Request) -> list[Object]:
     """Return PostgreSQL with a volume."""
+    postgres = support.POSTGRES
     secret = {
         "secretName": DATABASE_SECRET,
         "defaultMode": 0o440,
         "items": [{"key": PASSWORD, "path": PASSWORD}],
     }
     # A folder in the volume, which may contain lost+found.
-    environ = {**POSTGRES_ENVIRON, "PGDATA": f"{POSTGRES_DATA}/pgdata"}
-    mounts = {"data": POSTGRES_DATA, "runtime": POSTGRES_RUNTIME, "shm": "/dev/shm", "tmp": "/tmp"}
+    environ = {**postgres.environ, "PGDATA": f"{postgres.data}/pgdata"}
+    mounts = {"data": postgres.data, "runtime": postgres.runtime, "shm": "/dev/shm", "tmp": "/tmp"}
     container = {
         "name": "postgres",
         "image": request.values("postgresImage", default=request.images.postgres_image),
         "env": [{"name": name, "value": value} for name, value in environ.items()],
         "ports": [port("postgresql", POSTGRES_PORT)],
-        "startupProbe": _probe(POSTGRES_HEALTH, failureThreshold=60),
-        "livenessProbe": _probe(POSTGRES_HEALTH, failureThreshold=6),
-        "readinessProbe": _probe(POSTGRES_HEALTH),
+        "startupProbe": _probe(postgres.health, failureThreshold=60),
+        "livenessProbe": _probe(postgres.health, failureThreshold=6),
+        "readinessProbe": _probe(postgres.health),
         "resources": resources(request, "postgres", "250m", "256Mi", "4Gi"),
         "securityContext": container_security(),
         "volumeMounts": [

@@ -3,59 +3,27 @@
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from deploy.routing import MAIN, Routing
-from testbed.site import make_data
-from tests.deploy import proxies
+from deploy.routing import MAIN
 from tests.deploy.asking import Client
 from tests.deploy.local_plans import plan
 from tests.deploy.recorder import Recorder
+from tests.deploy.served import Served, served
 
 PROXY = os.environ["PROXY"]
 CLIENT = "/_matrix/client/v3"
 AWAY = 3.0  # Seconds; less than `proxies.OPTIONS.hold_seconds`.
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What runs.
-
-    Attributes:
-        routing: the routes.
-        recorder: the servers.
-    """
-
-    routing: Routing
-    recorder: Recorder
-
-
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
-    """Yield the proxy and the servers of a plan with several workers of each type."""
-    folder = tmp_path_factory.mktemp("away")
-    routing = plan("shards")
-    data = make_data(folder / "data", "")
-    services = Path(os.environ["SERVICES"]).resolve().parent / "root"
-    with Recorder(routing, data) as recorder:
-        proxy = proxies.start(PROXY, services, folder, data, routing)
-        try:
-            yield Parts(routing, recorder)
-        finally:
-            proxy.stop()
-            print(f"----- {PROXY}\n{proxy.tail(40)}")
-
-
-def names(running: Parts, method: str, target: str) -> list[str]:
-    """Return the names of the servers of a request's route."""
-    path, _, query = target.partition("?")
-    route = running.routing.find(method, path, query)
-    return [server.name for server in route.servers] if route else [MAIN]
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Yield what runs for a plan with several workers of each type."""
+    with served(PROXY, tmp_path_factory.mktemp("away"), plan("shards")) as both:
+        yield both
 
 
 def answered_by(method: str, target: str) -> str:
@@ -66,8 +34,17 @@ def answered_by(method: str, target: str) -> str:
     return name
 
 
+def worker_that_answers(method: str, target: str) -> str:
+    """Return the name of a worker that answers, once the proxy knows that the workers are back."""
+    deadline = time.monotonic() + 20
+    while (name := answered_by(method, target)) == MAIN:
+        assert time.monotonic() < deadline, "the workers get no requests again"
+        time.sleep(0.5)
+    return name
+
+
 @contextmanager
-def stopped(recorder: Recorder, servers: list[str]) -> Iterator[None]:
+def stopped(recorder: Recorder, servers: Iterable[str]) -> Iterator[None]:
     """Stop servers, and start them again at the end."""
     for name in servers:
         recorder.stop(name)
@@ -89,10 +66,10 @@ def stopped(recorder: Recorder, servers: list[str]) -> Iterator[None]:
     ],
 )
 def test_a_request_waits_for_those_who_alone_can_answer(
-    running: Parts, method: str, target: str
+    running: Served, method: str, target: str
 ) -> None:
     """While a writer or main is restarted, its clients see a delay in place of an error."""
-    servers = names(running, method, target)
+    servers = running.names(method, target)
     back = threading.Event()
     answers: list[tuple[str, bool]] = []
 
@@ -119,19 +96,16 @@ def test_a_request_waits_for_those_who_alone_can_answer(
         ("PUT", "/_matrix/federation/v1/send/1"),
     ],
 )
-def test_others_answer_for_a_worker_that_is_away(running: Parts, method: str, target: str) -> None:
+def test_others_answer_for_a_worker_that_is_away(running: Served, method: str, target: str) -> None:
     """A worker of the same type takes its requests, and the main process those of all of them."""
-    servers = names(running, method, target)
+    servers = running.names(method, target)
     assert len(servers) > 1
-    first = answered_by(method, target)
+    first = worker_that_answers(method, target)
     assert first in servers
     with stopped(running.recorder, [first]):
         with_others = {answered_by(method, target) for _ in range(5)}
     with stopped(running.recorder, servers):
         with_main = {answered_by(method, target) for _ in range(3)}
-    assert with_others <= set(servers) - {first} | {MAIN}
+    assert with_others <= servers - {first} | {MAIN}
     assert with_main == {MAIN}
-    deadline = time.monotonic() + 20
-    while answered_by(method, target) == MAIN:
-        assert time.monotonic() < deadline, "the workers get no requests again"
-        time.sleep(0.5)
+    assert worker_that_answers(method, target) in servers

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from deploy.engines import REPLICATING, engine_files, engine_problems
 from deploy.images import Images
-from deploy.support import REDIS_COMMAND
+from deploy.support import REDIS
 from tests.deploy.random_plans import ENVIRONS, examples, plans
 from worker.deployment import deployment
 from worker.errors import ConfigError
@@ -125,7 +125,7 @@ def test_podmans_generator_makes_services(
     assert set(containers) <= set(made)
     if "synapse-redis" in containers:
         # The generator drops what follows an empty word.
-        assert f" {' '.join(REDIS_COMMAND)}\n" in done.stdout
+        assert f" {' '.join(REDIS.command)}\n" in done.stdout
     if re.fullmatch(_PLAIN, text):
         assert f"--env SYNAPSE_X={text} " in done.stdout
 

@@ -12,9 +12,10 @@ import yaml
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from deploy.containers import Container, Deployment, proxy_configuration
+from deploy import proxy
+from deploy.containers import Container, Deployment
 from deploy.engines import ENGINES, engine_files, engine_problems
-from deploy.images import Images
+from tests.deploy.engine_plans import IMAGES
 from tests.deploy.random_plans import plans
 from worker.deployment import deployment
 from worker.doctor import scrape_targets
@@ -29,7 +30,6 @@ from worker.worker_types import load_table
 PLAN = "synchrotron:2, typing, media_repository"
 HOSTED = "sync=synchrotron@10.0.0.7, typing@10.0.0.7, pusher@10.0.0.1, media_repository@10.0.0.8"
 MAIN_HOST = {"SYNAPSE_REPLICATION_HOST": "10.0.0.1"}
-IMAGES = Images(image="quay.io/example/synapse@sha256:" + "0" * 64)
 TABLE = load_table()
 
 
@@ -71,7 +71,7 @@ def check_ports(found: Deployment) -> None:
             one = listener(kind, own)
             if one.get("bind_addresses", []) != ["127.0.0.1"] and "port" in one:
                 assert listening.setdefault((hosts[name], one["port"]), name) == name
-    servers = re.findall(r"server (\S+) '([^']+):([0-9]+)'", proxy_configuration(found))
+    servers = re.findall(r"server (\S+) '([^']+):([0-9]+)'", proxy.configuration(found.routing))
     assert servers
     for name, host, port in servers:
         address = host.strip("[]"), int(port)
@@ -232,86 +232,3 @@ def test_a_worker_may_have_the_name_of_a_service(engine: str) -> None:
     found = made("redis=typing, workers=pusher")
     assert engine_problems(found, IMAGES, "") == []
     assert engine_files(engine, found, IMAGES, "", rootless=True)
-
-
-@pytest.mark.parametrize(
-    ("plan", "environ", "lines"),
-    [
-        (
-            PLAN,
-            {"SYNAPSE_PROCESSES": "typing"},
-            [
-                "SYNAPSE_PROCESSES='typing' contradicts --one-container, which takes the processes "
-                "of each container from the hosts in the plan; unset it"
-            ],
-        ),
-        (
-            HOSTED,
-            MAIN_HOST | {"SYNAPSE_PROCESSES": "all"},
-            [
-                "SYNAPSE_PROCESSES='all' contradicts --one-container, which takes the processes of "
-                "each container from the hosts in the plan; unset it"
-            ],
-        ),
-        (
-            PLAN,
-            {"SYNAPSE_UNIX_SOCKETS": "/sockets"},
-            [
-                "SYNAPSE_UNIX_SOCKETS='/sockets' contradicts --one-container, since the proxy is "
-                "in another container; unset it"
-            ],
-        ),
-        (
-            "all=typing, pusher",
-            {},
-            [
-                "SYNAPSE_WORKERS: all is the name of a worker, but means every process in "
-                "SYNAPSE_PROCESSES; give the worker another name"
-            ],
-        ),
-        (
-            PLAN,
-            {"SYNAPSE_LOG_LEVEL": "INFO, synk=DEBUG"},
-            [
-                "SYNAPSE_LOG_LEVEL has a value for 'synk', which is not in SYNAPSE_WORKERS; "
-                "correct the name"
-            ],
-        ),
-        (
-            "",
-            {"SYNAPSE_PROCESSES": "all"},
-            [
-                "SYNAPSE_PROCESSES is set, but these files start each process in a container of "
-                "its own; unset it"
-            ],
-        ),
-    ],
-)
-def test_what_cannot_be_combined_is_named(
-    plan: str, environ: dict[str, str], lines: list[str]
-) -> None:
-    """Nothing is made that would not start."""
-    with pytest.raises(ConfigError) as caught:
-        made(plan, environ)
-    assert list(caught.value.problems) == lines
-
-
-@pytest.mark.parametrize("value", ["all", ""])
-def test_a_variable_that_says_the_same_is_accepted(value: str) -> None:
-    """Those who give the verbs the variables of their containers get the same files."""
-    environ = {"SYNAPSE_PROCESSES": value, "SYNAPSE_UNIX_SOCKETS": "off"}
-    assert made(environ=environ) == made()
-
-
-def test_a_wrong_host_is_named() -> None:
-    """As with a container for each process, the names of all processes are listed."""
-    found = made("sync=synchrotron@h, typing, pusher")
-    assert engine_problems(found, IMAGES, "h") == [
-        "SYNAPSE_REPLICATION_HOST is not set, but the plan names hosts; set it to the host of the "
-        "main process",
-        "SYNAPSE_WORKERS: typing, pusher have no host, but other processes do; add @HOST to each "
-        "of them, or to none",
-    ]
-    assert engine_problems(made(HOSTED, MAIN_HOST), IMAGES, "x") == [
-        "--host='x' is not a host of the plan; use one of 10.0.0.1, 10.0.0.7, 10.0.0.8"
-    ]

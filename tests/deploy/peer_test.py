@@ -1,16 +1,13 @@
 """HAProxy behind another proxy, which terminates TLS and says for whom it passes requests on."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from testbed.site import make_data
 from tests.deploy import proxies
 from tests.deploy.asking import Client
-from tests.deploy.recorder import Recorder
+from tests.deploy.served import served
 from worker.routes import plan_routing
 
 ROUTING = plan_routing({"SYNAPSE_REPLICATION_HOST": "127.0.107.1"}, "")
@@ -19,17 +16,9 @@ ROUTING = plan_routing({"SYNAPSE_REPLICATION_HOST": "127.0.107.1"}, "")
 @pytest.fixture(scope="module", autouse=True)
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Run the main process and the proxy."""
-    root = Path(os.environ["SERVICES"]).resolve().parent / "root"
-    folder = tmp_path_factory.mktemp("peer")
-    data = make_data(folder / "data", "")
     options = replace(proxies.OPTIONS, trusts_peer=True)
-    with Recorder(ROUTING, data):
-        running = proxies.start("haproxy", root, folder, data, ROUTING, options=options)
-        try:
-            yield
-        finally:
-            running.stop()
-            print(running.tail(20))
+    with served("haproxy", tmp_path_factory.mktemp("peer"), ROUTING, options=options):
+        yield
 
 
 @pytest.mark.parametrize(

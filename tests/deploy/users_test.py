@@ -4,17 +4,14 @@ import base64
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
-from testbed.processes import Process
-from testbed.site import make_data
 from tests.deploy import proxies
 from tests.deploy.asking import Client, bearer
 from tests.deploy.local_plans import plan
-from tests.deploy.recorder import Recorder
+from tests.deploy.served import Served, served
 
 PROXY = os.environ["PROXY"]
 SYNC = "/_matrix/client/v3/sync?since=s1"
@@ -22,36 +19,18 @@ USERS = 30
 OPTIONS = replace(proxies.OPTIONS, script="/state/users")
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What runs: the proxy, and a server for each process."""
-
-    proxy: Process
-    recorder: Recorder
-    names: frozenset[str]
-
-    def name(self, token: str) -> str:
-        """Return the name of the server that answers a sync with an access token."""
-        with Client() as client:
-            return client.ask("GET", SYNC, bearer(token)).name
-
-
 @pytest.fixture(scope="module")
-def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Yield what runs for a plan with several workers of each type."""
     folder = tmp_path_factory.mktemp("users")
-    routing = plan("shards")
-    data = make_data(folder / "data", "")
-    services = Path(os.environ["SERVICES"]).resolve().parent / "root"
-    route = routing.find("GET", *SYNC.split("?"))
-    assert route is not None
-    with Recorder(routing, data) as recorder:
-        proxy = proxies.start(PROXY, services, folder, data, routing, options=OPTIONS)
-        try:
-            yield Parts(proxy, recorder, frozenset(server.name for server in route.servers))
-        finally:
-            proxy.stop()
-            print(proxy.tail(40))
+    with served(PROXY, folder, plan("shards"), options=OPTIONS) as both:
+        yield both
+
+
+def name(token: str) -> str:
+    """Return the name of the server that answers a sync with an access token."""
+    with Client() as client:
+        return client.ask("GET", SYNC, bearer(token)).name
 
 
 def localpart(number: int) -> str:
@@ -59,24 +38,24 @@ def localpart(number: int) -> str:
     return f"user{number}" + "x" * (number % 3)
 
 
-def test_all_tokens_of_a_user_stay_on_one_worker(parts: Parts) -> None:
+def test_all_tokens_of_a_user_stay_on_one_worker(running: Served) -> None:
     """The devices of a user sync at one worker, with tokens of either kind, before and after."""
     used = set()
     for number in range(USERS):
         opaque = [f"mat_{number}x{device}_Ab3" for device in range(3)]
-        parts.recorder.users |= {token: f"@{localpart(number)}:x.test" for token in opaque}
+        running.recorder.users |= {token: f"@{localpart(number)}:x.test" for token in opaque}
         encoded = base64.b64encode(localpart(number).encode()).decode().rstrip("=")
         tokens = [*opaque, f"syt_{encoded}_abcdefghijklmnopqrst_0aBcDe"]
-        names = {parts.name(token) for token in tokens}
+        names = {name(token) for token in tokens}
         assert len(names) == 1, (number, names)
         used |= names
-    assert used == parts.names
+    assert used == running.names("GET", SYNC)
 
 
-def test_an_answer_is_kept(parts: Parts) -> None:
+def test_an_answer_is_kept(running: Served) -> None:
     """Synapse is asked once for each token and not for its own tokens; requests need no more."""
-    parts.recorder.users["mat_kept"] = "@kept:x.test"
-    before = len(parts.recorder.asked)
+    running.recorder.users["mat_kept"] = "@kept:x.test"
+    before = len(running.recorder.asked)
     own = "syt_a2VwdA_abcdefghijklmnopqrst_0aBcDe"
     with Client() as client:
         for _ in range(20):
@@ -84,14 +63,14 @@ def test_an_answer_is_kept(parts: Parts) -> None:
             client.ask("GET", SYNC, bearer(own))
             client.ask("GET", SYNC)
     # HAProxy keeps the answers in each of its threads.
-    asked = parts.recorder.asked[before:]
+    asked = running.recorder.asked[before:]
     assert set(asked) == {"mat_kept"}
     assert len(asked) <= (os.cpu_count() or 1)
 
 
-def test_the_token_in_the_query_is_found(parts: Parts) -> None:
+def test_the_token_in_the_query_is_found(running: Served) -> None:
     """Old clients send it there."""
-    parts.recorder.users |= {f"mat_query{number}": "@query:x.test" for number in range(8)}
+    running.recorder.users |= {f"mat_query{number}": "@query:x.test" for number in range(8)}
     names = set()
     for number in range(8):
         with Client() as client:
@@ -100,27 +79,27 @@ def test_the_token_in_the_query_is_found(parts: Parts) -> None:
 
 
 @pytest.mark.parametrize("user_id", ["", "x", "@", '@a"b', "@:x.test", "@a\r\nX-Other: b:x.test"])
-def test_an_odd_answer_leaves_the_token_as_key(parts: Parts, user_id: str) -> None:
+def test_an_odd_answer_leaves_the_token_as_key(running: Served, user_id: str) -> None:
     """Whatever the answer is, the request arrives, always at the same worker."""
     token = f"mat_odd_{user_id.encode().hex()}"
-    parts.recorder.users[token] = user_id
-    assert len({parts.name(token) for _ in range(4)}) == 1
+    running.recorder.users[token] = user_id
+    assert len({name(token) for _ in range(4)}) == 1
 
 
-def test_an_unknown_token_stays_on_one_worker(parts: Parts) -> None:
+def test_an_unknown_token_stays_on_one_worker(running: Served) -> None:
     """Synapse refuses it, and the worker shall say so."""
-    assert {len({parts.name(f"mat_no{number}") for _ in range(4)}) for number in range(9)} == {1}
+    assert {len({name(f"mat_no{number}") for _ in range(4)}) for number in range(9)} == {1}
 
 
-def test_requests_arrive_while_the_main_process_is_away(parts: Parts) -> None:
+def test_requests_arrive_while_the_main_process_is_away(running: Served) -> None:
     """Nobody answers who the user is, so that the token itself is the key."""
-    parts.recorder.stop("main")
+    running.recorder.stop("main")
     try:
         for number in range(4):
             begin = time.monotonic()
-            names = {parts.name(f"mat_away{number}") for _ in range(3)}
+            names = {name(f"mat_away{number}") for _ in range(3)}
             assert len(names) == 1
-            assert names <= parts.names
+            assert names <= running.names("GET", SYNC)
             assert time.monotonic() - begin < 10
     finally:
-        parts.recorder.start("main")
+        running.recorder.start("main")

@@ -119,8 +119,7 @@ class Cluster(Homeserver):
         environ = {one["name"]: one["value"] for one in variables}
         environ["SYNAPSE_BIND_ADDRESSES"] = address
         command = self._inside(name, environ)
-        process = Process(name, command, self._folder / f"{name}.log")
-        self.processes[name] = process
+        process = self.processes[name] = Process(name, command, self._folder / f"{name}.log")
         process.start()
         return Pod(name, address, environ, process)
 
@@ -156,10 +155,8 @@ class Cluster(Homeserver):
         state.mkdir()
         text = self._files["base/proxy.yaml"][0]["data"]["haproxy.cfg"]
         # Here, all pods share the addresses of one machine.
-        own = re.sub(
-            "    bind :::.*\n", "", text.replace("bind :", f"bind {self.layout.proxy}:", 1)
-        )
-        (state / "conf").write_text(own)
+        text = text.replace("bind :", f"bind {self.layout.proxy}:", 1)
+        (state / "conf").write_text(re.sub("    bind :::.*\n", "", text))
         (state / "resolv.conf").write_text(f"nameserver 127.{NUMBER}.0.{_DNS}\n")
         inside = services.container(root, state)
         inside = inside.with_mounts(read_only(state / "resolv.conf", "/etc/resolv.conf"))
@@ -203,18 +200,15 @@ class Cluster(Homeserver):
 
     def received(self, pod: Pod, servlet: str) -> float:
         """Return how many requests to a servlet a replica has received."""
+        url = f"http://{pod.address}:{PORTS['metrics']}/_synapse/metrics"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            metrics: list[str] = answer.read().decode().splitlines()
         return sum(
             float(line.rpartition(" ")[2])
-            for line in self._metrics(pod).splitlines()
+            for line in metrics
             if line.startswith("synapse_http_server_requests_received_total{")
             and f'servlet="{servlet}"' in line
         )
-
-    def _metrics(self, pod: Pod) -> str:
-        url = f"http://{pod.address}:{PORTS['metrics']}/_synapse/metrics"
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            text: str = answer.read().decode()
-            return text
 
 
 @pytest.fixture(scope="module")

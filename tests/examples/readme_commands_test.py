@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from deploy.images import Images
-from deploy.support import POSTGRES_ENVIRON, REDIS_COMMAND
+from deploy.support import POSTGRES, REDIS
 from testbed.engine import engine_machine, run_commands
 from testbed.machine import Machine
 
@@ -37,7 +37,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 def start_services(machine: Machine) -> None:
     """Start PostgreSQL and Redis in the network of the README."""
-    variables = POSTGRES_ENVIRON | {"POSTGRES_PASSWORD_FILE": "/password"}
+    variables = {**POSTGRES.environ} | {"POSTGRES_PASSWORD_FILE": "/password"}
     options = " ".join(f"-e '{name}={value}'" for name, value in variables.items())
     images = Images()
     machine.run(
@@ -45,7 +45,7 @@ def start_services(machine: Machine) -> None:
         f"podman run -d --name postgres --network synapse -v ./password:/password {options} "
         f"{images.postgres_image}\n"
         f"podman run -d --name redis --network synapse {images.redis_image} "
-        f"{' '.join(REDIS_COMMAND)}\n"
+        f"{' '.join(REDIS.command)}\n"
     )
 
 

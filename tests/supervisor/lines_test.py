@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.lines import MAX_LINE_BYTES, LineSplitter, json_line, own_line, text_line
+from supervisor.output import MAX_LINE_BYTES, LineSplitter, json_line, own_line, text_line
 
 
 @given(st.lists(st.binary(max_size=40)))

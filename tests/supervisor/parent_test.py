@@ -1,5 +1,6 @@
 """The life of a container: order, restarts, signals, orders at the control socket."""
 
+import json
 import os
 import signal
 import socket
@@ -193,9 +194,10 @@ def test_unknown_orders_are_answered(make: Make) -> None:
     """With the choices."""
     container = make(THREE).start().wait_healthy()
 
-    said = "nix is not a process of this container; choose one of main, sync1, sync2"
+    said = "'nix' is not a process of this container; choose one of main, sync1, sync2"
     assert container.ask("restart", "nix") == ([], [said])
-    assert container.ask("jump") == ([], ["jump is unknown to this container"])
+    said = "verb='jump': is unknown; use one of drain, health, ready, restart"
+    assert container.ask("jump") == ([], [said])
 
 
 def test_only_its_user_can_give_orders(make: Make) -> None:
@@ -205,15 +207,39 @@ def test_only_its_user_can_give_orders(make: Make) -> None:
     assert stat.S_IMODE(container.spec.control_path.stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("data", [b"", b"x\n", b"[]\n", b"{}\n", b'{"verb": 1, "x": 2}\n'])
-def test_a_client_that_talks_nonsense_gets_nothing(make: Make, data: bytes) -> None:
-    """And the parent goes on."""
+def test_a_malformed_request_is_answered(make: Make) -> None:
+    """Its sender learns what is wrong, and the parent goes on."""
     container = make({"main": []}).start().wait_healthy()
-    with socket.socket(socket.AF_UNIX) as asking:
-        asking.connect(str(container.spec.control_path))
-        asking.sendall(data)
-        asking.shutdown(socket.SHUT_WR)
-        assert asking.recv(100) == b""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(20)
+        client.connect(str(container.spec.control_path))
+        client.sendall(b"restart\n")
+        with client.makefile("rb") as answer:
+            assert json.loads(answer.read()) == {
+                "problems": [
+                    "request 'restart': is not an object of JSON on one line; send one, such as "
+                    '{"verb": "health"}'
+                ]
+            }
+    assert container.healthy()
+
+
+def test_a_request_is_limited_in_size_and_in_time(make: Make) -> None:
+    """A client that never ends its line does not keep the parent's memory."""
+    container = make({"main": []}).start().wait_healthy()
+    path = str(container.spec.control_path)
+    with socket.socket(socket.AF_UNIX) as long, socket.socket(socket.AF_UNIX) as slow:
+        for client in (long, slow):
+            client.settimeout(20)
+            client.connect(path)
+        long.sendall(b"x" * 5000)
+        slow.sendall(b"x")
+        assert json.loads(long.recv(1000))["problems"] == [
+            'request: longer than 4096 bytes; send one line of JSON, such as {"verb": "health"}'
+        ]
+        assert json.loads(slow.recv(1000))["problems"] == [
+            "request: not complete within 5 s; end its line sooner"
+        ]
     assert container.healthy()
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.restarts import MAX_DEATHS, Restarts
+from supervisor.process import MAX_DEATHS, Restarts
 
 
 def test_the_pause_doubles_up_to_a_minute() -> None:

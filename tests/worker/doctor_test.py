@@ -1,7 +1,6 @@
 """`doctor` accepts a plan if and only if every process of the plan would start."""
 
 import io
-import json
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -271,28 +270,6 @@ def test_a_wrong_plan_is_all_that_is_said_of_it(site: Site) -> None:
     assert line.startswith(
         "error: SYNAPSE_WORKERS: typing1, typing2 all have the worker type typing"
     )
-
-
-def test_an_empty_plan_is_the_main_process_alone(
-    site: Site, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """An empty SYNAPSE_WORKERS counts as unset."""
-    site.arrange(yaml.safe_load(PLANNED), RIGHT)
-    assert main(["doctor", ""], site.environ()) == 0
-    assert capsys.readouterr().out == "ok: main: the main process\n"
-    assert main(["prometheus", ""], {}) == 0
-    assert [row["labels"]["instance"] for row in json.loads(capsys.readouterr().out)] == [MAIN]
-
-
-@pytest.mark.parametrize("host", ["http://main", "10.0.0.5:9093"])
-def test_prometheus_refuses_what_is_not_a_host(
-    host: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Prometheus would scrape nothing or reject the whole file."""
-    assert main(["prometheus", "pusher"], {"SYNAPSE_REPLICATION_HOST": host}) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith(f"error: SYNAPSE_REPLICATION_HOST={host!r} ")
 
 
 @pytest.mark.parametrize("state", ["right", "missing"])

@@ -1,14 +1,11 @@
-"""Tests for plans: what each process gets, contradictions, and the verbs that take a plan."""
+"""Tests for plans: what each process gets, and contradictions."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from testbed.site import PLANNED
-from worker.__main__ import main
 from worker.documents import documents, worker_document
 from worker.errors import ConfigError
 from worker.listeners import listener_kinds
@@ -238,73 +235,3 @@ def test_a_duty_that_nobody_has_is_named(change: dict[str, Any], line: str) -> N
     """Synapse would start and be healthy, but would never do the work."""
     (found,) = contradictions(GOOD | change, parse_plan("synchrotron", TABLE), TABLE)
     assert found.startswith(line)
-
-
-@pytest.fixture(autouse=True)
-def rights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the test's privileges, since a sandbox that maps only root has no other user."""
-    monkeypatch.setattr("worker.examination.drop_rights", lambda _: [])
-
-
-def doctor(tmp_path: Path, homeserver: dict[str, Any], plan: str, *, key: bool = True) -> int:
-    """Run `doctor` on ``homeserver``, with federation TLS off; return the exit code."""
-    (tmp_path / "homeserver.yaml").write_text(yaml.safe_dump(homeserver))
-    if key:
-        (tmp_path / "signing.key").write_text("ed25519 a_test " + "B" * 42 + "A\n")
-    environ = {
-        "SYNAPSE_DATA_DIR": str(tmp_path),
-        "SYNAPSE_MEDIA_DIR": str(tmp_path),
-        "SYNAPSE_FEDERATION_TLS": "off",
-    }
-    return main(["doctor", plan], environ)
-
-
-def test_the_doctor_says_who_is_who(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The doctor prints a line for each process when all is well."""
-    plan = tmp_path / "plan"
-    plan.write_text("pusher:2\nevents=event_persister@10.0.0.7\n")
-    assert doctor(tmp_path, GOOD, str(plan)) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        "ok: main: the main process",
-        "ok: pusher1: pusher",
-        "ok: pusher2: pusher",
-        "ok: events: event_persister, replication at 10.0.0.7:9093",
-    ]
-
-
-def test_the_doctor_says_everything_at_once(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The doctor reports all problems together, before any process starts."""
-    homeserver = GOOD | {"redis": {"enabled": False}, "start_pushers": False}
-    homeserver["database"] = {"name": "sqlite3"}
-    assert doctor(tmp_path, homeserver, "federation_inbound", key=False) == 2
-    lines = capsys.readouterr().err.splitlines()
-    assert all(line.endswith(" (every process)") for line in lines)
-    assert [line.split(" is ")[0] for line in lines] == [
-        "error: homeserver.yaml: redis",
-        "error: homeserver.yaml: database.name",
-        "error: homeserver.yaml: start_pushers",
-        f"error: {tmp_path}/signing.key: the signing key",
-    ]
-
-
-def test_prometheus_can_tell_the_processes_apart(capsys: pytest.CaptureFixture[str]) -> None:
-    """Synapse's own metrics do not say which process they come from."""
-    plan = "pusher:2, a=typing+to_device@10.0.0.7"
-    assert main(["prometheus", plan], {"SYNAPSE_REPLICATION_HOST": "synapse"}) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert [(row["targets"], *row["labels"].values()) for row in found] == [
-        (["synapse:9000"], "main", "main", "1"),
-        (["pusher1:9000"], "pusher1", "pusher", "1"),
-        (["pusher2:9000"], "pusher2", "pusher", "2"),
-        (["10.0.0.7:9000"], "a", "typing+to_device", "1"),
-    ]
-
-
-def test_a_plan_that_cannot_be_read_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """An argument with a slash is a path, since a plan has no slashes."""
-    assert doctor(tmp_path, GOOD, "/no/such/plan") == 2
-    assert capsys.readouterr().err == ("error: /no/such/plan: the plan is missing; mount it\n")
