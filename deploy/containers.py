@@ -11,7 +11,7 @@ SERVICES = ("postgres", "redis", "proxy")  # Containers besides those of the pla
 
 
 def most_replicas(replicas: int) -> int:
-    """Return up to how many containers an engine may start instead of ``replicas``."""
+    """Return the most containers that an engine may start instead of ``replicas``."""
     return max(10, 2 * replicas)
 
 
@@ -43,9 +43,9 @@ class Container:
         ports: the ports at which others reach it: for clients and federation, and for replication.
         media: whether it needs the folder of the media.
         entry: the name that it has in common with the other workers of its entry in the plan.
-        replicas: how many containers the engine shall start, each of which takes its name from its
+        replicas: how many containers the engine is to start, each of which is named after its own
             host name; 0 for a single container with the name of the worker.
-        members: the processes of a container that runs them from one parent; empty if it is one.
+        members: the processes of a container that forks them from one parent; otherwise empty.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Container:
 
     @property
     def own_host(self) -> bool:
-        """Whether its host is the name of its process, and no machine."""
+        """Whether its host is the name of its process rather than a machine."""
         return self.host == self.processes[0]
 
 

@@ -27,7 +27,7 @@ class Options:
         resolver: the address of the DNS server for nginx, which does not read /etc/resolv.conf.
         hold_seconds: how long a request waits for a process that is restarted, in seconds.
         script: the path, as the proxy sees it, of the script that finds the users of access tokens
-            that do not name them; "" for none.
+            that do not contain them; "" for none.
         include: the part of the configuration to print for inclusion in another one; "" for all.
         trusts_peer: whether another proxy passes all requests on, and says for whom in
             X-Forwarded-For and X-Forwarded-Proto; only for HAProxy.
@@ -56,7 +56,7 @@ class Options:
 
 
 def bracketed(address: str) -> str:
-    """Return an IP address as it stands before a port."""
+    """Return an IP address as it is written before a port."""
     return f"[{address}]" if ":" in address else address
 
 

@@ -148,7 +148,7 @@ class Forked(Process):
                 os.kill(pid, number)
 
     def wait(self, seconds: float) -> int:
-        """Wait until the process that runs now has ended; its exit code is its parent's matter."""
+        """Wait until the process that runs now has ended; only its parent learns its exit code."""
         pid, deadline = self._find(), time.monotonic() + seconds
         while pid and Path(f"/proc/{pid}").exists():
             if time.monotonic() > deadline:

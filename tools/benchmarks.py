@@ -15,7 +15,7 @@ from worker.worker_types import load_table
 
 @contextmanager
 def parts(purpose: str) -> Iterator[tuple[Path, Parts]]:
-    """Yield a temporary folder, and what homeservers are made of, in this folder.
+    """Yield a temporary folder, and the parts of a homeserver that are in it or come from Bazel.
 
     Args:
         purpose: a word for the name of the folder.

@@ -50,7 +50,7 @@ def engine_archive(environ: Mapping[str, str], arguments: Namespace) -> tuple[by
     """Return what the verb ``compose`` or ``quadlet`` prints, and warnings.
 
     Args:
-        environ: the variables that every process shall get.
+        environ: the variables that every process is to get.
         arguments: ``verb``, ``plan``, ``host``, ``rootless``, ``one_container``, and the images by
             name.
 
@@ -74,7 +74,7 @@ def kubernetes_archive(environ: Mapping[str, str], arguments: Namespace) -> tupl
     """Return what the verb ``kubernetes`` prints, and warnings.
 
     Args:
-        environ: the variables that every process shall get.
+        environ: the variables that every process is to get.
         arguments: ``plan``, ``monitoring``, ``one_container``, and the images and other options by
             name.
 

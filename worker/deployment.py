@@ -20,7 +20,7 @@ from worker.worker_types import load_table
 
 _PREFIX = "SYNAPSE_"
 _NAME = re.compile("[A-Z0-9_]+")
-# What a container must be told if the administrator does not say otherwise.
+# The variables of a container that the administrator does not set.
 _DEFAULTS = {
     "SYNAPSE_DATABASE_PASSWORD_FILE": PASSWORD_PATH,
     "SYNAPSE_FEDERATION_TLS": "off",  # The proxy terminates TLS.
@@ -71,7 +71,7 @@ def _processes(
     for worker in plan:
         own = settings[worker.name]
         one = _Process(worker.name, worker.host, own, worker)
-        # Unix sockets have the names of the workers, which nobody knows of replicas.
+        # The path of a Unix socket contains the name of its worker; those of replicas are unknown.
         alike = with_replicas and worker.host == worker.name and own.sockets_dir is None
         if alike and is_stateless(worker.process, own.table):
             one = _Process(worker.entry, worker.entry, own, worker, 1)
@@ -149,7 +149,7 @@ def _containers(
     media = media_processes(plan)
     return [_container(one, media=one.name in media) for one in processes], routing_of(
         ((one.name, one.host, one.settings) for one in processes),
-        # Old and new ones at the same time, while an engine replaces them.
+        # An engine that replaces them runs old and new ones at the same time.
         {one.name: 2 * most_replicas(one.replicas) for one in processes if one.replicas},
     )
 
@@ -164,8 +164,8 @@ def deployment(
     """Return the containers of a plan.
 
     Args:
-        environ: the variables that every process shall get, among others; only those whose names
-            begin with ``SYNAPSE_`` count.
+        environ: the variables, of which every process gets those whose names begin with
+            ``SYNAPSE_``.
         plan_text: the plan.
         with_replicas: whether the engine can start one container several times.
         one_container: whether one container at each host runs all of its processes; without a

@@ -68,7 +68,7 @@ def stopped(recorder: Recorder, servers: Iterable[str]) -> Iterator[None]:
 def test_a_request_waits_for_those_who_alone_can_answer(
     running: Served, method: str, target: str
 ) -> None:
-    """While a writer or main is restarted, its clients see a delay in place of an error."""
+    """While a writer or main is restarted, its clients see a delay instead of an error."""
     servers = running.names(method, target)
     back = threading.Event()
     answers: list[tuple[str, bool]] = []

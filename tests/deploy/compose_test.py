@@ -135,7 +135,7 @@ def test_replicas_with_a_name_that_they_cannot_have_are_refused(plan: str, line:
 
 
 def test_entries_with_one_name_and_type_are_the_same_replicas() -> None:
-    """Together they are as many as the plan has."""
+    """Their number is that of all entries together."""
     services = compose(plan="synchrotron:2, synchrotron")["services"]
     assert services["synchrotron"]["scale"] == 3
 
@@ -151,7 +151,7 @@ def test_compose_replaces_nothing_in_a_value() -> None:
 
 
 def test_a_plan_may_be_a_file_with_comments() -> None:
-    """It becomes one line."""
+    """The plan becomes one line, without comments."""
     variables = compose(plan="typing # one\n\npusher")["services"]["main"]["environment"]
     assert variables["SYNAPSE_WORKERS"] == "typing, pusher"
 

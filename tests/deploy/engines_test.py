@@ -40,7 +40,7 @@ def test_each_host_gets_its_own_processes(engine: str) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_published_ipv6_address_has_brackets(engine: str) -> None:
-    """Otherwise, engines would take its last group for a port."""
+    """Without them, engines would take its last group for a port."""
     environ = {"SYNAPSE_REPLICATION_HOST": "fd00::1"}
     texts = files(engine, "typing@[fd00::7]", "fd00::7", environ=environ).values()
     assert "[fd00::7]:9093:9093" in "".join(texts)

@@ -68,7 +68,7 @@ MAIN_HOST = {"SYNAPSE_REPLICATION_HOST": "10.0.0.1"}
 def test_what_cannot_be_combined_is_named(
     plan: str, environ: dict[str, str], lines: list[str]
 ) -> None:
-    """Nothing is made that would not start."""
+    """No files are printed for containers that would not start."""
     with pytest.raises(ConfigError) as caught:
         deployment(environ, plan, one_container=True)
     assert list(caught.value.problems) == lines

@@ -196,7 +196,7 @@ def test_one_machine_may_have_an_address() -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_files_say_how_to_restart_one_process(engine: str) -> None:
-    """Whoever looks into them need not look elsewhere."""
+    """An administrator finds the command in the file."""
     found = made()
     text = "".join(engine_files(engine, found, IMAGES, "", rootless=False).values())
     restart = "python3 -I /usr/lib/synapse-worker restart NAME"

@@ -123,7 +123,7 @@ def test_what_a_proxy_cannot_do_is_refused() -> None:
 
 @pytest.mark.parametrize("port", [CLIENT_PORT, FEDERATION_PORT])
 def test_both_ports_with_tls_have_all_routes(planned: Served, port: int) -> None:
-    """Servers may ask at the port for clients, and clients at that for servers."""
+    """Servers may use the port for clients, and clients the port for servers."""
     with Client(port) as client:
         for request in REQUESTS[::10]:
             got = client.ask(request.method, request.path)
@@ -132,7 +132,7 @@ def test_both_ports_with_tls_have_all_routes(planned: Served, port: int) -> None
 
 
 def test_headers_of_the_client_are_not_believed(planned: Served) -> None:
-    """Synapse records the address of the client, so that it must be the true one."""
+    """Synapse records the address of the client, so it must be the true one."""
     forged = {
         "X-Forwarded-For": "203.0.113.9",
         "X-Forwarded-Proto": "gopher",

@@ -85,7 +85,7 @@ def test_an_opaque_token_stays_on_one_worker(sharded: Served) -> None:
 
 
 def test_a_token_stays_on_one_worker(sharded: Served) -> None:
-    """Where it is not important that a user's devices share a worker, each has its own."""
+    """Where a user's devices need not share a worker, each token has a worker of its own."""
     targets = ["/_matrix/client/versions", f"{CLIENT}/capabilities"]
     used = set()
     for number in range(KEYS):

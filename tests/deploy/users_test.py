@@ -87,12 +87,12 @@ def test_an_odd_answer_leaves_the_token_as_key(running: Served, user_id: str) ->
 
 
 def test_an_unknown_token_stays_on_one_worker(running: Served) -> None:
-    """Synapse refuses it, and the worker shall say so."""
+    """The worker answers that Synapse refuses the token."""
     assert {len({name(f"mat_no{number}") for _ in range(4)}) for number in range(9)} == {1}
 
 
 def test_requests_arrive_while_the_main_process_is_away(running: Served) -> None:
-    """Nobody answers who the user is, so that the token itself is the key."""
+    """Nobody can say who the user is, so the token itself is the key."""
     running.recorder.stop("main")
     try:
         for number in range(4):

@@ -54,7 +54,7 @@ def test_nothing_leaks(make: Make, guard: str) -> None:
 
 @pytest.mark.parametrize("guard", GUARDS)
 def test_it_is_noticed_when_a_guard_is_missing(make: Make, guard: str) -> None:
-    """The check above fails then."""
+    """Without its guard, the check above fails."""
     assert not GUARDS[guard](make(WORDS).start(guard))
 
 
@@ -115,7 +115,7 @@ def test_without_that_guard_they_would_live_on(make: Make) -> None:
 
 
 def test_each_has_its_own_name_arguments_cpus_and_score(make: Make) -> None:
-    """As the spec says."""
+    """Each process has what its spec says."""
     own = int(Path("/proc/self/oom_score_adj").read_text())
     cpu = min(os.sched_getaffinity(0))
     container = make(WORDS, cpus=(cpu,), oom_score=150).start()

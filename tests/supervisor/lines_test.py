@@ -20,7 +20,7 @@ def test_lines_do_not_depend_on_how_a_pipe_cuts_them(chunks: list[bytes]) -> Non
 
 
 def test_a_line_without_end_is_split() -> None:
-    """Otherwise, it would fill the memory of the parent."""
+    """A process that never ends its line must not fill the memory of the parent."""
     splitter = LineSplitter()
     lines = list(splitter.feed(b"x" * (2 * MAX_LINE_BYTES + 5)))
 
@@ -31,7 +31,7 @@ def test_a_line_without_end_is_split() -> None:
 
 @given(st.binary(max_size=200).filter(lambda line: b"\n" not in line))
 def test_every_line_of_json_is_an_object_with_the_process(line: bytes) -> None:
-    """Whatever the process wrote, invalid UTF-8 included."""
+    """Each line is a JSON object, even if the process wrote invalid UTF-8."""
     written = json_line("sync1", line)
 
     assert written.endswith(b"\n")
@@ -40,7 +40,7 @@ def test_every_line_of_json_is_an_object_with_the_process(line: bytes) -> None:
 
 
 def test_a_line_of_json_keeps_its_fields() -> None:
-    """Those of Synapse's formatter, in its order."""
+    """The fields are those of Synapse's formatter, in its order."""
     line = b'{"log":"caf\xc3\xa9","level":"INFO","process":"mine"}'
 
     assert json_line("a", line).decode() == (
@@ -50,7 +50,7 @@ def test_a_line_of_json_keeps_its_fields() -> None:
 
 @given(st.binary(max_size=200).filter(lambda line: b"\n" not in line))
 def test_every_line_of_text_begins_with_the_process(line: bytes) -> None:
-    """And it is valid UTF-8."""
+    """The name of the process is in front, and the line is valid UTF-8."""
     written = text_line("sync1", line).decode()
 
     assert written.startswith("sync1 | ")
@@ -58,7 +58,7 @@ def test_every_line_of_text_begins_with_the_process(line: bytes) -> None:
 
 
 def test_the_parent_has_a_name_that_no_worker_can_have() -> None:
-    """So that its lines are told apart from those of a worker."""
+    """Its lines can be told apart from those of a worker."""
     assert own_line("hello", as_json=False) == b"(supervisor) | hello\n"
     fields = json.loads(own_line("hello", as_json=True))
     assert fields["process"] == "(supervisor)"

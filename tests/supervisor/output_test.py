@@ -25,7 +25,7 @@ def test_lines_of_processes_that_flood_are_never_torn(make: Make) -> None:
 
 
 def test_the_last_words_of_a_process_are_kept(make: Make) -> None:
-    """Although it did not end the line."""
+    """The line is written even though the process did not end it."""
     container = make({"main": ["part"]}).start()
     until(lambda: container.lines("main"), "it is there")
 
@@ -33,7 +33,7 @@ def test_the_last_words_of_a_process_are_kept(make: Make) -> None:
 
 
 def test_every_line_is_json_if_asked_for(make: Make) -> None:
-    """With the process as a field."""
+    """The name of the process is a field."""
     container = make({"main": ["report"], "sync1": ["die"]}, as_json=True).start()
     until(lambda: '"log": "the reason why", "process": "sync1"' in container.text(), "it is there")
 

@@ -31,7 +31,7 @@ def test_main_is_healthy_before_the_others_start(make: Make) -> None:
 
 
 def test_workers_end_before_main(make: Make) -> None:
-    """On SIGTERM; the exit code says that all ended cleanly."""
+    """After SIGTERM, the exit code says that all ended cleanly."""
     container = make(THREE).start().wait_healthy()
     pids = container.pids()
 
@@ -44,7 +44,7 @@ def test_workers_end_before_main(make: Make) -> None:
 
 @pytest.mark.parametrize("name", THREE)
 def test_a_killed_process_is_started_again_alone(make: Make, name: str) -> None:
-    """After a second; the container stays healthy for an engine, the process itself is not."""
+    """It starts after a second; until then, it is unhealthy, but the container is healthy."""
     container = make(THREE).start().wait_healthy()
     before = container.pids()
     os.kill(before[name], signal.SIGKILL)
@@ -97,7 +97,7 @@ def test_sighup_reaches_every_process_and_not_the_parent(make: Make) -> None:
 
 
 def test_a_process_that_ignores_sigterm_is_killed(make: Make) -> None:
-    """So that the container ends within the 30 s that docs/operating.md gives it."""
+    """The container ends within the 30 s that docs/operating.md gives it."""
     container = make({"main": [], "sync1": ["ignore"]}).start().wait_healthy()
     begin = time.monotonic()
 
@@ -108,7 +108,7 @@ def test_a_process_that_ignores_sigterm_is_killed(make: Make) -> None:
 
 
 def test_a_stop_waits_for_requests(make: Make) -> None:
-    """For five seconds; a request that takes longer does not hold up the others."""
+    """They get five seconds; a request that takes longer does not hold up the others."""
     container = make({"main": ["hold"]}).start().wait_healthy()
     begin = time.monotonic()
 
@@ -130,7 +130,7 @@ def test_orphans_are_reaped(make: Make) -> None:
 
 
 def test_restart_touches_no_other(make: Make) -> None:
-    """And counts as no death."""
+    """Its end does not count as a death."""
     container = make(THREE).start().wait_healthy()
     before = container.pids()
 
@@ -141,7 +141,7 @@ def test_restart_touches_no_other(make: Make) -> None:
 
 
 def test_rolling_restart_ends_with_main(make: Make) -> None:
-    """One after another, each healthy before the next one ends."""
+    """They restart one after another, each healthy before the next one ends."""
     container = make(THREE).start().wait_healthy()
     before = container.pids()
 
@@ -166,7 +166,7 @@ def test_a_restart_shortens_the_pause(make: Make) -> None:
 
 
 def test_a_stop_while_a_process_is_about_to_start(make: Make) -> None:
-    """It is not forked any more, since nobody would end it."""
+    """It is no longer forked, since nobody would end it."""
     container = make({"main": [], "sync1": ["die"]}).start()
     until(lambda: container.healthy("main"), "main is healthy")
     until(lambda: container.lines("sync1"), "sync1 has died")
@@ -191,7 +191,7 @@ def test_drain_makes_all_unready_and_names_what_is_in_flight(make: Make) -> None
 
 
 def test_unknown_orders_are_answered(make: Make) -> None:
-    """With the choices."""
+    """The answer lists what would be right."""
     container = make(THREE).start().wait_healthy()
 
     said = "'nix' is not a process of this container; choose one of main, sync1, sync2"
@@ -201,7 +201,7 @@ def test_unknown_orders_are_answered(make: Make) -> None:
 
 
 def test_only_its_user_can_give_orders(make: Make) -> None:
-    """The socket has mode 0600 from the moment at which it exists."""
+    """The socket has mode 0600 from the moment it exists."""
     container = make(THREE).start().wait_healthy()
 
     assert stat.S_IMODE(container.spec.control_path.stat().st_mode) == 0o600
@@ -256,7 +256,7 @@ def test_it_starts_although_a_killed_one_left_its_sockets(make: Make) -> None:
 
 
 def test_systemd_hears_of_the_container_from_the_parent(make: Make) -> None:
-    """Once all are healthy; a process that told it itself would become the unit's main process."""
+    """Once all are healthy. A message from Synapse would make it the main process of the unit."""
     name = f"@parent-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.settimeout(20)
@@ -271,7 +271,7 @@ def test_systemd_hears_of_the_container_from_the_parent(make: Make) -> None:
 
 
 def test_an_error_of_the_parent_ends_everything(make: Make) -> None:
-    """Rather than leave a process behind that nobody would start again."""
+    """No process is left behind that nobody would restart."""
     container = make(THREE).start("keep")
 
     assert container.wait(20) == 70

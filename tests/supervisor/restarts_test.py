@@ -32,7 +32,7 @@ def test_a_process_that_ran_for_three_minutes_starts_anew() -> None:
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=3000))
 def test_every_pause_is_between_a_second_and_a_minute(runs: list[float]) -> None:
-    """However often and after whatever time it dies."""
+    """The pause has bounds, however often and however soon the process dies."""
     restarts = Restarts()
 
     assert all(1 <= restarts.died(ran) <= 60 for ran in runs)

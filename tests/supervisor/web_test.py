@@ -22,7 +22,7 @@ def container() -> Iterator[Container]:
 
 
 def test_health_of_all_and_of_one(container: Container) -> None:
-    """The body is Synapse's own."""
+    """The answer is the same as Synapse's own."""
     assert container.get("/health") == (200, "OK")
     assert container.get("/health/sync1") == (200, "OK")
     assert container.get("/health?verbose=1") == (200, "OK")
@@ -31,7 +31,7 @@ def test_health_of_all_and_of_one(container: Container) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/health/", "/health/nix", "/health/sync1/x", "/metrics"])
 def test_other_paths_are_not_found(container: Container, path: str) -> None:
-    """The answer says what there is."""
+    """The answer lists the paths that exist."""
     said = f"path {path!r}: is unknown; use /health, /health/NAME or /prometheus/targets\n"
     assert container.get(path) == (404, said)
 
@@ -45,7 +45,7 @@ def test_nothing_can_be_changed(container: Container) -> None:
 
 
 def test_prometheus_finds_every_process(container: Container) -> None:
-    """At the host that it used itself (http_sd_configs)."""
+    """The targets have the host to which it sent its request (http_sd_configs)."""
     status, body = container.get("/prometheus/targets")
 
     assert status == 200
@@ -115,7 +115,7 @@ def test_a_malformed_request_is_answered(
 
 
 def test_a_client_that_asks_nothing_gets_no_answer(container: Container) -> None:
-    """Probes of TCP only connect."""
+    """A TCP probe only connects."""
     assert _sent(container, b"") == ("", "")
 
 
@@ -130,7 +130,7 @@ def test_whatever_is_sent_is_answered_in_one_line(container: Container, data: by
 
 
 def test_a_silent_client_is_told_after_a_while(make: Make) -> None:
-    """A hundred of them do not keep others from an answer."""
+    """A hundred silent clients do not keep others from an answer."""
     container = make({"main": []}).start().wait_healthy()
     silent = [socket.create_connection(("127.0.0.1", container.spec.port)) for _ in range(100)]
 

@@ -81,7 +81,7 @@ def test_the_order_is_that_of_the_plan(text: str, names: list[str]) -> None:
     ],
 )
 def test_what_cannot_be_together_is_named(changes: dict[str, str], lines: list[str]) -> None:
-    """All at once."""
+    """All problems are reported at once."""
     with pytest.raises(ConfigError) as error:
         share_environs(ALL | changes)
 
@@ -89,7 +89,7 @@ def test_what_cannot_be_together_is_named(changes: dict[str, str], lines: list[s
 
 
 def test_no_two_listeners_have_the_same_address(data: Path) -> None:
-    """Neither with ports nor with sockets, and none has the port at which the parent answers."""
+    """This holds for ports and sockets, and includes the port at which the parent answers."""
     for changes in ({}, {"SYNAPSE_UNIX_SOCKETS": "off"}):
         environ = ALL | changes | {"SYNAPSE_DATA_DIR": str(data)}
         homeserver = read_homeserver(data / "homeserver.yaml")
@@ -106,7 +106,7 @@ def test_no_two_listeners_have_the_same_address(data: Path) -> None:
 
 @given(st.integers(1, 500))
 def test_ports_never_collide(count: int) -> None:
-    """However large the plan is: no worker has a port of another, or of the main process."""
+    """In a plan of any size, no worker has a port of another one or of the main process."""
     plan = parse_many(count)
     ports = load_table().ports
     used = [*ports.values(), ports_of("", plan, ports)["health"]]
@@ -128,7 +128,7 @@ def parse_many(count: int):  # type: ignore[no-untyped-def]
 
 
 def test_processes_of_one_container_find_each_other_there(data: Path) -> None:
-    """By sockets, if all are there; otherwise at loopback, and the others at their hosts."""
+    """They use sockets if all are in this container, and otherwise loopback or the other hosts."""
     homeserver = read_homeserver(data / "homeserver.yaml")
     sync1 = settings_of(ALL)["sync1"]
     found = documents(homeserver, sync1)["homeserver.yaml"]["instance_map"]
@@ -151,7 +151,7 @@ def test_processes_of_one_container_find_each_other_there(data: Path) -> None:
 
 
 def test_values_of_single_processes() -> None:
-    """They replace the general one; without one, the default stays."""
+    """A value for one process replaces the general one; if there is none, the default applies."""
     environ = ALL | {
         "SYNAPSE_LOG_LEVEL": "WARNING, sync1=DEBUG",
         "SYNAPSE_CPU_AFFINITY": "main=0x1",
@@ -169,7 +169,7 @@ def test_values_of_single_processes() -> None:
 
 @given(st.dictionaries(st.sampled_from(PER_PROCESS), st.text(max_size=20)))
 def test_values_without_names_are_kept(environ: dict[str, str]) -> None:
-    """So that whatever is wrong with them is reported as it was written."""
+    """Whatever is wrong with them is reported as it was written."""
     plain = {name: text.replace("=", "") for name, text in environ.items()}
 
     assert own_values(plain | ALL, "sync1") == plain | ALL
@@ -177,7 +177,7 @@ def test_values_without_names_are_kept(environ: dict[str, str]) -> None:
 
 
 def test_the_spec_names_every_address(data: Path) -> None:
-    """Which the parent needs, and may not find out for itself."""
+    """The parent needs the addresses, and cannot find them out for itself."""
     environ = ALL | {"SYNAPSE_DATA_DIR": str(data)}
     settings, homeserver = settings_of(environ), read_homeserver(data / "homeserver.yaml")
     files = {name: [Path(f"/{name}/worker.yaml"), Path("/log.yaml")] for name in settings}
@@ -195,7 +195,7 @@ def test_the_spec_names_every_address(data: Path) -> None:
 
 
 def test_an_old_synapse_answers_health_on_loopback(data: Path) -> None:
-    """It has no Unix sockets."""
+    """That release has no Unix sockets."""
     settings = settings_of(ALL | {"SYNAPSE_UNIX_SOCKETS": "off"})["sync1"]
     old = parse(
         share_environs(ALL)["sync1"],
@@ -207,7 +207,7 @@ def test_an_old_synapse_answers_health_on_loopback(data: Path) -> None:
 
 
 def test_routes_lead_to_sockets_or_ports() -> None:
-    """Those of the container with all processes, or of each host."""
+    """The sockets or ports are those of the container with all processes, or of each host."""
     options = dict.fromkeys(HELP)
     found = json.loads(routes(ALL, Namespace(format="json", plan=PLAN, **options)))
     assert '"socket": "/synapse_runtime/sockets/sync2.client.sock"' in json.dumps(found)

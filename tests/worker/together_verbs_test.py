@@ -43,7 +43,7 @@ def test_prometheus_targets_have_the_ports_of_the_plan(
 def test_doctor_finds_a_name_that_is_not_in_the_plan(
     data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As the start does, although it examines all processes and not only a share."""
+    """`start` finds it too; `doctor` examines all processes, and not only those of a container."""
     monkeypatch.setattr("worker.examination.drop_rights", lambda _: [])
     folders = {"SYNAPSE_DATA_DIR": str(data), "SYNAPSE_MEDIA_DIR": str(data)}
     environ = ALL | folders | {"SYNAPSE_OOM_SCORE": "100, synk1=5"}
@@ -63,7 +63,7 @@ def test_a_container_without_parent_is_unhealthy(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """While it waits for services, for example."""
+    """The parent is not there while the container waits for services, for example."""
     monkeypatch.setattr("worker.together_verbs.drop_rights", lambda _: [])
     environ = ALL | {"SYNAPSE_DATA_DIR": str(data), "SYNAPSE_RUNTIME_DIR": "/none"}
     assert main(verb, environ) == 1
@@ -76,7 +76,7 @@ def test_a_container_without_parent_is_unhealthy(
 def test_a_process_elsewhere_is_refused(
     data: Path, verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the choices."""
+    """The message lists the processes of this container."""
     monkeypatch.setattr("worker.together_verbs.drop_rights", lambda _: [])
     monkeypatch.setattr("worker.examination.drop_rights", lambda _: [])
     folders = {"SYNAPSE_DATA_DIR": str(data), "SYNAPSE_MEDIA_DIR": str(data)}
@@ -124,7 +124,7 @@ def test_files_for_engines_have_variables_that_the_entrypoint_accepts(
 
 
 def test_files_for_engines_are_for_one_process_each(capsys: pytest.CaptureFixture[str]) -> None:
-    """Unless an option says otherwise."""
+    """The message names the option that makes them for several."""
     assert main(["compose", PLAN], ALL) == 2
 
     said = capsys.readouterr().err
