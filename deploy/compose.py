@@ -123,6 +123,8 @@ def _synapse(container: Container, with_main: bool, host: str) -> Iterator[str]:
     yield "    <<: *synapse"
     if container.replicas > 1:
         yield f"    scale: {container.replicas}"
+    if container.pids_limit:
+        yield f"    pids_limit: {container.pids_limit}"
     yield "    environment:"
     yield "      <<: *environment"
     yield from _environ(container.environ, "      ")

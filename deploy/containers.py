@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from deploy.monitored import Monitored
 from deploy.routing import MAIN, Routing
-from deploy.synapse import START_SECONDS
+from deploy.synapse import START_SECONDS, THREADS
 
+_PODMAN_PIDS_LIMIT = 2048
 SERVICES = ("postgres", "redis", "proxy")  # Containers besides those of the plan.
 
 
@@ -67,6 +68,15 @@ class Container:
     def processes(self) -> tuple[str, ...]:
         """The names of its processes."""
         return tuple(one.name for one in self.members) or (self.name,)
+
+    @property
+    def pids_limit(self) -> int:
+        """How many process IDs it needs, or 0 if podman's default is enough.
+
+        Each thread needs one; the default is 2,048 (podman-run(1), --pids-limit).
+        """
+        needed = THREADS * len(self.processes)
+        return needed if needed > _PODMAN_PIDS_LIMIT else 0
 
     @property
     def own_host(self) -> bool:

@@ -113,6 +113,7 @@ def _synapse(
         *(f"PublishPort={bracketed(host)}:{port}:{port}" for port in container.ports if host),
         *_environ({**deployment.environ, **container.environ}),
         *_health(synapse.HEALTH, start),
+        *([f"PidsLimit={container.pids_limit}"] if container.pids_limit else []),
         f"StopTimeout={synapse.STOP_SECONDS}",
     ]
     drain = " ".join(("/usr/bin/podman", "exec", f"synapse-{container.name}", *synapse.DRAIN))

@@ -90,6 +90,17 @@ def check_ports(found: Deployment) -> None:
                 assert called["port"] in published[worker]
 
 
+@pytest.mark.parametrize(("workers", "limit"), [(31, None), (32, 33 * 64), (99, 100 * 64)])
+def test_many_processes_may_have_their_threads(workers: int, limit: int | None) -> None:
+    """Podman allows a container 2,048 process IDs, which are enough for 32 processes of 64."""
+    plan = f"synchrotron:{workers}"
+    service = compose(plan)["services"]["main"]
+    assert service.get("pids_limit") == limit
+    files = engine_files("quadlet", made(plan), IMAGES, "", rootless=False)
+    unit = files["containers/systemd/synapse/synapse-main.container"]
+    assert re.findall("^PidsLimit=(.*)$", unit, re.MULTILINE) == ([str(limit)] if limit else [])
+
+
 def check_metrics(found: Deployment) -> None:
     """Assert that the metrics of each process are where the verb ``prometheus`` says."""
     plan = parse_plan(found.environ["SYNAPSE_WORKERS"], TABLE)
