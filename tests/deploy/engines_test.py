@@ -261,6 +261,17 @@ def test_a_published_ipv6_address_has_brackets(engine: str) -> None:
             "x",
             ["--host='x' is not a host of the plan; use one of m, h"],
         ),
+        (
+            "typing@h",
+            {"SYNAPSE_REPLICATION_HOST": "m"},
+            "h",
+            [
+                "--host='h' is a name, but engines publish ports only at addresses; use the host's "
+                "IP address in SYNAPSE_WORKERS and SYNAPSE_REPLICATION_HOST"
+            ],
+        ),
+        # A pusher has no ports that others reach.
+        ("pusher@h", {"SYNAPSE_REPLICATION_HOST": "m"}, "h", []),
     ],
 )
 def test_a_wrong_host_is_named(
@@ -292,7 +303,8 @@ def test_a_worker_with_the_name_of_a_service_is_refused(name: str) -> None:
 def test_compose_keeps_every_name(name: str) -> None:
     """YAML would take some of them for a truth value or a number."""
     environ = {"SYNAPSE_REPLICATION_HOST": "m"}
-    assert list(compose(plan=f"{name}=typing@h", host="h", environ=environ)["services"]) == [name]
+    read = compose(plan=f"{name}=typing@10.0.0.7", host="10.0.0.7", environ=environ)
+    assert list(read["services"]) == [name]
 
 
 def test_two_processes_at_one_host_are_refused() -> None:
