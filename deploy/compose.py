@@ -127,7 +127,8 @@ def _templates(deployment: Deployment, images: Images, host: str) -> Iterator[st
     yield f"  secrets: [{PASSWORD}]"
     yield f"  stop_grace_period: {DRAIN_SECONDS + STOP_SECONDS}s"
     yield "  pre_stop:"
-    yield f"    - command: {_list(DRAIN)}"
+    # Compose stops nothing, and reports a failure, if a hook fails.
+    yield f"    - command: {_list((*DRAIN, '--stop-anyway'))}"
     yield "  healthcheck:"
     yield f"    test: {_list(('CMD', *HEALTH))}"
     yield "    interval: 30s"
