@@ -101,7 +101,8 @@ def _templates(deployment: Deployment, images: Images, host: str) -> Iterator[st
     yield f"  secrets: [{synapse.PASSWORD}]"
     yield f"  stop_grace_period: {synapse.DRAIN_SECONDS + synapse.STOP_SECONDS}s"
     yield "  pre_stop:"
-    yield f"    - command: {_list(synapse.DRAIN)}"
+    # Compose stops nothing, and reports a failure, if a hook fails.
+    yield f"    - command: {_list((*synapse.DRAIN, '--stop-anyway'))}"
     yield "  healthcheck:"
     yield f"    test: {_list(('CMD', *synapse.HEALTH))}"
     yield "    interval: 30s"

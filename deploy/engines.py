@@ -1,6 +1,7 @@
 """The container engines for which the containers of a plan can be printed as files."""
 
 import io
+import ipaddress
 import re
 import tarfile
 from collections.abc import Mapping
@@ -52,7 +53,20 @@ def _host_problems(deployment: Deployment, host: str) -> list[str]:
     if not problems and host not in hosts:
         given = f"--host={host!r} is not a host of the plan" if host else "--host is missing"
         problems.append(f"{given}; use one of {', '.join(hosts)}")
+    if not problems and not _is_address(host) and any(one.ports for one in deployment.at(host)):
+        problems.append(
+            f"--host={host!r} is a name, but engines publish ports only at addresses; use the "
+            "host's IP address in SYNAPSE_WORKERS and SYNAPSE_REPLICATION_HOST"
+        )
     return problems
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _name_problems(deployment: Deployment) -> list[str]:

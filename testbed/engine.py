@@ -1,4 +1,7 @@
-"""A machine with this image, stand-ins for others, and `docker`, for commands of documentation."""
+"""A machine with this image, stand-ins for others, and `docker`, for commands of documentation.
+
+`docker` is podman with podman-compose, or Docker with its own Compose, from Debian packages.
+"""
 
 import shutil
 import subprocess
@@ -7,6 +10,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+from deploy.images import Images
 from testbed.machine import WORK, Machine
 from testbed.stand_ins import make_stand_ins
 
@@ -38,16 +42,25 @@ for word; do [ "$word" = --wait ] || words+=("$word"); done
 python3 -I {programs}/podman_compose.py "${words[@]}"
 while [ -n "$(checked)" ]; do sleep 1; done
 """
+_PODMAN_SETUP = "install -m 755 docker podman_compose.py {programs}; rm docker podman_compose.py"
+# Docker needs an iptables, which Debian's packages link when they are installed. The images are
+# made by podman in both cases.
+_DOCKER_SETUP = """\
+ln -s /usr/sbin/iptables-nft {programs}/iptables
+systemd-run --quiet --unit=dockerd --setenv=PATH={programs}:$PATH dockerd --bridge=none \
+  --data-root=/var/lib/containers/docker --exec-opt=native.cgroupdriver=cgroupfs
+until docker version &> /dev/null; do sleep 1; done
+podman save --quiet --multi-image-archive {images} | docker load
+"""
 _SETUP = """\
 image=$(podman pull --quiet oci:{work}/layout)
 podman tag $image {image} localhost/synapse-worker:latest
 podman build --quiet --tag {new_image} - <<< 'FROM {image}'
 mkdir -p {pair} {programs}
-install -m 755 docker podman_compose.py {programs}
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 \
   -subj /CN=example.com -addext subjectAltName=DNS:example.com \
   -keyout {pair}/privkey.pem -out {pair}/fullchain.pem
-rm -r layout docker podman_compose.py
+rm -r layout
 """
 
 
@@ -63,14 +76,33 @@ def run_commands(machine: Machine, script: str, *, seconds: int = 300) -> str:
     return done.stdout
 
 
+def _imitate_docker(machine: Machine) -> None:
+    """Make a `docker` of podman and podman-compose."""
+    (machine.work / "docker").write_text(_DOCKER.replace("{programs}", _PROGRAMS))
+    compose = find_spec("podman_compose")
+    assert compose is not None
+    shutil.copy(str(compose.origin), machine.work)
+    machine.run(_PODMAN_SETUP.format(programs=_PROGRAMS))
+
+
+def _start_docker(machine: Machine) -> None:
+    """Start Docker with the same images."""
+    names = Images()
+    images = (IMAGE, NEW_IMAGE, names.postgres_image, names.redis_image, names.proxy_image)
+    machine.run(_DOCKER_SETUP.format(programs=_PROGRAMS, images=" ".join(images)))
+
+
 @contextmanager
-def engine_machine(services_root: Path, layout: Path, folder: Path) -> Iterator[Machine]:
+def engine_machine(
+    services_root: Path, layout: Path, folder: Path, engine: str = "podman"
+) -> Iterator[Machine]:
     """Run a machine with images, `docker`, and a certificate for example.com.
 
     Args:
         services_root: the unpacked packages.
         layout: the OCI layout of this image.
         folder: an empty folder.
+        engine: what `docker` is, either ``podman`` or ``docker``.
 
     Raises:
         StartError: if it does not start.
@@ -80,18 +112,18 @@ def engine_machine(services_root: Path, layout: Path, folder: Path) -> Iterator[
         machine.start()
         make_stand_ins(machine)
         subprocess.run(["cp", "-rL", layout, machine.work / "layout"], check=True)
-        (machine.work / "docker").write_text(_DOCKER.replace("{programs}", _PROGRAMS))
-        compose = find_spec("podman_compose")
-        assert compose is not None
-        shutil.copy(str(compose.origin), machine.work)
         machine.run(
             _SETUP.format(
                 work=WORK, image=IMAGE, new_image=NEW_IMAGE, pair=_PAIR, programs=_PROGRAMS
             )
         )
+        if engine == "docker":
+            _start_docker(machine)
+        else:
+            _imitate_docker(machine)
         yield machine
-        print(machine.run("podman ps --all", check=False).stdout)
-        logs = "for id in $(podman ps -aq); do podman logs --tail 8 $id 2>&1; done"
+        print(machine.run(f"{engine} ps --all", check=False).stdout)
+        logs = f"for id in $({engine} ps -aq); do {engine} logs --tail 8 $id 2>&1; done"
         print(machine.run(logs, check=False).stdout)
     finally:
         machine.kill()

@@ -8,8 +8,12 @@ from testbed.machine import Machine
 
 # What the three need of the packages; the machine has the same /usr.
 _CONTENTS = (
+    "usr/bin/cat",
+    "usr/bin/chmod",
+    "usr/bin/chown",
     "usr/bin/dash",
     "usr/bin/env",
+    "usr/bin/id",
     "usr/bin/pg_*",
     "usr/bin/psql",
     "usr/bin/redis-*",
@@ -18,16 +22,26 @@ _CONTENTS = (
     "usr/lib/postgresql",
     "usr/lib/x86_64-linux-gnu/*.so*",
     "usr/lib64",
+    "usr/sbin/gosu",
     "usr/sbin/haproxy",
     "usr/share/postgresql",
     "usr/share/zoneinfo",
 )
-# The official image does this too, and much more (docker-library/postgres, docker-entrypoint.sh).
+# The official image does this too, and much more (docker-library/postgres, docker-entrypoint.sh):
+# root reads the password and prepares the folders, and a user without capabilities does the rest.
 _POSTGRES = r"""#!/usr/bin/dash
 set -eu
 data=/var/lib/postgresql/data
+if [ "$(id -u)" = 0 ]; then
+  POSTGRES_PASSWORD=$(cat "$POSTGRES_PASSWORD_FILE")
+  export POSTGRES_PASSWORD
+  chmod 700 $data
+  chmod 3775 /run/postgresql
+  chown -R 999 $data /run/postgresql
+  exec gosu 999:999 "$0"
+fi
 if [ ! -e $data/PG_VERSION ]; then
-  initdb -D $data -U "$POSTGRES_USER" --pwfile="$POSTGRES_PASSWORD_FILE" \
+  echo "$POSTGRES_PASSWORD" | initdb -D $data -U "$POSTGRES_USER" --pwfile=/dev/stdin \
     --auth-local=trust --auth-host=scram-sha-256 $POSTGRES_INITDB_ARGS
   echo 'host all all all scram-sha-256' >> $data/pg_hba.conf
   echo "CREATE DATABASE $POSTGRES_USER;" | postgres --single -D $data postgres
@@ -52,7 +66,7 @@ tar -C root -c . | podman import --quiet \
   --change 'ENV PATH=/usr/lib/postgresql/17/bin:/usr/sbin:/usr/bin' - localhost/services
 rm -r root
 build() {{ podman build --quiet --tag "$1" --file - .; }}
-build {postgres} <<< $'FROM localhost/services\nUSER 999\nSTOPSIGNAL SIGINT\nENTRYPOINT ["/start"]'
+build {postgres} <<< $'FROM localhost/services\nSTOPSIGNAL SIGINT\nENTRYPOINT ["/start"]'
 build {redis} <<< 'FROM localhost/services'
 build {haproxy} <<< $'FROM localhost/services\nCMD ["haproxy", "-W", "-db", "-f", \
   "/usr/local/etc/haproxy/haproxy.cfg"]'

@@ -234,15 +234,17 @@ def main(arguments: Sequence[str], environ: Environ) -> int:
 
     Returns:
         The exit code: 0 for success; 1 if ``healthcheck`` finds something unhealthy; 2 for wrong
-        settings; 75 if the database, Redis or the main process did not answer in time.
+        settings; 75 if the database, Redis or the main process did not answer in time, or if
+        ``drain`` fails. With ``--stop-anyway``, it is 0 for each failure of ``drain``.
     """
+    options = None
     try:
         options = parse_command_line(arguments)
         return _function(environ, options)(environ, options) if options else 0
     except ReportedError as error:
         for line in error.problems:
             print_line(f"error: {line}")
-        return error.exit_code
+        return 0 if getattr(options, "stop_anyway", False) else error.exit_code
 
 
 def _program() -> int:

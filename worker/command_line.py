@@ -97,6 +97,11 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
         metavar="SECONDS",
         help="how long to wait before that, until proxies send no new requests; the default is 0",
     )
+    verb_parsers["drain"].add_argument(
+        "--stop-anyway",
+        action="store_true",
+        help="exit with 0 even if it fails, for an engine that would then not stop the process",
+    )
     for name in ("doctor", "prometheus", "alerts", "dashboard"):
         verb_parsers[name].add_argument("plan", metavar="PLAN", help=_PLAN_HELP)
     verb_parsers["routes"].add_argument(

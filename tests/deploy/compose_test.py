@@ -160,4 +160,5 @@ def test_a_plan_may_be_a_file_with_comments() -> None:
 def test_compose_keeps_every_name(name: str) -> None:
     """YAML would take some of them for a truth value or a number."""
     environ = {"SYNAPSE_REPLICATION_HOST": "m"}
-    assert list(compose(plan=f"{name}=typing@h", host="h", environ=environ)["services"]) == [name]
+    read = compose(plan=f"{name}=typing@10.0.0.7", host="10.0.0.7", environ=environ)
+    assert list(read["services"]) == [name]

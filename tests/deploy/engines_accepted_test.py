@@ -1,5 +1,6 @@
 """Any plan that the entrypoint accepts gives files that the engines' own programs accept."""
 
+import json
 import os
 import re
 import subprocess
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from deploy.engines import REPLICATING, engine_files, engine_problems
 from deploy.images import Images
 from deploy.support import REDIS
+from deploy.synapse import DRAIN
 from tests.deploy.random_plans import ENVIRONS, examples, plans
 from worker.deployment import deployment
 from worker.errors import ConfigError
@@ -177,3 +179,50 @@ def test_podman_compose_reads_the_file(
                 assert name in ("main", "workers")
             elif "SYNAPSE_WORKER_NAME_FROM" not in variables:
                 assert variables.get("SYNAPSE_WORKER_NAME", "main") == name
+
+
+@FEW
+@given(
+    plan=plans(),
+    environ=ENVIRONS,
+    host=st.integers(0, 9),
+    rootless=st.booleans(),
+    one_container=st.booleans(),
+    text=st.text(),
+)
+def test_docker_compose_reads_the_file(
+    tmp_path_factory: pytest.TempPathFactory,
+    plan: str,
+    environ: dict[str, str],
+    host: int,
+    rootless: bool,
+    one_container: bool,
+    text: str,
+) -> None:
+    """It checks each key against its schema, and takes any value of a variable as it is."""
+    assume(text.isprintable())
+    folder = tmp_path_factory.mktemp("compose")
+    made = files(
+        "compose",
+        plan,
+        environ | {"SYNAPSE_X": text},
+        host,
+        rootless=rootless,
+        one_container=one_container,
+    )
+    (folder / "compose.yaml").write_text(made["compose.yaml"])
+    done = ran(
+        *loaded("usr/libexec/docker/cli-plugins/docker-compose"),
+        "config",
+        "--format=json",
+        environ={"HOME": str(folder)},
+        folder=folder,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    services = json.loads(done.stdout)["services"]
+    assert services.keys() == yaml.safe_load(made["compose.yaml"])["services"].keys()
+    for name, service in services.items():
+        if name not in ("postgres", "redis", "proxy"):
+            # Its output is a file for Compose again, so it has $$ for $.
+            assert service["environment"]["SYNAPSE_X"] == text.replace("$", "$$")
+            assert service["pre_stop"] == [{"command": [*DRAIN, "--stop-anyway"]}]

@@ -73,6 +73,17 @@ def test_a_published_ipv6_address_has_brackets(engine: str) -> None:
             "x",
             ["--host='x' is not a host of the plan; use one of m, h"],
         ),
+        (
+            "typing@h",
+            {"SYNAPSE_REPLICATION_HOST": "m"},
+            "h",
+            [
+                "--host='h' is a name, but engines publish ports only at addresses; use the host's "
+                "IP address in SYNAPSE_WORKERS and SYNAPSE_REPLICATION_HOST"
+            ],
+        ),
+        # A pusher has no ports that others reach.
+        ("pusher@h", {"SYNAPSE_REPLICATION_HOST": "m"}, "h", []),
     ],
 )
 def test_a_wrong_host_is_named(

@@ -1,4 +1,7 @@
-"""The commands of the examples' pages, run word for word on a machine with systemd and podman."""
+"""The commands of the examples' pages, run word for word on a machine with systemd.
+
+`docker` is podman or Docker; see `testbed.engine`.
+"""
 
 import os
 import re
@@ -41,7 +44,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     """Yield a machine with the images and a certificate for example.com."""
     if os.geteuid() != 0:
         pytest.skip("only root can give the files of a container to many users")
-    with engine_machine(SERVICES, LAYOUT, tmp_path) as found:
+    with engine_machine(SERVICES, LAYOUT, tmp_path, os.environ["ENGINE"]) as found:
         yield found
 
 
@@ -54,5 +57,5 @@ def test_the_commands_of_a_page_work_in_order(machine: Machine) -> None:
         output = run_commands(machine, block.script, seconds=150)
         print(f"----- after {time.monotonic() - begin:.1f} s")
         if block.output is not None:
-            # podman-compose prints the names of the containers before.
+            # podman-compose and Docker print the names of the containers before.
             assert output.endswith(block.output), block.script

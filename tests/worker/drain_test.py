@@ -101,6 +101,15 @@ def test_a_wrong_delay(drained: Callable[..., tuple[int, str, str]], seconds: st
     assert drained(1, f"--delay={seconds}") == (2, "", message)
 
 
+def test_a_failure_may_be_no_failure(drained: Callable[..., tuple[int, str, str]]) -> None:
+    """Compose stops nothing if a hook fails, as after a mistake in the settings."""
+    port = closed_port()
+    line = f"error: drain: the metrics at 127.0.0.1 port {port} do not answer: Connection refused\n"
+    assert drained(port, "--stop-anyway") == (0, "", line)
+    code, _, said = drained(1, "--stop-anyway", "0")
+    assert (code, said[:35]) == (0, "error: drain '0' is not a number of")
+
+
 def test_a_process_that_is_gone_is_reported(drained: Callable[..., tuple[int, str, str]]) -> None:
     """There is nothing to wait for, but its requests may have been cut off."""
     port = closed_port()
