@@ -90,7 +90,7 @@ def test_crates_are_fetched_and_checked(
     def check() -> tuple[int, int, str]:
         """Return the number of good files, the number of all files, and the output."""
         said = workspace.pin("--check", NAME, "--base", server.base).stdout
-        counted = re.search(rf"{NAME}: (\d+) of (\d+) files are there", said)
+        counted = re.search(rf"{NAME}: (\d+) of (\d+) files can be fetched", said)
         assert counted, said
         return int(counted[1]), int(counted[2]), said
 
