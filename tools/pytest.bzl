@@ -5,6 +5,9 @@ load("@rules_python//python:defs.bzl", "py_test")
 def pytest_test(name, srcs, deps = [], data = [], size = "small", env = {}, tags = [], timeout = None):
     """Runs `srcs` with pytest.
 
+    They are data to Bazel: rules_python compiles the sources of a test, and several tests that have
+    a file in common, but differ in tags, would then write the same .pyc in different ways.
+
     Args:
         name: The name of the test target.
         srcs: The test modules.
@@ -19,7 +22,7 @@ def pytest_test(name, srcs, deps = [], data = [], size = "small", env = {}, tags
         name = name,
         size = size,
         timeout = timeout,
-        srcs = srcs + ["//tools:pytest_main.py"],
+        srcs = ["//tools:pytest_main.py"],
         args = ["$(rootpath %s)" % source for source in srcs if source.endswith("_test.py")],
         data = data + srcs,
         env = env,
