@@ -51,7 +51,8 @@ def synapse_command(settings: Settings, files: Sequence[Path]) -> list[str]:
 
     With ``-I`` (isolated), neither the working folder, nor the home folder, which may be mounted,
     nor ``PYTHON*`` variables affect what is imported.  With ``-u`` (unbuffered), the last lines
-    before a crash are not lost.  ``boot.py`` calls the application's ``main``, and handles SIGTERM from the start.
+    before a crash are not lost.  ``boot.py`` calls the application's ``main``, and handles SIGTERM
+    from the start.
     """
     command = [sys.executable, "-I", "-u", str(_BOOT_PROGRAM), settings.process.app]
     for path in files:
