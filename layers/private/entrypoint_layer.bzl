@@ -11,10 +11,12 @@ _ATTRS = WRITE_LAYER_ATTRS | {
     ),
 }
 
-# Only sources and data: the launcher differs between versions of rules_python, and the
-# interpreter and PyYAML are in the layers below.
+# Only sources and data: the launcher, whose modules rules_python generates, differs between its
+# versions, and the interpreter and PyYAML are in the layers below.
 def _is_content(file):
-    return file.extension in ["json", "py"] and not file.short_path.startswith("../")
+    if file.short_path.startswith("../"):
+        return False
+    return file.extension == "json" or (file.extension == "py" and file.is_source)
 
 def _entrypoint_layer_impl(ctx):
     runfiles = ctx.attr.binary[DefaultInfo].default_runfiles.files.to_list()

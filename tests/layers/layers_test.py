@@ -177,3 +177,10 @@ def test_the_debian_layer_holds_these_programs_and_no_other() -> None:
     ]
 
     assert programs == ["usr/bin/python3", f"usr/bin/python{python}", "usr/bin/xmlsec1"]
+
+
+def test_modules_that_rules_python_generates_are_left_out() -> None:
+    """They differ between its versions, and so would the image's digest."""
+    modules = {info.name for info, _ in entries("PROGRAM") if info.name.endswith(".py")}
+    folder = "usr/lib/synapse-worker"
+    assert modules == {f"{folder}/__main__.py", f"{folder}/tests/layers/inputs.py"}
