@@ -21,13 +21,12 @@ def works(engine: str) -> bool:
 
 
 def load(folder: Path, engine: str = "") -> subprocess.CompletedProcess[str]:
-    """Load with the tools that the launcher needs on PATH, and ``engine`` as a docker that runs."""
+    """Load with a PATH that has no container engine but ``engine``, as a docker that runs it."""
     tools = folder / "tools"
     tools.mkdir()
-    for name in ("bash", "cat", "dirname", "env", "mktemp", "rm", "readlink", "sed", "tail"):
-        path = shutil.which(name)
-        if path:
-            (tools / name).symlink_to(path)
+    for path in Path("/usr/bin").iterdir():
+        if path.name not in ("docker", "podman"):
+            (tools / path.name).symlink_to(path)
     if engine:
         (tools / "docker").write_text(f"#!/usr/bin/env bash\n{engine}\n")
         (tools / "docker").chmod(0o755)
