@@ -36,6 +36,7 @@ from deploy.support import (
     REDIS_DATA,
     REDIS_HEALTH,
     REDIS_UID,
+    postgres_command,
 )
 
 _PROXY_UID = 99  # The user of the official image of HAProxy.
@@ -176,13 +177,14 @@ def _key(name: str) -> str:
     return name if plain and name.lower() not in _YAML_WORDS else f'"{name}"'
 
 
-def _services(images: Images) -> Iterator[str]:
+def _services(deployment: Deployment, images: Images) -> Iterator[str]:
     """Yield the services that Synapse needs."""
     yield "  postgres:"
     yield f"    image: {_scalar(images.postgres_image)}"
     yield from (f"    {line}" for line in _HARDENED)
     yield "    # It starts as root to prepare its folder, and then changes its user."
     yield "    cap_add: [CHOWN, DAC_OVERRIDE, FOWNER, SETGID, SETUID]"
+    yield f"    command: {_list(postgres_command(deployment))}"
     yield f"    tmpfs: [/tmp, {POSTGRES_RUNTIME}]"
     yield "    shm_size: 256m"
     yield "    networks: [services]"
@@ -240,7 +242,7 @@ def files(deployment: Deployment, images: Images, host: str, *, rootless: bool) 
     lines = [*_header(deployment, host), "name: synapse", ""]
     lines += [*_templates(deployment, images, host), "", "services:"]
     if not host:
-        lines += _services(images)
+        lines += _services(deployment, images)
     for container in deployment.at(host):
         lines += _synapse(container, deployment.has_main(host), host)
     if with_proxy:

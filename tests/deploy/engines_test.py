@@ -108,6 +108,21 @@ def test_redis_answers_other_containers(engine: str) -> None:
     assert re.search(r"--protected-mode\"?,? \"?no", line)
 
 
+def test_postgresql_has_connections_for_all_processes() -> None:
+    """Each process may open ten; of replicas, there may be more than the plan says."""
+    plan = "synchrotron:2, media_repository:30"
+    replicas = {"compose": 10, "quadlet": 2}
+    commands = {
+        "compose": compose(plan=plan)["services"]["postgres"]["command"],
+        "quadlet": values(units(plan=plan)["synapse-postgres.container"], "Container", "Exec")[
+            0
+        ].split(),
+    }
+    for engine, command in commands.items():
+        connections = 10 * (1 + replicas[engine] + 30) + 20
+        assert command == ["postgres", "-c", f"max_connections={connections}"]
+
+
 def test_compose_mounts_the_media_only_where_they_are_served() -> None:
     """In a plan without a media worker, main serves them."""
 
