@@ -144,7 +144,7 @@ def _shared(routing: Routing) -> Iterator[list[str]]:
         ]
     unreachable = _error("M_UNKNOWN", "The homeserver cannot be reached at the moment")
     yield [
-        "defaults synapse",
+        "defaults synapse_defaults",
         "    mode http",
         "    log global",
         "    # The path without the query, which may hold an access token.",
@@ -182,7 +182,7 @@ def _frontend(routing: Routing, options: Options) -> list[str]:
             if port:
                 binds.setdefault(f"{address}:{port}", arguments)
     return [
-        "frontend synapse from synapse",
+        "frontend synapse from synapse_defaults",
         *(
             f"    bind {address}{' v6only' if address.startswith(':::') else ''}{arguments}"
             for address, arguments in binds.items()
@@ -276,7 +276,7 @@ def _backend(route: Route, main: Server, options: Options) -> list[str]:
     # One each second, and one more for each other server that may have to be tried first.
     retries = max(1, options.hold_seconds + servers - 1)
     return [
-        f"backend synapse_{route.name} from synapse",
+        f"backend synapse_{route.name} from synapse_defaults",
         f"    retries {retries}",
         *([] if route.repeatable else ["    http-request disable-l7-retry if METH_POST"]),
         *(key_lines(route.by, options) if _has_choice(route) else []),
