@@ -11,7 +11,7 @@ from deploy import proxy, synapse
 from deploy.containers import Container, Deployment
 from deploy.images import Images
 from deploy.options import bracketed
-from deploy.support import POSTGRES, REDIS
+from deploy.support import POSTGRES, REDIS, postgres_command
 
 # What YAML 1.1 takes for a truth value or for nothing.
 _YAML_WORDS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
@@ -153,13 +153,14 @@ def _key(name: str) -> str:
     return name if plain and name.lower() not in _YAML_WORDS else f'"{name}"'
 
 
-def _services(images: Images) -> Iterator[str]:
+def _services(deployment: Deployment, images: Images) -> Iterator[str]:
     """Yield the services that Synapse needs."""
     yield "  postgres:"
     yield f"    image: {_scalar(images.postgres_image)}"
     yield from (f"    {line}" for line in _HARDENED)
     yield "    # It starts as root to prepare its folder, and then changes its user."
     yield "    cap_add: [CHOWN, DAC_OVERRIDE, FOWNER, SETGID, SETUID]"
+    yield f"    command: {_list(postgres_command(deployment))}"
     yield f"    tmpfs: [/tmp, {POSTGRES.runtime}]"
     yield "    shm_size: 256m"
     yield "    networks: [services]"
@@ -217,7 +218,7 @@ def files(deployment: Deployment, images: Images, host: str, *, rootless: bool) 
     lines = [*_header(deployment, host), "name: synapse", ""]
     lines += [*_templates(deployment, images, host), "", "services:"]
     if not host:
-        lines += _services(images)
+        lines += _services(deployment, images)
     for container in deployment.at(host):
         lines += _synapse(container, deployment.has_main(host), host)
     if with_proxy:

@@ -139,7 +139,7 @@ def _shared(routing: Routing) -> Iterator[list[str]]:
         ]
     unreachable = _error("M_UNKNOWN", "The homeserver cannot be reached at the moment")
     yield [
-        "defaults synapse",
+        "defaults synapse_defaults",
         "    mode http",
         "    log global",
         "    # The path without the query, which may hold an access token.",
@@ -177,7 +177,7 @@ def _frontend(routing: Routing, options: Options) -> list[str]:
             if port:
                 binds.setdefault(f"{address}:{port}", arguments)
     return [
-        "frontend synapse from synapse",
+        "frontend synapse from synapse_defaults",
         *(
             f"    bind {address}{' v6only' if address.startswith(':::') else ''}{arguments}"
             for address, arguments in binds.items()

@@ -30,7 +30,7 @@ def _backend(route: Route, main: Server, options: Options) -> list[str]:
     # One each second, and one more for each other server that may have to be tried first.
     retries = max(1, options.hold_seconds + servers - 1)
     return [
-        f"backend synapse_{route.name} from synapse",
+        f"backend synapse_{route.name} from synapse_defaults",
         f"    retries {retries}",
         *([] if route.repeatable else ["    http-request disable-l7-retry if METH_POST"]),
         *(key_lines(route.by, options) if _has_choice(route) else []),

@@ -77,7 +77,7 @@ def section(options: Options, server: str) -> list[str]:
     """
     return [
         "# The script's own requests.",
-        "listen synapse_users from synapse",
+        "listen synapse_users from synapse_defaults",
         f"    bind {options.own_address}",
         "    timeout connect 1s",
         "    timeout server 2s",

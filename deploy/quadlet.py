@@ -10,7 +10,7 @@ from deploy import proxy, synapse
 from deploy.containers import Container, Deployment
 from deploy.images import Images
 from deploy.options import bracketed
-from deploy.support import POSTGRES, REDIS
+from deploy.support import POSTGRES, REDIS, postgres_command
 
 _PULL_SECONDS = 600  # How long an image may take to arrive.
 _UNITS = "containers/systemd/synapse"
@@ -127,10 +127,11 @@ def _synapse(
     return _unit(_section("Unit", unit), _section("Container", lines), service, _install())
 
 
-def _postgres(images: Images) -> str:
+def _postgres(deployment: Deployment, images: Images) -> str:
     lines = [
         "ContainerName=synapse-postgres",
         f"Image={images.postgres_image}",
+        f"Exec={' '.join(postgres_command(deployment))}",
         *_HARDENED,
         "# It starts as root to prepare its folder, and then changes its user.",
         "AddCapability=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_SETGID CAP_SETUID",
@@ -220,7 +221,7 @@ def files(deployment: Deployment, images: Images, host: str, *, rootless: bool) 
     }
     networks: dict[str, list[str]] = {"synapse": []}
     if not host:
-        texts["synapse-postgres.container"] = _postgres(images)
+        texts["synapse-postgres.container"] = _postgres(deployment, images)
         texts["synapse-redis.container"] = _redis(images)
         texts["synapse-database.volume"] = _section("Volume", ["VolumeName=synapse-database"])
         networks["synapse-services"] = ["# PostgreSQL and Redis reach nobody.", "Internal=true"]

@@ -7,7 +7,13 @@ https://hub.docker.com/_/redis).
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from deploy.containers import Deployment, most_replicas
 from deploy.synapse import PASSWORD_PATH
+
+# A process of Synapse opens up to cp_max connections: five, or what homeserver.yaml says. Its
+# documentation suggests ten.
+_PROCESS_CONNECTIONS = 10
+_OTHER_CONNECTIONS = 20  # For backups and administrators, and those that PostgreSQL reserves.
 
 
 @dataclass(frozen=True)
@@ -56,3 +62,16 @@ REDIS = Support(
     # but podman's generator of services drops it and all words after it.
     command=("redis-server", "--appendonly", "no", "--protected-mode", "no", "--save"),
 )
+
+
+def postgres_command(deployment: Deployment) -> tuple[str, ...]:
+    """Return the command of PostgreSQL, with connections for all processes and replicas.
+
+    Its default of 100 is used up by about 20 processes.
+    """
+    processes = sum(
+        most_replicas(one.replicas) if one.replicas else len(one.processes)
+        for one in deployment.containers
+    )
+    connections = _PROCESS_CONNECTIONS * processes + _OTHER_CONNECTIONS
+    return ("postgres", "-c", f"max_connections={max(100, connections)}")

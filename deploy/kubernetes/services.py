@@ -106,13 +106,15 @@ def _probe(command: Sequence[str], **fields: int) -> Object:
 def proxy_objects(request: Request) -> list[Object]:
     """Return the proxy, which has the routes of the plan."""
     configuration = _proxy_configuration(request)
-    listens = {"tcpSocket": {"port": "http"}, "periodSeconds": 5}
+    listens = {"tcpSocket": {"port": "http"}, "periodSeconds": 5, "timeoutSeconds": 5}
     container = {
         "name": "haproxy",
         "image": request.values("proxyImage", default=request.images.proxy_image),
         "ports": [port("http", PROXY_PORT)],
         # Not a request to Synapse: while no process answers, the proxy lets requests wait.
-        "livenessProbe": listens,
+        # It listens once it has looked up all names, which takes long while the DNS is away.
+        "startupProbe": {**listens, "failureThreshold": 60},
+        "livenessProbe": {**listens, "periodSeconds": 10, "failureThreshold": 6},
         "readinessProbe": listens,
         "lifecycle": {"preStop": {"exec": {"command": ["sleep", str(_PROXY_STOP_SECONDS)]}}},
         "resources": resources(request, "proxy", "50m", "64Mi", "512Mi"),
@@ -195,6 +197,7 @@ def postgres_objects(request: Request) -> list[Object]:
     container = {
         "name": "postgres",
         "image": request.values("postgresImage", default=request.images.postgres_image),
+        "args": list(support.postgres_command(request.deployment)),
         "env": [{"name": name, "value": value} for name, value in environ.items()],
         "ports": [port("postgresql", POSTGRES_PORT)],
         "startupProbe": _probe(postgres.health, failureThreshold=60),

@@ -14,6 +14,8 @@ _OPEN, _CLOSE = "\ue000", "\ue001"
 TOKEN = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
 # A token that is a whole value, for which any type is possible.
 _WHOLE = re.compile(rf"(?m)(?<=[:-] ){TOKEN.pattern}$")
+# A field with such a value.
+_FIELD = re.compile(rf"(?m)^ *[\w-]+: {TOKEN.pattern}\n")
 
 
 class Values(Protocol):
@@ -39,6 +41,7 @@ class Placeholders:
         """Start without any values."""
         self.defaults: dict[str, Any] = {}
         self._expressions: list[str] = []
+        self._optional: set[str] = set()
 
     def __call__(self, *path: str, default: Any) -> str:
         """Return a token for a value."""
@@ -46,7 +49,10 @@ class Placeholders:
         for name in path[:-1]:
             values = values.setdefault(name, {})
         values[path[-1]] = default
-        return self.expression(f"index .Values {' '.join(map(json.dumps, path))}")
+        expression = f"index .Values {' '.join(map(json.dumps, path))}"
+        if default is None:
+            self._optional.add(expression)
+        return self.expression(expression)
 
     def expression(self, text: str) -> str:
         """Return a token for an expression of Helm."""
@@ -55,10 +61,21 @@ class Placeholders:
         return f"{_OPEN}{self._expressions.index(text)}{_CLOSE}"
 
     def template(self, text: str) -> str:
-        """Return YAML with tokens as a template; nothing else in it means anything to Helm."""
+        """Return YAML with tokens as a template; nothing else in it means anything to Helm.
+
+        A field whose value is null is left out: for Helm, null in a field that the API server has
+        set is a change, which the server refuses for the class of a volume.
+        """
         text = text.replace("{{", '{{ "{{" }}')
+        text = _FIELD.sub(self._field, text)
         text = _WHOLE.sub(lambda match: f"{{{{ {self._json(match[1])} }}}}", text)
         return TOKEN.sub(lambda match: f"{{{{ {self._expressions[int(match[1])]} }}}}", text)
+
+    def _field(self, match: re.Match[str]) -> str:
+        expression = self._expressions[int(match[1])]
+        if expression not in self._optional:
+            return match[0]
+        return f'{{{{- if not (kindIs "invalid" ({expression})) }}}}\n{match[0]}{{{{- end }}}}\n'
 
     def _json(self, number: str) -> str:
         return f"{self._expressions[int(number)]} | toJson"

@@ -22,6 +22,16 @@ def test_redis_answers_other_containers(engine: str) -> None:
     assert re.search(r"--protected-mode\"?,? \"?no", line)
 
 
+@pytest.mark.parametrize(("engine", "replicas"), [("compose", 10), ("quadlet", 2)])
+def test_postgresql_has_connections_for_all_processes(engine: str, replicas: int) -> None:
+    """Each process may open ten; of replicas, there may be more than the plan says."""
+    texts = files(engine, "synchrotron:2, media_repository:30").values()
+    (connections,) = [
+        number for text in texts for number in re.findall("max_connections=([0-9]+)", text)
+    ]
+    assert int(connections) == 10 * (1 + replicas + 30) + 20
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_each_host_gets_its_own_processes(engine: str) -> None:
     """PostgreSQL and Redis are then the administrator's own."""

@@ -108,7 +108,7 @@ def test_servers_then_main_then_waiting() -> None:
 
 def test_a_server_is_left_at_its_first_failure() -> None:
     """Otherwise all retries would be used up on a Unix socket that does not exist."""
-    (words,) = config().lines("defaults synapse", "default-server")
+    (words,) = config().lines("defaults synapse_defaults", "default-server")
 
     assert " ".join(words) == (
         "check inter 5s fastinter 1s downinter 1s fall 1 rise 1 "
@@ -156,7 +156,7 @@ def test_names_are_resolved_at_run_time_and_need_not_resolve_at_the_start() -> N
 
     assert ["parse-resolv-conf"] in read.sections["resolvers synapse"]
     assert ["hold", "nx", "1d"] in read.sections["resolvers synapse"]
-    (words,) = read.lines("defaults synapse", "default-server")
+    (words,) = read.lines("defaults synapse_defaults", "default-server")
     assert words[-4:] == ["resolvers", "synapse", "init-addr", "libc,none"]
 
 
@@ -176,7 +176,7 @@ def test_the_client_cannot_forge_its_address() -> None:
 
 @pytest.mark.parametrize("status", ["500", "502", "503", "504"])
 def test_errors_are_readable_for_clients_in_browsers(status: str) -> None:
-    (words,) = config().lines("defaults synapse", "http-error", "status", status)
+    (words,) = config().lines("defaults synapse_defaults", "http-error", "status", status)
 
     assert words == [
         *("content-type", "application/json"),
@@ -194,7 +194,7 @@ def test_a_body_above_the_limit_is_refused() -> None:
 
 
 def test_the_log_has_no_query() -> None:
-    (words,) = config().lines("defaults synapse", "log-format")
+    (words,) = config().lines("defaults synapse_defaults", "log-format")
 
     assert words[0].endswith("%HM %HPO")
     assert not set(words[0].split()) & {"%r", "%HU", "%HQ", "%{+Q}r"}
@@ -274,7 +274,16 @@ def test_every_section_has_our_defaults() -> None:
     """A section without them would take those of the administrator's own configuration."""
     for line in configuration(ROUTING, Options()).splitlines():
         if line.startswith(("frontend ", "backend ")):
-            assert line.endswith(" from synapse"), line
+            assert line.endswith(" from synapse_defaults"), line
+
+
+def test_no_two_sections_of_proxies_have_one_name() -> None:
+    """HAProxy 3.2 warns if defaults have the name of a frontend, and 3.3 refuses it."""
+    kinds = ("defaults ", "frontend ", "backend ", "listen ")
+    lines = configuration(ROUTING, Options()).splitlines()
+    names = [line.split()[1] for line in lines if line.startswith(kinds)]
+    assert len(names) > len(ROUTING.routes)
+    assert len(set(names)) == len(names)
 
 
 def test_haproxy_can_express_all_routes() -> None:

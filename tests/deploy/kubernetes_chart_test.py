@@ -1,12 +1,13 @@
 """The Helm chart: with its own values, it gives the objects of the base for kustomize.
 
 Only what the templates use of Helm's language is read here: values as JSON or as they are, the
-namespace, quoted braces, and conditions around whole files.
+namespace, quoted braces, and conditions around whole files and around fields that may be null.
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -26,6 +27,7 @@ OPTIONS = KubernetesOptions(
     ingress="gateway", domain="matrix.example.com", gateway="infra/web", monitoring=True
 )
 _ACTION = re.compile(r"{{-? *(.*?) *-?}}")
+_FIELD = re.compile(r"(?m)^{{- if not \(kindIs \"invalid\" \((.*)\)\) }}\n(.*\n){{- end }}\n")
 _VALUE = re.compile(r'index \.Values((?: "[\w-]+")+)( \| toJson)?')
 
 
@@ -52,6 +54,9 @@ def rendered(text: str, values: Mapping[str, Any]) -> list[Object]:
             return []
         text = "".join(lines[1:-1])
 
+    def field(match: re.Match[str]) -> str:
+        return "" if value(values, match[1]) is None else match[2]
+
     def action(match: re.Match[str]) -> str:
         if match[1] == '"{{"':
             return "{{"
@@ -62,7 +67,7 @@ def rendered(text: str, values: Mapping[str, Any]) -> list[Object]:
         one = value(values, found[1])
         return json.dumps(one) if found[2] else str(one)
 
-    return list(yaml.safe_load_all(_ACTION.sub(action, text)))
+    return list(yaml.safe_load_all(_ACTION.sub(action, _FIELD.sub(field, text))))
 
 
 def chart_objects(found: Mapping[str, str]) -> list[Object]:
@@ -82,11 +87,7 @@ def comparable(objects: list[Object]) -> dict[tuple[str, str], Any]:
     def cut(one: Any) -> Any:
         if isinstance(one, dict):
             differs = ("namespace", "synapse-worker/configuration-sha256")
-            return {
-                name: cut(part)
-                for name, part in one.items()
-                if part is not None and name not in differs
-            }
+            return {name: cut(part) for name, part in one.items() if name not in differs}
         return [cut(part) for part in one] if isinstance(one, list) else one
 
     return {(one["kind"], one["metadata"]["name"]): cut(one) for one in objects}
@@ -124,6 +125,22 @@ def test_the_chart_gives_the_objects_of_the_base(
     expected = comparable(base)
     del expected["Namespace", "synapse"]
     assert comparable(chart_objects(found)) == expected
+
+
+def fields(one: Any) -> Iterator[Any]:
+    """Yield the values of all fields."""
+    parts = one.values() if isinstance(one, dict) else one if isinstance(one, list) else []
+    for part in parts:
+        yield part
+        yield from fields(part)
+
+
+@pytest.mark.parametrize("ingress", ["ingress", "gateway"])
+def test_no_field_is_null(ingress: str) -> None:
+    """The second ``helm upgrade`` would change it to null if the API server has set it."""
+    gateway = "web" if ingress == "gateway" else ""
+    options = replace(OPTIONS, ingress=ingress, gateway=gateway)
+    assert None not in list(fields(chart_objects(made(options))))
 
 
 def test_each_value_is_used_and_has_a_schema() -> None:

@@ -82,6 +82,7 @@ def check(objects: Sequence[Object], namespace: str = "synapse") -> None:
     _check_selectors(objects)
     _check_policies(objects)
     _check_routes(objects)
+    _check_connections(objects)
 
 
 def _check_names(objects: Sequence[Object], namespace: str) -> None:
@@ -129,8 +130,33 @@ def _check_workload(objects: Sequence[Object], workload: Object) -> None:
             kinds = container.get(probe, {})
             for action in ("httpGet", "tcpSocket"):
                 assert action not in kinds or kinds[action]["port"] in ports(workload)
+        # A busy node may take seconds to connect; to restart what it runs would make it busier.
+        assert container["livenessProbe"]["timeoutSeconds"] >= 5
+        assert container["livenessProbe"]["failureThreshold"] >= 6
+        assert container["readinessProbe"]["timeoutSeconds"] >= 5
     for volume in volumes.values():
         _check_volume(objects, volume)
+
+
+def _check_connections(objects: Sequence[Object]) -> None:
+    """Assert that PostgreSQL has connections for the pools of all pods that there may be."""
+    (postgres,) = containers(named(objects, "StatefulSet", "postgres"))
+    connections = int(postgres["args"][-1].removeprefix("max_connections="))
+    synapse = [
+        one
+        for one in objects
+        if one["kind"] in WORKLOADS
+        and one["metadata"]["labels"]["app.kubernetes.io/name"] == "synapse"
+    ]
+    processes = 0
+    for one in synapse:
+        if one["kind"] == "Deployment":
+            scaler = named(objects, "HorizontalPodAutoscaler", one["metadata"]["name"])
+            # An update starts a quarter more.
+            processes += -(-scaler["spec"]["maxReplicas"] * 5 // 4)
+        else:
+            processes += one["spec"]["replicas"]
+    assert connections >= max(100, 5 * processes + 20)
 
 
 def _check_volume(objects: Sequence[Object], volume: Object) -> None:
