@@ -38,7 +38,7 @@ if [ "$(id -u)" = 0 ]; then
   chmod 700 $data
   chmod 3775 /run/postgresql
   chown -R 999 $data /run/postgresql
-  exec gosu 999:999 "$0"
+  exec gosu 999:999 "$0" "$@"
 fi
 if [ ! -e $data/PG_VERSION ]; then
   echo "$POSTGRES_PASSWORD" | initdb -D $data -U "$POSTGRES_USER" --pwfile=/dev/stdin \
@@ -46,7 +46,7 @@ if [ ! -e $data/PG_VERSION ]; then
   echo 'host all all all scram-sha-256' >> $data/pg_hba.conf
   echo "CREATE DATABASE $POSTGRES_USER;" | postgres --single -D $data postgres
 fi
-exec postgres -D $data -c listen_addresses='*'
+exec "$@" -D $data -c listen_addresses='*'
 """
 _SCRIPT = r"""
 cd /tmp
@@ -66,7 +66,8 @@ tar -C root -c . | podman import --quiet \
   --change 'ENV PATH=/usr/lib/postgresql/17/bin:/usr/sbin:/usr/bin' - localhost/services
 rm -r root
 build() {{ podman build --quiet --tag "$1" --file - .; }}
-build {postgres} <<< $'FROM localhost/services\nSTOPSIGNAL SIGINT\nENTRYPOINT ["/start"]'
+build {postgres} <<< $'FROM localhost/services\nSTOPSIGNAL SIGINT\n\
+ENTRYPOINT ["/start"]\nCMD ["postgres"]'
 build {redis} <<< 'FROM localhost/services'
 build {haproxy} <<< $'FROM localhost/services\nCMD ["haproxy", "-W", "-db", "-f", \
   "/usr/local/etc/haproxy/haproxy.cfg"]'
