@@ -259,7 +259,9 @@ def media_objects(request: Request) -> list[Object]:
         {
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
-            "metadata": request.metadata(MEDIA_CLAIM, labels(SYNAPSE, "media")),
+            # `helm uninstall` leaves it, as it leaves the claims of a StatefulSet.
+            "metadata": request.metadata(MEDIA_CLAIM, labels(SYNAPSE, "media"))
+            | {"annotations": {"helm.sh/resource-policy": "keep"}},
             "spec": _claim(request, "media", "50Gi", shared=writers > 1),
         }
     ]

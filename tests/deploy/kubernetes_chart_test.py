@@ -170,3 +170,12 @@ def test_the_proxy_has_room_for_the_most_replicas(count: int) -> None:
     workers = schema["properties"]["workers"]["properties"]["synchrotron"]["properties"]
     slots = re.findall("server-template synchrotron-replica 1-([0-9]+) ", found["base/proxy.yaml"])
     assert {int(one) for one in slots} == {workers["maxReplicas"]["maximum"]}
+
+
+def test_helm_uninstall_leaves_the_media() -> None:
+    """Helm deletes what a chart has made, unless its annotation says otherwise."""
+    texts = made()
+    values = json.loads(json.dumps(yaml.safe_load(texts["chart/values.yaml"])))
+    (claim,) = rendered(texts["chart/templates/media.yaml"], values)
+    assert claim["kind"] == "PersistentVolumeClaim"
+    assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
