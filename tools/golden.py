@@ -9,6 +9,7 @@ import yaml
 from deploy.alerts import rule_file
 from deploy.dashboard import dashboard_file
 from deploy.images import Images
+from deploy.engines import ENGINES, engine_files
 from deploy.kubernetes import manifests
 from deploy.kubernetes.options import KubernetesOptions
 from testbed.site import PLANNED, WORKERS
@@ -74,6 +75,23 @@ def _render_kubernetes() -> tuple[str, str]:
     return parts[False], parts[True]
 
 
+def _render_one_container() -> str:
+    """Return what one container for all processes is given: the files of each engine for it."""
+    images = Images(image="localhost/synapse-worker@sha256:" + "0" * 64)
+    found = deployment({}, _KUBERNETES_PLAN, one_container=True)
+    texts = {
+        path: text
+        for engine in ENGINES
+        for path, text in engine_files(engine, found, images, "", rootless=False).items()
+        if path.endswith(("compose.yaml", "/synapse-main.container"))
+    }
+    pods = deployment({}, _KUBERNETES_PLAN, with_replicas=True, one_container=True)
+    for path, text in manifests.files(pods, images, KubernetesOptions()).items():
+        if path == "base/main.yaml":
+            texts[path] = text
+    return "".join(f"#### {path}\n{text}" for path, text in texts.items())
+
+
 def monitoring_files() -> Iterator[tuple[str, str]]:
     """Yield (name, text) of the golden files of the verbs alerts and dashboard."""
     newest = replace(load_table(), version="")
@@ -91,8 +109,9 @@ def monitoring_files() -> Iterator[tuple[str, str]]:
 def golden_files() -> Iterator[tuple[str, str]]:
     """Yield (name, text) for every golden file.
 
-    There is one per worker type for the newest Synapse, one per older era, one for a plan, and one
-    each for the files and for the Helm chart of a plan in Kubernetes.
+    There is one per worker type for the newest Synapse, one per older era, one for a plan, one each
+    for the files and for the Helm chart of a plan in Kubernetes, and one for all processes in one
+    container.
     """
     types = load_table().apps
     for app, worker in types.items():
@@ -108,3 +127,4 @@ def golden_files() -> Iterator[tuple[str, str]]:
     objects, chart = _render_kubernetes()
     yield "kubernetes.txt", objects
     yield "kubernetes-chart.txt", chart
+    yield "one-container.txt", _render_one_container()
