@@ -8,8 +8,8 @@ import yaml
 
 from deploy.alerts import rule_file
 from deploy.dashboard import dashboard_file
-from deploy.images import Images
 from deploy.engines import ENGINES, engine_files
+from deploy.images import Images
 from deploy.kubernetes import manifests
 from deploy.kubernetes.options import KubernetesOptions
 from testbed.site import PLANNED, WORKERS
