@@ -20,6 +20,7 @@ from deploy.images import Images
 from deploy.kubernetes.manifests import files
 from deploy.kubernetes.options import KubernetesOptions
 from tests.deploy.kubernetes_objects import Object, loaded
+from tests.deploy.random_plans import examples
 from worker.deployment import deployment
 
 PLAN = "synchrotron:2, typing, event_persister:2, media_repository:2, client_reader"
@@ -93,7 +94,7 @@ def comparable(objects: list[Object]) -> dict[tuple[str, str], Any]:
     return {(one["kind"], one["metadata"]["name"]): cut(one) for one in objects}
 
 
-@settings(max_examples=10, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(4), deadline=None, derandomize=True, database=None)
 @given(
     ingress=st.sampled_from(["none", "ingress", "gateway"]),
     monitoring=st.booleans(),

@@ -11,7 +11,7 @@ from deploy.images import Images
 from deploy.kubernetes.manifests import files, problems
 from deploy.kubernetes.options import KubernetesOptions
 from tests.deploy.kubernetes_objects import Object, check, containers, loaded, named, of_kind, ports
-from tests.deploy.random_plans import plans
+from tests.deploy.random_plans import examples, plans
 from worker.deployment import deployment
 from worker.doctor import scrape_targets
 from worker.errors import ConfigError
@@ -108,7 +108,7 @@ def test_one_pod_runs_all_processes() -> None:
     assert len(started(found)) == 8
 
 
-@settings(max_examples=30, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(8), deadline=None, derandomize=True, database=None)
 @given(plan=plans())
 def test_any_plan_fits_into_one_pod(plan: str) -> None:
     """Without hosts, every name is possible, since only the pod has objects."""

@@ -17,7 +17,7 @@ from tests.worker.cases import homeservers
 from worker.plan import parse_plan
 from worker.worker_types import load_table
 
-_CASES = 40
+_CASES = int(os.environ["CASES"])
 _WORKER_TYPES = [name for name, worker_type in load_table().types.items() if worker_type.many]
 # Checks all cases in one process, since loading Synapse takes two seconds.
 _JUDGE = """\

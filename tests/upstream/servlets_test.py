@@ -34,17 +34,23 @@ def table(root: Path) -> Table:
     return replace(load_table(), version=version)
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["own logins", "delegated logins"])
-def processes(
-    request: pytest.FixtureRequest,
-    root: Path,
-    table: Table,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Served:
-    """Return what the processes of the image serve, with either of two ways to log in."""
-    folder = tmp_path_factory.mktemp("served") / "1"
+@pytest.fixture(scope="module")
+def by_login(
+    root: Path, table: Table, tmp_path_factory: pytest.TempPathFactory
+) -> dict[bool, Served]:
+    """Return what the processes of the image serve, by whether logins are delegated."""
+    folder = tmp_path_factory.mktemp("served")
     image = read_image(Path(os.environ["IMAGE"]))
-    return served(image, root, folder, kinds(table), delegated=request.param)
+    return {
+        delegated: served(image, root, folder / str(delegated), kinds(table), delegated=delegated)
+        for delegated in (False, True)
+    }
+
+
+@pytest.fixture(params=[False, True], ids=["own logins", "delegated logins"])
+def processes(request: pytest.FixtureRequest, by_login: dict[bool, Served]) -> Served:
+    """Return what the processes of the image serve, with either of two ways to log in."""
+    return by_login[request.param]
 
 
 def test_workers_get_what_they_serve(table: Table, processes: Served) -> None:
@@ -76,18 +82,9 @@ def test_the_processes_serve_many_paths(processes: Served) -> None:
     assert len(processes.main) >= 350
 
 
-def test_every_reason_is_needed(table: Table, root: Path, tmp_path: Path) -> None:
+def test_every_reason_is_needed(table: Table, by_login: dict[bool, Served]) -> None:
     """An exception that no servlet needs any more is removed."""
-    image = read_image(Path(os.environ["IMAGE"]))
-    requests = [
-        line
-        for delegated in (False, True)
-        for line in unrouted(
-            table,
-            served(image, root, tmp_path / str(delegated), kinds(table), delegated=delegated),
-            {},
-        )
-    ]
+    requests = [line for processes in by_login.values() for line in unrouted(table, processes, {})]
     unused = [
         reason
         for reason in STAYS_WITH_MAIN
