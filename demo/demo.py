@@ -77,15 +77,20 @@ def show(homeserver: Homeserver, seconds: float) -> None:
         time.sleep(min(2.0, max(0.0, end - time.monotonic())))
 
 
-def run(folder: Path, image_folder: Path, services: Path, seconds: float) -> None:
-    """Run the demo in ``folder`` for ``seconds``, or until Ctrl-C if ``seconds`` is 0."""
+def run(folder: Path, image_folder: Path, services: Path, options: argparse.Namespace) -> None:
+    """Run the demo in ``folder`` as ``options`` say."""
+    seconds: float = options.seconds
     print("unpacking the image", flush=True)
     image = read_image(image_folder)
     unpack(image, folder / "root")
     parts = Parts(image, folder / "root", services, make_authority(folder / "authority"))
     types = load_table().apps
     workers = {process.slug: app for app, process in types.items() if not process.is_main}
-    homeserver = Homeserver(1, folder / "homeserver", parts, Options(workers))
+    layout = Options(workers)
+    if options.one_container:
+        joined = {types[app].slug: types[app].joined for app in workers.values()}
+        layout = Options(joined, planned=True, parents=1)
+    homeserver = Homeserver(1, folder / "homeserver", parts, layout)
     try:
         begin = time.monotonic()
         print(f"starting PostgreSQL, Redis, {len(types)} Synapse processes and nginx", flush=True)
@@ -114,12 +119,15 @@ def main(argv: Sequence[str]) -> int:
     """Run until Ctrl-C or for ``--seconds``; return 1 if something did not start, otherwise 0."""
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--seconds", type=float, default=0, help="stop after so long")
+    parser.add_argument(
+        "--one-container", action="store_true", help="fork all Synapse processes from one parent"
+    )
     options = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     folder = Path(tempfile.mkdtemp(prefix="synapse-demo."))
     services = Path(os.environ["SERVICES"]).resolve().parent / "root"
     try:
-        run(folder, Path(os.environ["IMAGE"]), services, options.seconds)
+        run(folder, Path(os.environ["IMAGE"]), services, options)
     except KeyboardInterrupt:
         return 0
     except (MissingProgramError, StartError) as error:

@@ -42,12 +42,22 @@ def _end(signal_number: int, _: FrameType | None) -> None:
     raise EndedError(signal_number)
 
 
+def _report_unraisable(lost: "sys.UnraisableHookArgs") -> None:
+    """Report an exception that Python drops, as in the callback of a weak reference, unless ours.
+
+    The timer then ends the process.
+    """
+    if not isinstance(lost.exc_value, EndedError):
+        sys.__unraisablehook__(lost)
+
+
 def end_on_signals() -> None:
     """Install handlers that raise ``EndedError`` in the main thread on SIGTERM or SIGINT.
 
     A signal can arrive as soon as the first of them is installed, so only a program that `run` runs
     may call this.
     """
+    sys.unraisablehook = _report_unraisable
     for signal_number in ENDING_SIGNALS:
         signal.signal(signal_number, _end)
 

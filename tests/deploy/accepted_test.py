@@ -134,7 +134,7 @@ def _has_routes() -> bool:
 
 @pytest.mark.parametrize("name", PROXIES)
 @settings(
-    max_examples=examples(5),
+    max_examples=examples(3),
     phases=[Phase.generate],  # A smaller example would take minutes to find.
     deadline=None,
     derandomize=True,
@@ -153,7 +153,7 @@ def test_every_accepted_plan_gives_an_accepted_configuration(
 
 
 @settings(
-    max_examples=examples(5),
+    max_examples=examples(3),
     phases=[Phase.generate],
     deadline=None,
     derandomize=True,

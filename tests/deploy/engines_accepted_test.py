@@ -25,7 +25,7 @@ ROOT = Path(os.environ["SERVICES"]).resolve().parent / "root"
 IMAGES = Images(image="quay.io/example/synapse@sha256:" + "0" * 64)
 _PLAIN = "[A-Za-z0-9./:@+-]{1,20}"  # What needs no quoting.
 FEW = settings(
-    max_examples=examples(8),
+    max_examples=examples(4),
     phases=[Phase.generate],
     deadline=None,
     derandomize=True,

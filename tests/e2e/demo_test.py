@@ -31,7 +31,10 @@ def test_ctrl_c_stops_it_in_order_and_leaves_nothing(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with log.open("wb") as output:
         demo = subprocess.Popen(
-            [DEMO], stdout=output, stderr=output, env=os.environ | {"TMPDIR": str(tmp_path)}
+            [DEMO, *os.environ["ARGUMENTS"].split()],
+            stdout=output,
+            stderr=output,
+            env=os.environ | {"TMPDIR": str(tmp_path)},
         )
         try:
             deadline = time.monotonic() + 200

@@ -195,6 +195,26 @@ def test_what_does_not_unwind_is_ended_all_the_same(tmp_path: Path) -> None:
     assert 0.4 < seconds < 5
 
 
+@pytest.mark.parametrize(
+    ("raises", "code", "reported"),
+    [("os.kill(os.getpid(), signal.SIGTERM)", 128 + signal.SIGTERM, False), ("1 / 0", 5, True)],
+)
+def test_a_signal_within_a_callback_is_not_reported(
+    tmp_path: Path, raises: str, code: int, reported: bool
+) -> None:
+    """Python drops what a callback of a weak reference raises, and prints it with a traceback."""
+    text = (
+        "import weakref\nclass Value: pass\nvalue = Value()\n"
+        f"reference = weakref.ref(value, lambda _: {raises})\nprint('up', flush=True)\n"
+        "def program():\n    global value\n    value = None\n    time.sleep(1)\n    return 5\n"
+        "run(program)"
+    )
+    with started(tmp_path, *entrypoint(text)) as process:
+        assert process.wait(60) == code
+        assert process.stderr is not None
+        assert ("Traceback" in process.stderr.read()) == reported
+
+
 def test_signals_wait_for_the_program_that_takes_over(tmp_path: Path) -> None:
     """No signal is lost between the last check and the exec."""
     text = (
