@@ -147,7 +147,7 @@ ENVIRONS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=examples(10), deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(6), deadline=None, derandomize=True, database=None)
 @given(plan=plans(), environ=ENVIRONS, ingress=st.sampled_from(["none", "ingress", "gateway"]))
 def test_any_plan_gives_objects_that_fit_each_other(
     plan: str, environ: dict[str, str], ingress: str
