@@ -41,6 +41,14 @@ def test_the_suites_leave_out_slow_tests() -> None:
     assert [suite for suite in suites if '"-slow"' not in suite] == []
 
 
+def test_only_what_is_asked_for_compiles_other_releases() -> None:
+    """``bazel test //...`` builds all targets, not only tests."""
+    text = (TESTS.parent / "tools/BUILD.bazel").read_text()
+    users = [one for one in re.split("\n\n+", text) if "in _IMAGES" in one]
+    assert users
+    assert [one for one in users if 'tags = ["manual"]' not in one] == []
+
+
 def test_the_workflow_runs_every_slow_test() -> None:
     """Its matrix names the packages, so that each has a job and a time limit of its own."""
     workflow = (TESTS.parent / ".github/workflows/slow.yml").read_text()
