@@ -27,7 +27,7 @@ NAMES = [MAIN, *WORKERS]
 PARENT = "parent0"
 _KCMP, _KCMP_FILE = 312, 0  # Of x86-64; kcmp(2).
 # Seconds after the parent handles signals, until somewhat after all processes are healthy.
-MOMENTS = [0, 0.2, 0.5, 0.8, 1.1, 1.5, 2.0, 3.0, 5.0]
+MOMENTS = [0, 0.2, 0.5, 0.8, 1.1, 1.5, 2.0, 3.0]
 
 
 @pytest.fixture(scope="module")
