@@ -86,9 +86,8 @@ def _render_one_container() -> str:
         if path.endswith(("compose.yaml", "/synapse-main.container"))
     }
     pods = deployment({}, _KUBERNETES_PLAN, with_replicas=True, one_container=True)
-    for path, text in manifests.files(pods, images, KubernetesOptions()).items():
-        if path == "base/main.yaml":
-            texts[path] = text
+    main = "base/main.yaml"
+    texts[main] = manifests.files(pods, images, KubernetesOptions())[main]
     return "".join(f"#### {path}\n{text}" for path, text in texts.items())
 
 

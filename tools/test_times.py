@@ -33,7 +33,8 @@ def table(found: dict[str, float]) -> list[str]:
         else:
             others.setdefault(label.partition(":")[0], []).append(seconds)
     for package, several in sorted(others.items(), key=lambda item: -sum(item[1])):
-        rows.append(f"| {len(several)} others in `{package}` | {sum(several):.0f} |")
+        number = f"{len(several)} other{'s' if len(several) > 1 else ''}"
+        rows.append(f"| {number} in `{package}` | {sum(several):.0f} |")
     return [*rows, f"| all {len(found)} | {sum(found.values()):.0f} |"]
 
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from worker.errors import ConfigError
 ROOT = Path(os.environ["SERVICES"]).resolve().parent / "root"
 IMAGES = Images(image="quay.io/example/synapse@sha256:" + "0" * 64)
 _PLAIN = "[A-Za-z0-9./:@+-]{1,20}"  # What needs no quoting.
+_TEXTS = st.text().filter(str.isprintable)
 FEW = settings(
     max_examples=examples(4),
     phases=[Phase.generate],
@@ -34,29 +36,39 @@ FEW = settings(
 )
 
 
-def files(
-    engine: str,
-    plan: str,
-    environ: dict[str, str],
-    host: int,
-    *,
-    rootless: bool,
-    one_container: bool,
-) -> Mapping[str, str]:
-    """Return the files for a plan; if it names hosts, those for one of them."""
+@dataclass(frozen=True)
+class Made:
+    """The files for a random plan.
+
+    Attributes:
+        files: the files, by path; if the plan names hosts, those for one of them.
+        text: the value of the variable SYNAPSE_X.
+        rootless: whether they are for an engine without root's rights.
+    """
+
+    files: Mapping[str, str]
+    text: str
+    rootless: bool
+
+
+@st.composite
+def made(draw: st.DrawFn, engine: str, texts: st.SearchStrategy[str] = _TEXTS) -> Made:
+    """Return the files of an engine for a plan that it can run."""
+    text = draw(texts)
+    rootless, one_container = draw(st.booleans()), draw(st.booleans())
     try:
         found = deployment(
-            environ,
-            plan,
+            draw(ENVIRONS) | {"SYNAPSE_X": text},
+            draw(plans()),
             with_replicas=engine in REPLICATING,
             one_container=one_container,
         )
     except ConfigError:
         assume(False)
         raise
-    name = found.hosts[host % len(found.hosts)] if found.hosts else ""
+    name = draw(st.sampled_from(found.hosts)) if found.hosts else ""
     assume(engine_problems(found, IMAGES, name) == [])
-    return engine_files(engine, found, IMAGES, name, rootless=rootless)
+    return Made(engine_files(engine, found, IMAGES, name, rootless=rootless), text, rootless)
 
 
 def ran(
@@ -82,39 +94,17 @@ def loaded(program: str) -> list[str]:
 
 
 @FEW
-@given(
-    plan=plans(),
-    environ=ENVIRONS,
-    host=st.integers(0, 9),
-    rootless=st.booleans(),
-    one_container=st.booleans(),
-    text=st.one_of(st.text(), st.from_regex(_PLAIN, fullmatch=True)),
-)
+@given(made("quadlet", st.one_of(_TEXTS, st.from_regex(_PLAIN, fullmatch=True))))
 def test_podmans_generator_makes_services(
-    tmp_path_factory: pytest.TempPathFactory,
-    plan: str,
-    environ: dict[str, str],
-    host: int,
-    rootless: bool,
-    one_container: bool,
-    text: str,
+    tmp_path_factory: pytest.TempPathFactory, planned: Made
 ) -> None:
     """It takes any value of a variable, and passes on those that need no quoting."""
-    assume(text.isprintable())
-    units = files(
-        "quadlet",
-        plan,
-        environ | {"SYNAPSE_X": text},
-        host,
-        rootless=rootless,
-        one_container=one_container,
-    )
     folder = tmp_path_factory.mktemp("quadlet")
-    for path, content in units.items():
+    for path, content in planned.files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(content)
     command = [*loaded("usr/libexec/podman/quadlet"), "-dryrun"]
-    command += ["-user"] if rootless else []
+    command += ["-user"] if planned.rootless else []
     done = ran(
         *command,
         environ={"QUADLET_UNIT_DIRS": str(folder / "containers/systemd/synapse"), "HOME": "/"},
@@ -122,36 +112,24 @@ def test_podmans_generator_makes_services(
     )
     said = [line for line in done.stderr.splitlines() if "Loading source unit" not in line]
     assert (done.returncode, said) == (0, [])
-    made = re.findall(r"^---(.*)\.service---$", done.stdout, re.MULTILINE)
-    containers = [Path(path).stem for path in units if path.endswith(".container")]
-    assert set(containers) <= set(made)
+    services = re.findall(r"^---(.*)\.service---$", done.stdout, re.MULTILINE)
+    containers = [Path(path).stem for path in planned.files if path.endswith(".container")]
+    assert set(containers) <= set(services)
     if "synapse-redis" in containers:
         # The generator drops what follows an empty word.
         assert f" {' '.join(REDIS.command)}\n" in done.stdout
-    if re.fullmatch(_PLAIN, text):
-        assert f"--env SYNAPSE_X={text} " in done.stdout
+    if re.fullmatch(_PLAIN, planned.text):
+        assert f"--env SYNAPSE_X={planned.text} " in done.stdout
 
 
 @FEW
-@given(
-    plan=plans(),
-    environ=ENVIRONS,
-    host=st.integers(0, 9),
-    rootless=st.booleans(),
-    one_container=st.booleans(),
-)
+@given(made("compose"))
 def test_podman_compose_reads_the_file(
-    tmp_path_factory: pytest.TempPathFactory,
-    plan: str,
-    environ: dict[str, str],
-    host: int,
-    rootless: bool,
-    one_container: bool,
+    tmp_path_factory: pytest.TempPathFactory, planned: Made
 ) -> None:
     """It has each service, with its variables."""
     folder = tmp_path_factory.mktemp("compose")
-    made = files("compose", plan, environ, host, rootless=rootless, one_container=one_container)
-    text = made["compose.yaml"]
+    text = planned.files["compose.yaml"]
     (folder / "compose.yaml").write_text(text)
     # It asks podman for its version.
     podman = folder / "podman"
@@ -182,35 +160,14 @@ def test_podman_compose_reads_the_file(
 
 
 @FEW
-@given(
-    plan=plans(),
-    environ=ENVIRONS,
-    host=st.integers(0, 9),
-    rootless=st.booleans(),
-    one_container=st.booleans(),
-    text=st.text(),
-)
+@given(made("compose"))
 def test_docker_compose_reads_the_file(
-    tmp_path_factory: pytest.TempPathFactory,
-    plan: str,
-    environ: dict[str, str],
-    host: int,
-    rootless: bool,
-    one_container: bool,
-    text: str,
+    tmp_path_factory: pytest.TempPathFactory, planned: Made
 ) -> None:
     """It checks each key against its schema, and takes any value of a variable as it is."""
-    assume(text.isprintable())
     folder = tmp_path_factory.mktemp("compose")
-    made = files(
-        "compose",
-        plan,
-        environ | {"SYNAPSE_X": text},
-        host,
-        rootless=rootless,
-        one_container=one_container,
-    )
-    (folder / "compose.yaml").write_text(made["compose.yaml"])
+    text = planned.files["compose.yaml"]
+    (folder / "compose.yaml").write_text(text)
     done = ran(
         *loaded("usr/libexec/docker/cli-plugins/docker-compose"),
         "config",
@@ -220,9 +177,9 @@ def test_docker_compose_reads_the_file(
     )
     assert (done.returncode, done.stderr) == (0, "")
     services = json.loads(done.stdout)["services"]
-    assert services.keys() == yaml.safe_load(made["compose.yaml"])["services"].keys()
+    assert services.keys() == yaml.safe_load(text)["services"].keys()
     for name, service in services.items():
         if name not in ("postgres", "redis", "proxy"):
             # Its output is a file for Compose again, so it has $$ for $.
-            assert service["environment"]["SYNAPSE_X"] == text.replace("$", "$$")
+            assert service["environment"]["SYNAPSE_X"] == planned.text.replace("$", "$$")
             assert service["pre_stop"] == [{"command": [*DRAIN, "--stop-anyway"]}]

@@ -176,7 +176,7 @@ def test_the_proxy_has_room_for_the_most_replicas(count: int) -> None:
 def test_helm_uninstall_leaves_the_media() -> None:
     """Helm deletes what a chart has made, unless its annotation says otherwise."""
     texts = made()
-    values = json.loads(json.dumps(yaml.safe_load(texts["chart/values.yaml"])))
+    values = yaml.safe_load(texts["chart/values.yaml"])
     (claim,) = rendered(texts["chart/templates/media.yaml"], values)
     assert claim["kind"] == "PersistentVolumeClaim"
     assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}

@@ -13,18 +13,23 @@ from tests.pins.servers import REPOSITORY, GitServer
 from tests.pins.workspace import NAME, TOOL, Workspace, wish
 
 
+def start(workspace: Workspace, *arguments: str) -> subprocess.Popen[str]:
+    """Start the tool in a process group of its own, which signals are sent to."""
+    return subprocess.Popen(
+        [str(TOOL), *arguments],
+        env=workspace.environ(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
 def test_ctrl_c_leaves_nothing(workspace: Workspace, server: GitServer) -> None:
     """Ctrl-C changes nothing at any time, and is reported once the tool has printed a line."""
     before = workspace.state()
     for seconds in (None, 0, 1, 2.5):
-        process = subprocess.Popen(
-            [str(TOOL), *wish(server, "--no-build")],
-            env=workspace.environ(),
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        process = start(workspace, *wish(server, "--no-build"))
         assert process.stdout
         if seconds is None:
             # Python itself is still starting.
@@ -51,14 +56,7 @@ def test_ctrl_c_leaves_nothing(workspace: Workspace, server: GitServer) -> None:
 
 def test_ctrl_c_after_the_last_line(workspace: Workspace, server: GitServer) -> None:
     """Signals while Python exits do not kill the tool: it has finished, or reports what it kept."""
-    process = subprocess.Popen(
-        [str(TOOL), *wish(server, "--no-build")],
-        env=workspace.environ(),
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+    process = start(workspace, *wish(server, "--no-build"))
     assert process.stdout
     for line in process.stdout:
         if line.startswith("  ./bazelw build image "):
@@ -79,14 +77,7 @@ def pin_and_build(workspace: Workspace, server: GitServer, script: str) -> subpr
     bazelw = workspace.folder / "bazelw"
     bazelw.write_text(f"#!/bin/sh\n{script}\n")
     bazelw.chmod(0o755)
-    return subprocess.Popen(
-        [str(TOOL), *wish(server)],
-        env=workspace.environ(),
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+    return start(workspace, *wish(server))
 
 
 def test_a_pin_that_does_not_build_is_not_kept(workspace: Workspace, server: GitServer) -> None:
