@@ -32,7 +32,7 @@ def main() -> int:
     for name, text in golden_files():
         golden[workspace / "tests/worker/golden" / name] = text
     for name, text in monitoring_files():
-        golden[workspace / "tests/deploy/golden" / name] = text
+        golden[workspace / "tests/monitoring/golden" / name] = text
     for name, text in example_files(workspace / "examples"):
         golden[workspace / "examples" / name] = text
     services = Path(os.environ["SERVICES"]).resolve().parent / "root"

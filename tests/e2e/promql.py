@@ -69,6 +69,23 @@ class Prometheus:
         series: list[dict[str, Any]] = self.ask("query", query=expression)["result"]
         return series
 
+    def declared(self) -> set[str]:
+        """Return the series of the metrics that some target declares, even if none exists yet.
+
+        A target declares a type for each metric; the names of the series follow from it
+        (https://prometheus.io/docs/instrumenting/exposition_formats/).
+        """
+        suffixes = {
+            "counter": ("", "_total"),
+            "histogram": ("_bucket", "_count", "_sum"),
+            "summary": ("", "_count", "_sum"),
+        }
+        return {
+            name + suffix
+            for name, types in self.ask("metadata").items()
+            for suffix in suffixes.get(types[0]["type"], ("",))
+        }
+
     def up(self) -> dict[str, str]:
         """Return the health of each target by the label ``instance``."""
         targets = self.ask("targets")["activeTargets"]

@@ -1,6 +1,6 @@
 """Series for the alerts about the processes of a plan, PostgreSQL, and replication."""
 
-from tests.deploy.alert_cases import JOBS, Case, between, of, series
+from tests.monitoring.alert_cases import JOBS, Case, between, of, series
 
 
 def _pool(working: str) -> dict[str, str]:

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from deploy.dashboard import dashboard, dashboard_file
 from deploy.metrics import METRICS, used_metrics
 from deploy.monitored import Monitored
-from tests.deploy.alert_cases import PLAN
-from tests.deploy.promtool import promtool
 from tests.deploy.random_plans import TABLE, plans
+from tests.monitoring.alert_cases import PLAN
+from tests.monitoring.promtool import promtool
 from worker.errors import ConfigError
 from worker.monitoring import monitored
 from worker.plan import parse_plan

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from deploy.alerts import alerts, rule_file, rule_groups
 from deploy.metrics import METRICS, first_minor, used_metrics
 from deploy.monitored import Monitored, matcher
-from tests.deploy import process_alert_cases, work_alert_cases
-from tests.deploy.alert_cases import PLAN, Case
-from tests.deploy.promtool import promtool
 from tests.deploy.random_plans import TABLE, plans
+from tests.monitoring import process_alert_cases, work_alert_cases
+from tests.monitoring.alert_cases import PLAN, Case
+from tests.monitoring.promtool import promtool
 from worker.errors import ConfigError
 from worker.monitoring import monitored
 from worker.plan import parse_plan

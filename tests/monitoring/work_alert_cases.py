@@ -1,6 +1,6 @@
 """Series for the alerts about clients, other homeservers and other services."""
 
-from tests.deploy.alert_cases import Case, between, of, series
+from tests.monitoring.alert_cases import Case, between, of, series
 
 
 def _responses(instance: str, failed: str, succeeded: str) -> dict[str, str]:
