@@ -43,6 +43,12 @@ PIN_JSON = Path(os.environ["PIN"])
 PIN = json.loads(PIN_JSON.read_text())
 MODULES = imported(Path(os.environ["LOCK"]))
 TABLE = replace(load_table(), version=PIN["version"])
+# Metrics with labels that the oldest of these releases, 1.66, does not even declare before there is
+# work for them; this homeserver has no application service.
+UNDECLARED = {
+    "synapse_appservice_api_failed_transactions_total",
+    "synapse_appservice_api_sent_events_total",
+}
 # Only the oldest versions can replicate over TCP, without Redis.
 TCP = TABLE.has("tcp_replication")
 _ESTABLISHED, _LISTENS = "01", "0A"
@@ -168,11 +174,12 @@ def test_the_metrics_of_the_alerts_exist(homeserver: Homeserver, parts: Parts) -
                 if not watched.prometheus.query(f"count({name})")
             }
 
+        tolerated = UNDECLARED if TABLE.minor == 66 else set()
         # Synapse updates some metrics every 30 s.
         deadline = time.monotonic() + 40
-        while absent() and time.monotonic() < deadline:
+        while absent() - tolerated and time.monotonic() < deadline:
             time.sleep(0.5)
-        assert absent() == set()
+        assert absent() - tolerated == set()
 
 
 @pytest.fixture(scope="module")
