@@ -18,7 +18,7 @@ from testbed.image import read_image, unpack
 from testbed.layout import Options
 from testbed.receivers import Receiver, receiver
 from testbed.site import make_authority
-from tests.e2e.people import PARENTS, Person
+from tests.e2e.people import PARENTS, SECOND_PARENTS, Person
 from worker.worker_types import load_table
 
 APPLICATIONS = [app for app, process in load_table().apps.items() if not process.is_main]
@@ -113,7 +113,7 @@ def second(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
     folder = tmp_path_factory.mktemp("hs") / "2"
     # All processes then federate through the sender, which needs a replication listener for that.
     settings = {"outbound_federation_restricted_to": ["sender"]}
-    options = Options(WORKER_TYPES, planned=True, settings=settings, parents=PARENTS)
+    options = Options(WORKER_TYPES, planned=True, settings=settings, parents=SECOND_PARENTS)
     yield from run(Homeserver(2, folder, parts, options))
 
 

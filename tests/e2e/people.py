@@ -12,6 +12,9 @@ from testbed.homeserver import Homeserver
 
 # From how many parents the processes are forked; 0 if each has a container of its own.
 PARENTS = int(os.environ.get("PARENTS", "0"))
+# The same for the second homeserver, where a test has two.
+SECOND_PARENTS = int(os.environ.get("SECOND_PARENTS", PARENTS))
+SECOND_PARENTS = int(os.environ.get("SECOND_PARENTS", PARENTS))
 REQUESTS = "synapse_http_server_requests_received_total"
 
 
