@@ -31,6 +31,7 @@ class Options:
         parents: in how many containers the processes run, forked from one parent in each; 0 if each
             process has a container of its own.
         only_ports: whether this Synapse has no Unix sockets, which one parent otherwise uses.
+        environ: more variables of all containers.
     """
 
     workers: Mapping[str, str]
@@ -42,6 +43,7 @@ class Options:
     proxy: str = "nginx"
     parents: int = 0
     only_ports: bool = False
+    environ: Mapping[str, str] = field(default_factory=dict)
 
 
 def _quick() -> dict[str, Any]:
@@ -234,8 +236,12 @@ class Layout:
 
     def environ(self, name: str) -> dict[str, str]:
         """Return the environment of a process's container."""
+        more = dict(self.options.environ)
         if self.options.parents:
-            return self._shared_environ(self.container_of(name))
+            return self._shared_environ(self.container_of(name)) | more
+        return self._own_environ(name) | more
+
+    def _own_environ(self, name: str) -> dict[str, str]:
         environ = {
             "SYNAPSE_BIND_ADDRESSES": self.host_of(name),
             "SYNAPSE_HOSTNAME": name,

@@ -6,11 +6,8 @@ forked from one parent.  Both get the same requests.  The last column is the rat
 
 import argparse
 import itertools
-import sys
 import threading
 import time
-import urllib.error
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,47 +15,11 @@ from testbed.homeserver import Homeserver, Parts
 from testbed.layout import Options
 from testbed.processes import memory
 from tools.benchmarks import one_of_each, parts
+from tools.users import use
 
-_PASSWORD = "for this measurement only"
 _USERS = 6
-_PAUSE_SECONDS = 0.2  # Between two requests of a user.
 _SAMPLE_SECONDS = 30.0
 COLUMNS = ("minutes", "separate MiB", "one parent MiB", "smallest child", "largest child", "ratio")
-
-
-def _log_in(homeserver: Homeserver, name: str) -> str:
-    body = {
-        "type": "m.login.password",
-        "identifier": {"type": "m.id.user", "user": homeserver.register(name, _PASSWORD)},
-        "password": _PASSWORD,
-    }
-    token: str = homeserver.call("POST", "/_matrix/client/v3/login", body)["access_token"]
-    return token
-
-
-def _requests(room: str) -> Iterator[tuple[str, str, object]]:
-    """Yield requests without end: method, path and body."""
-    for number in itertools.count():
-        text = {"msgtype": "m.text", "body": f"message {number}"}
-        yield "PUT", f"rooms/{room}/send/m.room.message/{number}", text
-        yield "GET", "sync?timeout=0", None
-        yield "GET", f"rooms/{room}/messages?dir=b&limit=50", None
-        yield "GET", f"rooms/{room}/joined_members", None
-        yield "GET", "account/whoami", None
-
-
-def _use(homeserver: Homeserver, name: str, ends: threading.Event) -> None:
-    """Send requests of one user until ``ends`` is set."""
-    token = _log_in(homeserver, name)
-    prefix = "/_matrix/client/v3/"
-    room = homeserver.call("POST", f"{prefix}createRoom", {}, token)["room_id"]
-    for method, path, body in _requests(room):
-        if ends.wait(_PAUSE_SECONDS):
-            return
-        try:
-            homeserver.call(method, prefix + path, body, token)
-        except (urllib.error.URLError, OSError) as error:
-            print(f"{name}: {method} {path}: {error}", file=sys.stderr)
 
 
 def _memories(homeserver: Homeserver) -> dict[str, float]:
@@ -93,7 +54,7 @@ def measure(folder: Path, parts: Parts, seconds: float) -> None:
             stack.callback(homeserver.kill)
             homeserver.start()
         users = [
-            threading.Thread(target=_use, args=(homeserver, f"user{number}", ends))
+            threading.Thread(target=use, args=(homeserver, f"user{number}", ends))
             for homeserver in homeservers
             for number in range(_USERS)
         ]
