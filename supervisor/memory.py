@@ -7,6 +7,9 @@ servers that fork).  There is no function to ask for it, so the count is set in 
 
 Only objects that exist before the fork become immortal.  Nearly all of them would live as long as
 the process anyway; if a child drops one, its memory is not freed.
+
+A class changes, too, when an attribute is looked up in it for the first time, so that is done once
+for all children.
 """
 
 import ctypes
@@ -14,7 +17,9 @@ import gc
 import struct
 import sys
 from collections import deque
-from itertools import repeat
+from collections.abc import Iterable
+from itertools import chain, repeat
+from types import CodeType, FunctionType
 
 # CPython's own constant; the lower half of an 8-byte field, in the versions that were tried.
 _IMMORTAL = 0xFFFFFFFF
@@ -35,20 +40,57 @@ def _is_supported() -> bool:
     )
 
 
+def _codes(objects: Iterable[object]) -> list[CodeType]:
+    """Return the code of functions, and what is nested in it."""
+    codes = {id(one.__code__): one.__code__ for one in objects if type(one) is FunctionType}
+    latest = list(codes.values())
+    while latest:
+        constants = chain.from_iterable(code.co_consts for code in latest)
+        nested = {id(one): one for one in constants if type(one) is CodeType}
+        latest = [code for identity, code in nested.items() if identity not in codes]
+        codes |= nested
+    return list(codes.values())
+
+
+def _of_code(codes: Iterable[CodeType]) -> set[int]:
+    """Return the IDs of code, and of the constants and names to which a call of it refers."""
+    identities = set()
+    for code in codes:
+        identities.add(id(code))
+        for values in (code.co_consts, code.co_names):
+            identities.add(id(values))
+            identities.update(map(id, values))
+    return identities
+
+
 def make_immortal() -> int:
     """Make all objects that the garbage collector knows immortal; return how many there are.
 
-    These are the functions, classes, modules and containers.  With the other objects to which they
-    refer, such as strings, a tenth more would be shared, but finding those takes a second.
+    These are the functions, classes, modules and containers.  The code of the functions, with its
+    constants and names, is added: the collector does not know it, and each call refers to it.  With
+    all other objects, such as the strings in containers, still more would be shared, but finding
+    those takes a second.
 
     It does nothing, and returns 0, where this is not supported.
     """
     if not _is_supported():
         return 0
     objects = gc.get_objects()
+    addresses = _of_code(_codes(objects)).union(map(id, objects))
     # Sets the lower half; the upper half is 0.
-    deque(map(ctypes.memset, map(id, objects), repeat(0xFF), repeat(4)), maxlen=0)
-    return len(objects)
+    deque(map(ctypes.memset, addresses, repeat(0xFF), repeat(4)), maxlen=0)
+    return len(addresses)
+
+
+def look_up_in_classes() -> None:
+    """Look up an attribute in each class, which gives the class its version.
+
+    CPython's cache of methods needs that version (`assign_version_tag` in Objects/typeobject.c),
+    and the class would otherwise be written to at the first use in each child.
+    """
+    for one in gc.get_objects():
+        if issubclass(type(one), type):
+            type.__getattribute__(one, "__init__")
 
 
 def release_free_memory() -> None:

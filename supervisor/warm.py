@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from supervisor.child import random_generators
-from supervisor.memory import make_immortal, release_free_memory
+from supervisor.memory import look_up_in_classes, make_immortal, release_free_memory
 
 _ASYNCIO_SWITCH = "SYNAPSE_ASYNC_IO_REACTOR"  # synapse/__init__.py installs that reactor if set.
 # Wraps parts of the reactor when it is imported, and nothing uses its names.
@@ -76,6 +76,7 @@ def warm(apps: Sequence[str]) -> Warmed:
     for app in apps:
         importlib.import_module(app)
     generators = random_generators()  # The collector does not know them once they are frozen.
+    look_up_in_classes()
     make_immortal()
     # Without a collection first: every child would soon fill the holes that it leaves.
     gc.freeze()
