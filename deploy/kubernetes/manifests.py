@@ -19,7 +19,7 @@ _LEVELS = ("enforce", "audit", "warn")
 
 
 def problems(deployment: Deployment) -> list[str]:
-    """Return a line for each thing in the plan or its variables that Kubernetes cannot have."""
+    """Return a line for each part of the plan or its variables that is impossible in Kubernetes."""
     main, *workers = deployment.containers
     placed = [name for one in workers if one.host != one.name for name in one.processes]
     found = [] if main.members else [*name_problems(deployment)]
@@ -60,14 +60,14 @@ def _chosen(options: KubernetesOptions) -> list[str]:
 def _overview(options: KubernetesOptions) -> str:
     return comments(
         "The processes of a Synapse homeserver: kubectl apply -k .\n\n"
-        f"Before that, the namespace and two Secrets, which are not in these files:\n\n"
+        f"Before that, create the namespace, and two Secrets, which are not in these files:\n\n"
         "  kubectl apply -f base/namespace.yaml\n"
         f"  kubectl -n {options.namespace} create secret generic {DATA_SECRET} --from-file=data\n"
         f"  kubectl -n {options.namespace} create secret generic {DATABASE_SECRET} "
         "--from-file=database_password\n\n"
-        "The folder data has homeserver.yaml, signing.key and what else they name. Leave out\n"
-        "components that you do not need, and put your own changes into a kustomization that has\n"
-        "this folder among its resources."
+        "The folder data contains homeserver.yaml, signing.key and all files that homeserver.yaml\n"
+        "names. Remove components that you do not need, and put your own changes into a\n"
+        "kustomization that has this folder among its resources."
     )
 
 
