@@ -254,7 +254,7 @@ def configuration(routing: Routing, options: Options) -> str:
         ValueError: if there is no such part.
     """
     if options.include not in ("", *PARTS):
-        raise ValueError(f"{options.include!r} is not a part of a configuration of Traefik")
+        raise ValueError(f"{options.include!r} is not a part of a Traefik configuration")
     parts = {"static": _static(options), "dynamic": _dynamic(routing, options)}
     wanted = [options.include] if options.include else list(PARTS)
     return "\n".join([_HEADER, *(parts[part] for part in wanted)])

@@ -34,7 +34,9 @@ def problems(deployment: Deployment) -> list[str]:
             "host; unset it"
         )
     if deployment.environ.get("SYNAPSE_UNIX_SOCKETS", "off") != "off":
-        found.append("SYNAPSE_UNIX_SOCKETS: processes in different pods share no sockets; unset it")
+        found.append(
+            "SYNAPSE_UNIX_SOCKETS: processes in different pods cannot share sockets; unset it"
+        )
     return found
 
 
