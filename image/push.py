@@ -80,7 +80,7 @@ def main(argv: Sequence[str], launcher: Path, digest: Path) -> int:
     returncode, output = run_and_show(command)
     if returncode:
         why = reason(output)
-        print(f"error: {options.repository} refused the push: {why}", file=sys.stderr)
+        print(f"error: {options.repository} rejected the push: {why}", file=sys.stderr)
         return 1
     print(f"{options.repository}@{digest.read_text().strip()}")
     for tag in options.tag:

@@ -99,7 +99,7 @@ def check_debian(workspace: Path) -> tuple[int, list[str]]:
             try:
                 data, _ = fetch(f"{address}/{package['path']}", timeout=300)
             except (OSError, ValueError) as error:
-                said = said or redacted(f"{address} has lost it ({reason(error)})")
+                said = said or redacted(f"{address} no longer has it ({reason(error)})")
                 continue
             found = hashlib.sha256(data).hexdigest()
             if found == package["sha256"]:

@@ -182,7 +182,10 @@ def lock_debian(workspace: Path, suites: Sequence[str], *, update: bool) -> None
             wishes = {name: read_wishes(path.parent / f"{name}.in") for name, path in paths.items()}
             due = [name for name in paths if update or not _current(paths[name], wishes[name])]
             if not due:
-                print(f"{suite} {architecture}: the wishes have not changed; --update moves locks")
+                print(
+                    f"{suite} {architecture}: the package lists have not changed; "
+                    "--update updates the locks"
+                )
                 continue
             with tempfile.TemporaryDirectory() as scratch:
                 environ = private_apt(Path(scratch), mirrors, suite, architecture)

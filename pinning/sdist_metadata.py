@@ -37,7 +37,7 @@ def requires(file: File) -> list[str]:
     """
     data = file_bytes(file)
     if hashlib.sha256(data).hexdigest() != file["hashes"].get("sha256"):
-        raise PinError(f"{file['filename']} has not the hash that the index names")
+        raise PinError(f"{file['filename']} does not have the hash that the index lists")
     texts = {}
     try:
         with tarfile.open(fileobj=io.BytesIO(uncompressed(data)), mode="r:") as archive:
@@ -56,8 +56,8 @@ def requires(file: File) -> list[str]:
     for requirement in found:
         if requirement.url:
             raise PinError(
-                f"{file['filename']} wants {requirement.name} from an address; packages come from "
-                "the package index alone"
+                f"{file['filename']} requires {requirement.name} from a URL; packages are taken "
+                "only from the package index"
             )
     return [
         text

@@ -104,8 +104,8 @@ def requirements(
             raise PinError(f"{what}: {text!r} is not a requirement: {reason}") from None
         if requirement.url:
             raise PinError(
-                f"{what} wants {requirement.name} from an address; packages come from the package "
-                "index alone"
+                f"{what} requires {requirement.name} from a URL; packages are taken only from the "
+                "package index"
             )
     return found
 

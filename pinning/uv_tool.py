@@ -191,5 +191,5 @@ def run_uv(
             continue
         names = {first or second for first, second in _WANTED.findall(done.stderr)}
         if not any([told.add(name) for name in sorted(names)]):
-            words = done.stderr.strip() or "uv said nothing"
+            words = done.stderr.strip() or "uv printed nothing"
             raise PinError(f"the requirements cannot be resolved; uv says:\n{words}")

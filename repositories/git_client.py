@@ -152,7 +152,9 @@ def git(
 
 def _reason(stderr: str) -> str:
     """Return the line of git's standard error that has the reason."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()] or ["git said nothing"]
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()] or [
+        "git printed nothing"
+    ]
     for place, line in enumerate(lines):
         if line.startswith("fatal:"):
             # If the connection ended, git does not know why; ssh printed the reason just before.
@@ -175,7 +177,7 @@ def explain(address: str, words: str) -> str:
             "into ~/.ssh/known_hosts, and try again"
         )
     if any(part in low for part in _ABSENT) and "remote ref" not in low:
-        return f"{address} is no git repository that can be read; check its name ({words})"
+        return f"{address} is not a readable git repository; check its name ({words})"
     return f"{address} cannot be read: {words}"
 
 
@@ -226,7 +228,7 @@ def _check(address: str, commit: str = "0" * 40) -> None:
     if problem:
         raise SourceError(f"{shown(address)}: {problem}")
     if not COMMIT.fullmatch(commit):
-        raise SourceError(f"{commit!r} is not a commit's whole hash")
+        raise SourceError(f"{commit!r} is not a full commit hash")
 
 
 def fetch_commit(folder: Path, address: str, commit: str, *options: str) -> None:

@@ -45,7 +45,7 @@ def checked_git(name: str, pinned: Mapping[str, str], base: str) -> bytes:
     if found != pinned["sha256"]:
         raise SourceError(
             f"the archive of commit {commit} has the sha256 {found}, and not {pinned['sha256']} as "
-            "pin.json says; take neither before you know why"
+            "pin.json says; do not use either before you know why"
         )
     return archive
 

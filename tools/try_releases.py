@@ -117,7 +117,7 @@ def main(argv: Sequence[str]) -> int:
     scratch = cache / "synapse-worker-image/releases/workspace"
     workspace = Path(os.environ["BUILD_WORKSPACE_DIRECTORY"])
     copy_workspace(workspace, scratch)
-    print(f"in {scratch}; what each says is in RELEASE.log beside it", flush=True)
+    print(f"in {scratch}; the output of each is in RELEASE.log beside it", flush=True)
     print(f"| {' | '.join(_HEAD)} |\n|{' --- |' * len(_HEAD)}", flush=True)
     good = True
     for release in options.releases:

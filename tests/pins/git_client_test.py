@@ -138,7 +138,7 @@ def test_no_command_of_an_address_runs(address: str, commit: str, tmp_path: Path
         listed(address.format(told))
     with pytest.raises(SourceError):
         fetch_commit(tmp_path / "scratch", address.format(told), commit.format(told))
-    with pytest.raises(SourceError, match=r"is not a commit's whole hash|it begins with a hyphen"):
+    with pytest.raises(SourceError, match=r"is not a full commit hash|it begins with a hyphen"):
         fetch_commit(tmp_path / "scratch", tmp_path.as_uri(), commit.format(told).replace("0", "g"))
     assert not told.exists()
 
