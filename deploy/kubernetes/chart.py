@@ -65,9 +65,9 @@ def _schema(value: Any, path: tuple[str, ...] = ()) -> dict[str, Any]:
 def _notes() -> str:
     return (
         "Synapse starts once these Secrets are in the namespace {{ .Release.Namespace }}:\n"
-        f"  {DATA_SECRET} (homeserver.yaml, signing.key and what else they name)\n"
+        f"  {DATA_SECRET} (homeserver.yaml, signing.key and the files that they name)\n"
         f"  {DATABASE_SECRET} (database_password)\n\n"
-        "Its pods run at the level restricted of the Pod Security Standards. To enforce it:\n"
+        'The pods comply with the Pod Security Standard "restricted". To enforce it:\n'
         "  kubectl label namespace {{ .Release.Namespace }} "
         "pod-security.kubernetes.io/enforce=restricted\n"
     )

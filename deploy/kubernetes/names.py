@@ -1,4 +1,4 @@
-"""The names that the processes of a plan have in Kubernetes, and what has no such name.
+"""The names of a plan's processes in Kubernetes, and the processes that cannot have one.
 
 A Service has the name of a DNS label (RFC 1035), as in "Object Names and IDs" of the Kubernetes
 documentation; ``worker_name`` may contain more characters and stays as it is in the plan.
