@@ -76,7 +76,7 @@ def hand_written(options: argparse.Namespace, folder: Path) -> dict[str, bytes]:
 
     Files passed on the command line replace those in the pin's folder.
     """
-    found = {}
+    contents = {}
     for name in ("constraints.in", "modules.in"):
         given = getattr(options, name.partition(".")[0])
         path = Path(os.environ.get("BUILD_WORKING_DIRECTORY", "."), given) if given else None
@@ -84,15 +84,17 @@ def hand_written(options: argparse.Namespace, folder: Path) -> dict[str, bytes]:
             raise PinError(f"--{name.partition('.')[0]}={given}: there is no such file")
         path = path or folder / name
         if path.exists():
-            found[name] = path.read_bytes()
-            check_requirements(f"--{name.partition('.')[0]}={path}", found[name])
+            contents[name] = path.read_bytes()
+            check_requirements(f"--{name.partition('.')[0]}={path}", contents[name])
     patches = folder / "patches"
     if options.patches:
         patches = Path(os.environ.get("BUILD_WORKING_DIRECTORY", "."), options.patches)
         if not list(patches.glob("*.patch")):
             raise PinError(f"--patches={options.patches}: there is no *.patch in it")
-    found |= {f"patches/{path.name}": path.read_bytes() for path in sorted(patches.glob("*.patch"))}
-    return found
+    contents |= {
+        f"patches/{path.name}": path.read_bytes() for path in sorted(patches.glob("*.patch"))
+    }
+    return contents
 
 
 def newer(options: argparse.Namespace, old: Mapping[str, str], *, move: bool) -> dict[str, str]:

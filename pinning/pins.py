@@ -81,8 +81,10 @@ def pythons(workspace: Path) -> dict[str, str]:
 
 def newest_suite(workspace: Path) -> str:
     """Return the suite with the newest Python."""
-    found = pythons(workspace)
-    return max(found, key=lambda suite: [int(part) for part in found[suite].split(".")])
+    python_by_suite = pythons(workspace)
+    return max(
+        python_by_suite, key=lambda suite: [int(part) for part in python_by_suite[suite].split(".")]
+    )
 
 
 def table_path(workspace: Path) -> Path:

@@ -89,13 +89,13 @@ def resolve(address: str, branch: str) -> tuple[str, str]:
         if problem:
             raise PinError(f"--branch={shown(branch)}: {problem}")
         names = [f"refs/heads/{branch}", f"refs/tags/{branch}^{{}}", f"refs/tags/{branch}"]
-        found = listed(address, *names)
-        heads = {} if found else listed(address)
+        commits = listed(address, *names)
+        heads = {} if commits else listed(address)
     except SourceError as error:
         raise PinError(str(error)) from None
     for name, kind in zip(names, ("branch", "tag", "tag"), strict=True):
-        if name in found:
-            return found[name], kind
+        if name in commits:
+            return commits[name], kind
     there = sorted(name.removeprefix("refs/heads/") for name in heads)
     shown_heads = ", ".join(there[:8]) + (f" and {len(there) - 8} more" if len(there) > 8 else "")
     raise PinError(
@@ -136,13 +136,13 @@ def from_git(
 
 def newest_release() -> str:
     """Return the newest release on the package index, not counting pre-releases."""
-    found = []
+    versions = []
     for file in project_files(_PROJECT):
         try:
-            found.append(parse_sdist_filename(file["filename"])[1])
+            versions.append(parse_sdist_filename(file["filename"])[1])
         except InvalidSdistFilename:
             continue
-    released = [version for version in found if not version.is_prerelease]
+    released = [version for version in versions if not version.is_prerelease]
     if not released:
         raise PinError(f"the package index has no release of {_PROJECT}")
     return str(max(released))
@@ -187,10 +187,10 @@ def download(file: dict[str, Any]) -> bytes:
     for entry in project_files(file["name"]):
         if entry["filename"] == file["filename"]:
             data = file_bytes(entry)
-            found = hashlib.sha256(data).hexdigest()
-            if found != file["sha256"]:
+            actual = hashlib.sha256(data).hexdigest()
+            if actual != file["sha256"]:
                 raise PinError(
-                    f"{file['filename']} has the sha256 {found}, and not {file['sha256']}"
+                    f"{file['filename']} has the sha256 {actual}, and not {file['sha256']}"
                 )
             return data
     raise PinError(f"{file['filename']} is not in the package index any more")

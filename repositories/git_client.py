@@ -122,7 +122,7 @@ def git(
     command = ["git"]
     for setting in _SETTINGS:
         command += ["-c", setting]
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as errors:
         try:
             process = subprocess.Popen(
                 [*command, *arguments],
@@ -130,7 +130,7 @@ def git(
                 env=_environ(repository, network=network),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=said,
+                stderr=errors,
             )
         except FileNotFoundError:
             raise SourceError("git is not on PATH; install git") from None
@@ -143,8 +143,8 @@ def git(
             except BaseException:
                 process.kill()
                 raise
-        said.seek(0)
-        words = said.read(2**20).decode(errors="replace")
+        errors.seek(0)
+        words = errors.read(2**20).decode(errors="replace")
     if process.returncode:
         raise GitFailedError(_reason(words))
     return output
@@ -155,11 +155,11 @@ def _reason(stderr: str) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()] or [
         "git printed nothing"
     ]
-    for place, line in enumerate(lines):
+    for number, line in enumerate(lines):
         if line.startswith("fatal:"):
             # If the connection ended, git does not know why; ssh printed the reason just before.
             ended = "could not read from remote repository" in line.lower()
-            return lines[place - 1] if ended and place else line
+            return lines[number - 1] if ended and number else line
     return lines[-1]
 
 
