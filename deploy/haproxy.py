@@ -225,7 +225,7 @@ def _rules(routing: Routing, options: Options) -> Iterator[str]:
 
 
 def _forwarded(options: Options) -> Iterator[str]:
-    """Yield the lines of a frontend that say for whom a request is passed on."""
+    """Yield the lines of a frontend that set X-Forwarded-For and X-Forwarded-Proto."""
     if options.trusts_peer:
         yield "    # Only the last address is from the proxy in front of this one."
         yield "    http-request set-var(txn.client) req.hdr_ip(X-Forwarded-For,-1)"
