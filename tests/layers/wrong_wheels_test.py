@@ -78,7 +78,7 @@ def install(folder: Path, wheel: Path) -> None:
         pytest.param(
             {"one/RECORD": "a"},
             {"record": {"one/RECORD": "sha256=AAAA"}},
-            r"one-1-.*: one/RECORD has not the hash that RECORD names",
+            r"one-1-.*: one/RECORD does not have the hash in RECORD",
             id="another RECORD",
         ),
         pytest.param(
@@ -90,7 +90,7 @@ def install(folder: Path, wheel: Path) -> None:
         pytest.param(
             {POINTS: "[gui_scripts]\na = b\n"},
             {},
-            r"one-1-.*: entry_points\.txt: a = b is no GUI script",
+            r"one-1-.*: entry_points\.txt: a = b is not a GUI script",
             id="no function of a window",
         ),
         pytest.param(
