@@ -32,22 +32,22 @@ _PROJECT = "matrix-synapse"
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundSource:
     """A source that was found.
 
     Attributes:
-        place: the entry in pin.json, ``{"git": {...}}`` or ``{"sdist": {...}}``.
+        entry: the entry in pin.json, ``{"git": {...}}`` or ``{"sdist": {...}}``.
         revision: the commit, or the release's tag.
         tree: the folder where it is unpacked, with patches applied.
-        said: a progress message for the user.
+        message: a progress message for the user.
         time: the time of the commit or of the release's upload (RFC 3339, UTC), or "" if the
             index does not provide it.
     """
 
-    place: dict[str, Any]
+    entry: dict[str, Any]
     revision: str
     tree: Path
-    said: str
+    message: str
     time: str
 
 
@@ -105,7 +105,7 @@ def resolve(address: str, branch: str) -> tuple[str, str]:
 
 def from_git(
     repository: str, branch: str, base: str, patches: Sequence[Path], scratch: Path
-) -> Found:
+) -> FoundSource:
     """Fetch the commit that ``branch`` currently refers to and unpack it below ``scratch``.
 
     Raises:
@@ -124,14 +124,16 @@ def from_git(
         seconds = commit_time(scratch / "git", commit)
     except SourceError as error:
         raise PinError(str(error)) from None
-    place = {
+    entry = {
         "commit": commit,
         "repository": repository,
         "sha256": hashlib.sha256(archive).hexdigest(),
         "tree": tree_id,
     }
-    said = f"{kind} {branch} of {address} is commit {commit}" if kind != "commit" else commit
-    return Found({"git": place}, commit, tree, said, stamp(datetime.fromtimestamp(seconds, UTC)))
+    message = f"{kind} {branch} of {address} is commit {commit}" if kind != "commit" else commit
+    return FoundSource(
+        {"git": entry}, commit, tree, message, stamp(datetime.fromtimestamp(seconds, UTC))
+    )
 
 
 def newest_release() -> str:
@@ -148,7 +150,7 @@ def newest_release() -> str:
     return str(max(released))
 
 
-def from_release(release: str, patches: Sequence[Path], scratch: Path) -> Found:
+def from_release(release: str, patches: Sequence[Path], scratch: Path) -> FoundSource:
     """Fetch the sdist of a release (or of the newest one) from the package index and unpack it.
 
     Raises:
@@ -160,19 +162,19 @@ def from_release(release: str, patches: Sequence[Path], scratch: Path) -> Found:
     files = [file for file in project_files(_PROJECT) if pattern.fullmatch(file["filename"])]
     if not files:
         raise PinError(f"--release={release}: the package index has no {_PROJECT} {release}")
-    place = {
+    entry = {
         "filename": files[0]["filename"],
         "name": _PROJECT,
         "sha256": files[0]["hashes"]["sha256"],
     }
-    data = download(place)
+    data = download(entry)
     try:
         tree = unpack(BytesIO(data), scratch / "source")
         apply_patches(tree, patches)
     except SourceError as error:
         raise PinError(str(error)) from None
-    said = f"release {release} of the package index"
-    return Found({"sdist": place}, f"v{release}", tree, said, release_time(files[0]))
+    message = f"release {release} of the package index"
+    return FoundSource({"sdist": entry}, f"v{release}", tree, message, release_time(files[0]))
 
 
 def download(file: dict[str, Any]) -> bytes:
