@@ -191,7 +191,7 @@ def test_a_lost_commit_has_a_remedy_and_other_failures_do_not(
         fetch_commit(tmp_path / "scratch", source.as_uri(), pinned["commit"])
     with pytest.raises(SourceError, match=r"; move the pin: .* --update us_main$"):
         checked_git("us_main", pinned, "")
-    with pytest.raises(SourceError, match="is no git repository that can be read") as refused:
+    with pytest.raises(SourceError, match="is not a readable git repository") as refused:
         checked_git("us_main", pinned | {"repository": f"{source.as_uri()}-elsewhere"}, "")
     assert "move the pin" not in str(refused.value)
     monkeypatch.setenv("PATH", str(tmp_path))
