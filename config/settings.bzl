@@ -4,7 +4,7 @@ load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load(":synapse_pins.bzl", "SYNAPSE_PINS")
 
 def _unpinned_impl(ctx):
-    fail("\n--synapse_repo=%s --synapse_branch=%s is not pinned; pinned are: %s; pin it with: %s" % (
+    fail("\n--synapse_repo=%s --synapse_branch=%s is not pinned; the pins are: %s; pin it with: %s" % (
         ctx.attr._repository[BuildSettingInfo].value,
         ctx.attr._branch[BuildSettingInfo].value,
         ", ".join(["%s %s" % pair for pair in sorted(SYNAPSE_PINS)]),

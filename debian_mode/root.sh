@@ -218,18 +218,18 @@ make_root() {
   umask 022 # Otherwise, the user's mask might allow others to write.
   # If Bazel made this folder, its mode would depend on the user's mask.
   problem=$( (umask 077 && mkdir -p "$cache/actions") 2>&1) ||
-    die "$cache cannot be made (${problem##*: }); set XDG_CACHE_HOME to a folder of yours"
+    die "$cache cannot be created (${problem##*: }); set XDG_CACHE_HOME to a folder of yours"
   check_owner "$cache"
   lock_cache
   # These are left over from interrupted runs, as this run holds the lock.
   find "$cache" -maxdepth 1 -name 'tmp.*' -exec rm -rf {} +
   work=$(mktemp -d "$cache/tmp.XXXXXX" 2>/dev/null) ||
-    die "$cache cannot be written; free it, or set XDG_CACHE_HOME to another folder"
+    die "$cache cannot be written; free some space, or set XDG_CACHE_HOME to another folder"
   trap 'rm -rf "$work"' EXIT
   [[ -n $bwrap ]] || fetch_bwrap
   check_namespaces
   if ! root_is_right; then
-    say "making the private root $root (once, about a minute)"
+    say "creating the private root $root (once, about a minute)"
     find_suite
     download
     unpack "$work/root"

@@ -103,7 +103,7 @@ def run(folder: Path, image_folder: Path, services: Path, options: argparse.Name
         }
         introduce(homeserver, users)
         if not seconds:
-            print("Ctrl-C stops it.", flush=True)
+            print("Press Ctrl-C to stop it.", flush=True)
         show(homeserver, seconds)
     finally:
         # A second Ctrl-C must not interrupt the shutdown and leave processes behind.
@@ -112,13 +112,18 @@ def run(folder: Path, image_folder: Path, services: Path, options: argparse.Name
         statuses = homeserver.stop()
         homeserver.kill()
         bad = {name: status for name, status in statuses.items() if status}
-        print(f"stopped{f'; these did not end with 0: {bad}' if bad else ''}", flush=True)
+        print(f"stopped{f'; these did not exit with 0: {bad}' if bad else ''}", flush=True)
 
 
 def main(argv: Sequence[str]) -> int:
     """Run until Ctrl-C or for ``--seconds``; return 1 if something did not start, otherwise 0."""
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=0, help="stop after so long")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=0,
+        help="stop after this many seconds; the default is to run until Ctrl-C",
+    )
     parser.add_argument(
         "--one-container", action="store_true", help="fork all Synapse processes from one parent"
     )

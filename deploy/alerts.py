@@ -19,15 +19,15 @@ PAGE = "docs/monitoring.md"  # Has a section for each alert.
 _GROUPS: Mapping[str, tuple[Callable[[Monitored], Iterator[Alert]], str]] = {
     "synapse-processes": (
         process_alerts.processes,
-        "Each process: one is critical if no other process does its work while it is down.",
+        "Processes; critical if no other process does the work of the one that is down.",
     ),
     "synapse-requests": (work_alerts.requests, "What users and other homeservers notice."),
     "synapse-database": (process_alerts.database, "PostgreSQL, as the processes see it."),
     "synapse-replication": (
         process_alerts.replication,
-        "What the processes tell each other, through Redis and with requests.",
+        "Communication between the processes, through Redis and requests.",
     ),
-    "synapse-events": (work_alerts.events, "The way of an event into the database."),
+    "synapse-events": (work_alerts.events, "Persisting events."),
     "synapse-federation": (work_alerts.federation, "Other homeservers."),
     "synapse-consumers": (work_alerts.consumers, "Push gateways and application services."),
 }
@@ -89,7 +89,7 @@ def _lines(group: dict[str, Any], comment: str) -> Iterator[str]:
 def rule_file(monitored: Monitored) -> str:
     """Return a rule file for Prometheus: `rule_groups` as YAML, with comments."""
     lines = [
-        "# Alerts about the processes of a Synapse homeserver; for rule_files of Prometheus.",
+        "# Alerting rules for the processes of a Synapse homeserver, for rule_files in Prometheus.",
         "# They expect the labels job and instance of the targets that the verb prometheus prints.",
         f"# {PAGE} describes each alert.",
     ]

@@ -71,13 +71,13 @@ def _routes_map(routing: Routing) -> Iterator[str]:
     yield _map("{http.request.orig_uri}", "synapse_path", "^([^?]*)") + "\n"
     parameters = sorted({route.initial for route in routing.routes if route.initial})
     for parameter in parameters:
-        yield f"\t# Whether a sync without, or with an empty, {parameter}= is initial.\n"
+        yield f"\t# A sync is initial without {parameter}, or with full_state=true.\n"
         yield f"\tmap {{http.request.uri.query}} {{synapse_{parameter}}} {{\n"
         yield _entry("(?:^|&)full_state=true(?:&|$)", "initial")
         yield _entry(f"(?:^|&){parameter}=[^&]", "incremental")
         yield "\t\tdefault initial\n\t}\n\n"
     source = "".join(f"{{synapse_{parameter}}} " for parameter in parameters)
-    yield "\t# The route: the first line that matches the method and the path as sent.\n"
+    yield "\t# The route: the first line that matches the method and the path.\n"
     yield f'\tmap "{{method}} {source}{{synapse_path}}" {{synapse_route}} {{\n'
     for route in routing.routes:
         initial = [

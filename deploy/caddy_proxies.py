@@ -98,7 +98,7 @@ class Proxy:
         yield "\t\t\t# A POST on a connection that was just closed would not be repeated.\n"
         yield "\t\t\tkeepalive off\n"
         if self.tls:
-            yield "\t\t\ttls\n\t\t\t# Its certificate is that of the homeserver, not of the host.\n"
+            yield "\t\t\ttls\n\t\t\t# Its certificate is for the homeserver, not for the host.\n"
             yield "\t\t\ttls_insecure_skip_verify\n"
         yield "\t\t}\n\t}\n}\n\n"
 

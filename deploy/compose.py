@@ -44,11 +44,14 @@ def _comments(*lines: str) -> Iterator[str]:
 def _header(deployment: Deployment, host: str) -> Iterator[str]:
     where = f" at {host}" if host else ""
     beside = [
-        ("data/", f"homeserver.yaml, signing.key and what else they name, for user {synapse.UID}"),
+        (
+            "data/",
+            f"homeserver.yaml, signing.key, and files that they name, for user {synapse.UID}",
+        ),
         (f"secrets/{synapse.PASSWORD}", f"the password of PostgreSQL, for user {synapse.UID}"),
     ]
     if any(one.media for one in deployment.at(host)):
-        beside.append(("media/", f"the media; user {synapse.UID} writes to it"))
+        beside.append(("media/", f"media; user {synapse.UID} writes to it"))
     if deployment.has_main(host):
         beside.append(("tls.crt, tls.key", f"the homeserver's certificate, for user {proxy.UID}"))
     yield from _comments(
@@ -66,7 +69,7 @@ def _header(deployment: Deployment, host: str) -> Iterator[str]:
     if replicated:
         yield from _comments(
             "",
-            "There can be any number of these, such as: docker compose up --detach --scale "
+            "Any number of these can be started, for example: docker compose up --detach --scale "
             f"{replicated[0]}=5",
             *(f"  {name}" for name in replicated),
         )
@@ -79,14 +82,14 @@ def _order(deployment: Deployment, host: str) -> tuple[str, ...]:
         return (
             "Compose starts the main process once its services answer, and the workers once the "
             "main",
-            "process is ready; it stops them in the reverse order. A process that is stopped first",
-            "finishes the requests that it has.",
+            "process is ready; it stops them in the reverse order. Before a process is stopped, it",
+            "finishes its requests.",
         )
     first = ("It starts the main process, and the workers once that is healthy.",)
     return (
-        "One container runs all of them; its parent starts those again that end.",
+        "One container runs all of them; its parent process restarts those that end.",
         *(first if last.is_main else ()),
-        "When it is stopped, the processes first finish the requests that they have.",
+        "When it is stopped, the processes first finish their requests.",
     )
 
 
@@ -118,7 +121,7 @@ def _synapse(container: Container, with_main: bool, host: str) -> Iterator[str]:
     """Yield the service of one process, or of all processes at the host."""
     yield f"  # {container.runs}"
     if container.members:
-        yield "  # This checks the configuration anew and restarts one of them:"
+        yield "  # This command checks the configuration again and restarts one of them:"
         yield f"  # docker compose exec {container.name} {' '.join(synapse.RESTART)}"
     yield f"  {_key(container.name)}:"
     yield "    <<: *synapse"
@@ -178,7 +181,7 @@ def _services(deployment: Deployment, images: Images) -> Iterator[str]:
     yield f"    image: {_scalar(images.redis_image)}"
     yield from (f"    {line}" for line in _HARDENED)
     yield f'    user: "{REDIS.uid}:{REDIS.uid}"'
-    yield "    # Nothing is kept: Synapse uses it only to pass messages on."
+    yield "    # No persistence: Synapse uses Redis only to pass messages on."
     yield f"    command: {_list(REDIS.command)}"
     yield f"    tmpfs: [{REDIS.data}]"
     yield "    networks: [services]"
@@ -225,7 +228,7 @@ def files(deployment: Deployment, images: Images, host: str, *, rootless: bool) 
         lines += _proxy(images, rootless=rootless)
     lines += ["", "networks:", "  synapse:"]
     if not host:
-        lines += ["  # PostgreSQL and Redis reach nobody.", "  services:", "    internal: true"]
+        lines += ["  # Without access to other networks.", "  services:", "    internal: true"]
         lines += ["", "volumes:", "  database:"]
     lines += [
         "",

@@ -25,7 +25,7 @@ _REFERENCE = re.compile(
 def image_problems(images: Images) -> list[str]:
     """Return a line for each image that is not a reference."""
     return [
-        f"{flag(name)}={getattr(images, name)!r} is not the reference of an image; use "
+        f"{flag(name)}={getattr(images, name)!r} is not an image reference; use "
         "HOST/NAME:TAG or HOST/NAME@sha256:DIGEST"
         for name in IMAGE_HELP
         if not _REFERENCE.fullmatch(getattr(images, name))

@@ -25,11 +25,11 @@ _CHECK = (
 )
 _SEARCH_NOTE = (
     "Names are looked up again about every two seconds. HAProxy does not use the search domains",
-    "of resolv.conf for this, so where names depend on them (Kubernetes), the plan must have",
+    "of resolv.conf for this, so where names depend on them (Kubernetes), the plan must contain",
     "complete names. A server whose name is not found keeps its last address for a day.",
 )
 _BACKEND_NOTES = (
-    "Each server is checked, and left at the first connection that fails. If no server is left,",
+    "Each server is checked, and marked down at the first failed connection. If no server is up,",
     "requests go to the server :wait, where nothing listens: HAProxy then waits for a second and",
     "chooses a server again, until it has used up its retries. Without it, HAProxy would answer",
     "503 at once, or use up all retries at once if the server has a Unix socket.",
@@ -142,7 +142,7 @@ def _shared(routing: Routing) -> Iterator[list[str]]:
         "defaults synapse_defaults",
         "    mode http",
         "    log global",
-        "    # The path without the query, which may hold an access token.",
+        "    # Logs the path without the query, which may contain an access token.",
         "    log-format '%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %tsc %rc %HM %HPO'",
         "    option dontlognull",
         "    timeout connect 5s",
@@ -151,10 +151,10 @@ def _shared(routing: Routing) -> Iterator[list[str]]:
         "    timeout http-request 1m",
         "    timeout http-keep-alive 1m",
         "    timeout client-fin 30s",
-        "    # On an idle connection, a request is lost if the server closes it just then.",
+        "    # A request on an idle connection is lost if the server is just closing it.",
         "    option http-server-close",
         "    option abortonclose",
-        "    # HAProxy can repeat a request only if it has all of it before it sends it on.",
+        "    # HAProxy can repeat only requests that it has received completely.",
         "    option http-buffer-request",
         "    option redispatch 1",
         "    retry-on conn-failure empty-response",
@@ -196,7 +196,7 @@ def _binds(address: str) -> tuple[str, ...]:
 
 def _frontend_part(routing: Routing, options: Options) -> list[str]:
     return [
-        "# For a section frontend with: mode http. It needs no option http-buffer-request.",
+        "# For a frontend section with: mode http. It does not need option http-buffer-request.",
         *_rules(routing, options),
     ]
 
@@ -209,7 +209,7 @@ def _rules(routing: Routing, options: Options) -> Iterator[str]:
         f"    http-request return status 413 {too_large} "
         f"if {{ req.body_size gt {options.max_body_mib * 1024 * 1024} }}"
     )
-    yield "    # What the client says about itself is never passed on."
+    yield "    # Forwarding headers from clients are never passed on."
     for name in ("Forwarded", "X-Forwarded-Host", "X-Forwarded-Port", "X-Real-IP"):
         yield f"    http-request del-header {name}"
     yield from _forwarded(options)
@@ -225,7 +225,7 @@ def _rules(routing: Routing, options: Options) -> Iterator[str]:
 
 
 def _forwarded(options: Options) -> Iterator[str]:
-    """Yield the lines of a frontend that say for whom a request is passed on."""
+    """Yield the lines of a frontend that set X-Forwarded-For and X-Forwarded-Proto."""
     if options.trusts_peer:
         yield "    # Only the last address is from the proxy in front of this one."
         yield "    http-request set-var(txn.client) req.hdr_ip(X-Forwarded-For,-1)"

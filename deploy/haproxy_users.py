@@ -37,8 +37,8 @@ core.register_action("synapse_user", {{"http-req"}}, function(txn)
     end
     local user = young[token] or old[token]
     if user == nil then
-        local found, localpart = pcall(ask, token)
-        if not found or localpart == nil then
+        local ok, localpart = pcall(ask, token)
+        if not ok or localpart == nil then
             return
         end
         user = txn.c:base64(localpart):gsub("=+$", "")

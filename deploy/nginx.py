@@ -52,7 +52,7 @@ def configuration(routing: Routing, options: Options) -> str:
             note += f" Above that block, add: {_LOAD_MODULE}"
         return "\n".join([note, *http, ""])
     if options.include == "server":
-        return "\n".join(["# For the server block, beside the part for http.", *server, ""])
+        return "\n".join(["# For the server block, in addition to the http part.", *server, ""])
     lines = [
         "# nginx.conf for the processes of a Synapse homeserver; run it in a container.",
         *([_LOAD_MODULE] if options.script else []),
@@ -81,10 +81,10 @@ def _indented(lines: Iterable[str]) -> list[str]:
 def _program_part() -> list[str]:
     folders = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     return [
-        "# All that is written lies in /tmp, so that the root can be read-only.",
+        "# nginx writes only to /tmp, so that its root file system can be read-only.",
         *[f"{name}_temp_path /tmp/nginx-{name};" for name in folders],
         "server_tokens off;",
-        "# Without the query, which can hold an access token.",
+        "# Without the query, which can contain an access token.",
         "log_format synapse '$remote_addr [$time_iso8601] \"$request_method $synapse_path\" '",
         "    '$status $body_bytes_sent $request_time $synapse_route $upstream_addr';",
         "access_log /dev/stdout synapse;",
@@ -111,15 +111,15 @@ def _http_part(routing: Routing, options: Options) -> list[str]:
     names = Names(routing.servers)
     finds_users = nginx_users.needed(routing, options)
     return [
-        "# Host names are resolved again after 5 s, since a container can get a new address.",
+        "# Host names are resolved again after 5 s, since the address of a container can change.",
         f"resolver {bracketed(options.resolver)} valid=5s;",
         *request_part(finds_users=finds_users),
         "# The route of a request; the first pattern that matches decides.",
         *route_map(routing.routes),
         "# The processes.",
         *names.upstreams(),
-        "# The servers that are tried for each route: one by the key, then the next one or",
-        "# the main process, then the last one until it is back.",
+        "# The servers that are tried for each route: one chosen by the key, then the next",
+        "# one or the main process, and then the last of these again until it is back.",
         *server_maps(routing, names),
         *repeat_maps(routing.routes),
         *_hold_part(routing, options),
@@ -192,7 +192,7 @@ def _server_part(routing: Routing, options: Options) -> list[str]:
         *_proxy_part(options),
         "proxy_set_header Host $host;",
         'proxy_set_header Connection "";',
-        "# Replaced, not extended: only the address of the connection is known to be true.",
+        "# Replaces the client's header: only the address of the connection is trustworthy.",
         "proxy_set_header X-Forwarded-For $remote_addr;",
         "proxy_set_header X-Forwarded-Proto $scheme;",
         'proxy_set_header X-Synapse-Round "";',
@@ -214,7 +214,7 @@ def _hold_part(routing: Routing, options: Options) -> list[str]:
     pause = _pause(options)
     rounds = max(1, options.hold_seconds // (pause * _ATTEMPTS))
     lines = [
-        f"# Holds requests for about {rounds * pause * _ATTEMPTS} s while a process is restarted.",
+        f"# Holds requests for about {rounds * pause * _ATTEMPTS} s while a process restarts.",
         f"upstream synapse_hold {{ server {address}; keepalive 32; }}",
         "# A dot for each round of attempts so far.",
         "map $http_x_synapse_round $synapse_last_round {",

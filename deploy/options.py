@@ -62,18 +62,18 @@ def bracketed(address: str) -> str:
 
 # Maps each option to its description for the help.
 HELP = {
-    "address": "the IP address to listen on; the default is all",
+    "address": "the IP address to listen on; the default is all addresses",
     "client_port": "the port for clients, with TLS; the default is 443",
     "federation_port": "the port for other homeservers, with TLS; the default is 8448",
-    "plain_port": "a port without TLS, behind a load balancer that has it; the default is none",
+    "plain_port": "a port without TLS, for a load balancer that terminates it; the default is none",
     "certificate": "the path of the certificate chain; the default is /etc/synapse/tls.crt",
     "key": "the path of its key; the default is /etc/synapse/tls.key",
     "max_body_mib": "the largest request body, in MiB; the default is 50",
-    "resolver": "the DNS server that nginx asks; the default is Docker's, 127.0.0.11",
-    "hold_seconds": "how long a request waits for a process that is restarted; the default is 30",
-    "script": "the path of the script that finds the users of access tokens that do not name them, "
-    "such as those of Matrix Authentication Service; the default is none",
-    "include": "print only this part, to include it in a configuration of your own",
+    "resolver": "the DNS server for nginx; the default is Docker's, 127.0.0.11",
+    "hold_seconds": "how many seconds a request waits for a process; the default is 30",
+    "script": "the path of the script that looks up the users of access tokens that do not contain "
+    "them, such as those of Matrix Authentication Service; the default is none",
+    "include": "print only this part, for inclusion in a configuration of your own",
 }
 # The smallest and the largest value of each number.
 _RANGES = {

@@ -17,7 +17,7 @@ def processes(monitored: Monitored) -> Iterator[Alert]:
         "2m",
         CRITICAL,
         "The main process of Synapse is down",
-        "Its metrics port does not answer: look whether it runs, at its log, and whether "
+        "Its metrics port does not answer: check whether it is running, its log, and whether "
         "PostgreSQL and Redis answer (healthcheck --ready).",
     )
     for jobs, wait, severity in (
@@ -30,17 +30,17 @@ def processes(monitored: Monitored) -> Iterator[Alert]:
                 f"up{{{matcher(jobs)}}} == 0",
                 wait,
                 severity,
-                "The worker {{ $labels.instance }} of Synapse is down",
-                "Its metrics port does not answer: look whether it runs, and at its log.",
+                "The Synapse worker {{ $labels.instance }} is down",
+                "Its metrics port does not answer: check whether it is running, and its log.",
             )
     yield Alert(
         "SynapseNotScraped",
         "\nor\n".join(f"absent(up{{{matcher([job])}}})" for job in monitored.jobs),
         "10m",
         WARNING,
-        "Prometheus scrapes no process of Synapse with the job {{ $labels.job }}",
+        "Prometheus scrapes no Synapse process with the job {{ $labels.job }}",
         "No other alert can fire for it. Print the targets again with the verb prometheus and the "
-        "same plan, and look at the page Targets of Prometheus.",
+        "same plan, and check the Targets page of Prometheus.",
     )
     yield Alert(
         "SynapseRestarting",
@@ -48,7 +48,8 @@ def processes(monitored: Monitored) -> Iterator[Alert]:
         "1m",
         WARNING,
         "{{ $labels.instance }} was restarted {{ $value }} times in half an hour",
-        "Look at its exit code and the end of its log; exit code 137 is a lack of memory.",
+        "Check its exit code and the end of its log; exit code 137 usually means that it ran out "
+        "of memory.",
     )
     if monitored.has_workers:
         yield Alert(
@@ -56,8 +57,8 @@ def processes(monitored: Monitored) -> Iterator[Alert]:
             f"count(count by (version) (synapse_build_info{{{every}}})) > 1",
             "30m",
             WARNING,
-            "The processes of Synapse run {{ $value }} different versions",
-            "Update all processes to the same image; the main process first.",
+            "The Synapse processes run {{ $value }} different versions",
+            "Update all processes to the same image, the main process first.",
         )
     yield Alert(
         "SynapseCpuSaturated",
@@ -65,7 +66,7 @@ def processes(monitored: Monitored) -> Iterator[Alert]:
         "15m",
         WARNING,
         "{{ $labels.instance }} uses {{ $value | humanizePercentage }} of a core",
-        "A process of Synapse uses about one core at most. Move requests or duties from it to "
+        "A Synapse process can use about one core at most. Move requests or duties from it to "
         "another worker, or add workers of its type.",
     )
     yield Alert(
@@ -77,9 +78,10 @@ def processes(monitored: Monitored) -> Iterator[Alert]:
         ") > 0.5",
         "15m",
         WARNING,
-        "The reactor of {{ $labels.instance }} is blocked for {{ $value | humanizeDuration }}",
-        "Everything else waits during such a tick. Compare with its CPU time and its requests; "
-        "large rooms and slow modules are common causes.",
+        "A reactor tick of {{ $labels.instance }} takes {{ $value | humanizeDuration }} "
+        "(99th percentile)",
+        "Everything else in the process waits during such a tick. Compare with its CPU time and "
+        "its requests; large rooms and slow modules are common causes.",
     )
     yield Alert(
         "SynapseFilesExhausted",
@@ -87,7 +89,8 @@ def processes(monitored: Monitored) -> Iterator[Alert]:
         "10m",
         WARNING,
         "{{ $labels.instance }} has {{ $value | humanizePercentage }} of its file descriptors open",
-        "Raise the limit of open files of its container (nofile), and see who keeps connections.",
+        "Raise the limit of open files of its container (nofile), and find out what keeps "
+        "connections open.",
     )
 
 
@@ -104,7 +107,7 @@ def database(monitored: Monitored) -> Iterator[Alert]:
         WARNING,
         "{{ $labels.instance }} uses {{ $value | humanizePercentage }} of its database connections",
         "Look for slow queries in PostgreSQL. If it has capacity left, raise cp_max, and "
-        "max_connections of PostgreSQL with it, or add workers.",
+        "max_connections in PostgreSQL accordingly, or add workers.",
     )
     every = matcher(monitored.jobs)
     yield Alert(
@@ -116,7 +119,7 @@ def database(monitored: Monitored) -> Iterator[Alert]:
         "10m",
         WARNING,
         "{{ $labels.instance }} waits {{ $value | humanizeDuration }} for a database connection",
-        "As for SynapseDatabasePoolFull; a process whose CPU is saturated waits, too.",
+        "See SynapseDatabasePoolFull; a process whose CPU is saturated also waits longer.",
     )
     yield Alert(
         "SynapseDatabaseUpdateAborted",
@@ -124,13 +127,13 @@ def database(monitored: Monitored) -> Iterator[Alert]:
         "5m",
         WARNING,
         "Background updates of the database were aborted on {{ $labels.instance }}",
-        "Look for the failed update in the log of main; later releases need it. Restart main once "
-        "the cause is removed.",
+        "Find the failed update in the log of main; later releases need it. Restart main once you "
+        "have removed the cause.",
     )
 
 
 def replication(monitored: Monitored) -> Iterator[Alert]:
-    """Yield the alerts about what processes tell each other."""
+    """Yield the alerts about the communication between processes."""
     every = matcher(monitored.jobs)
     yield Alert(
         "SynapseReplicationDown",
@@ -138,8 +141,8 @@ def replication(monitored: Monitored) -> Iterator[Alert]:
         "1m",
         CRITICAL,
         "{{ $labels.instance }} has no connection to Redis",
-        "It learns nothing from other processes, so its users see no new messages. Look whether "
-        "Redis answers, and at the log of the process.",
+        "It receives nothing from other processes, so its users see no new messages. Check whether "
+        "Redis answers, and the log of the process.",
     )
     yield Alert(
         "SynapseReplicationQueue",
@@ -147,8 +150,7 @@ def replication(monitored: Monitored) -> Iterator[Alert]:
         "5m",
         WARNING,
         "{{ $labels.instance }} has {{ $value }} unprocessed updates of {{ $labels.stream_name }}",
-        "It receives more than it can process: compare with its CPU time and its database "
-        "connections.",
+        "It receives more than it can process: check its CPU time and its database connections.",
     )
     # Not the difference of two current values: processes are scraped at different times.
     yield Alert(
@@ -160,7 +162,7 @@ def replication(monitored: Monitored) -> Iterator[Alert]:
         "3m",
         WARNING,
         "{{ $labels.instance }} is over two minutes behind in {{ $labels.stream_name }}",
-        "Look at SynapseReplicationDown and SynapseReplicationQueue; if neither fires, restart the "
+        "See SynapseReplicationDown and SynapseReplicationQueue; if neither fires, restart the "
         "process, or the writer of the stream.",
     )
     yield Alert(
@@ -171,8 +173,8 @@ def replication(monitored: Monitored) -> Iterator[Alert]:
         "10m",
         WARNING,
         "Requests of {{ $labels.instance }} to other processes fail",
-        "Its log names the process that it cannot reach: look whether that is up and resolves, and "
-        "whether both have the same replication secret.",
+        "Its log names the process that it cannot reach: check whether that process is up, whether "
+        "its name resolves, and whether both have the same replication secret.",
     )
     yield Alert(
         "SynapseStreamTimeouts",
@@ -180,6 +182,6 @@ def replication(monitored: Monitored) -> Iterator[Alert]:
         f"(increase(synapse_notifier_wait_for_stream_token_timeouts_total{{{every}}}[10m])) > 5",
         "5m",
         WARNING,
-        "Requests at {{ $labels.instance }} do not wait for {{ $labels.stream_key }} any longer",
-        "Clients at this process get old answers: see the other alerts about replication.",
+        "Requests to {{ $labels.instance }} gave up waiting for {{ $labels.stream_key }}",
+        "Clients of this process get outdated answers: see the other alerts about replication.",
     )

@@ -16,14 +16,14 @@ def processes() -> Iterator[Panel]:
         "CPU",
         "percentunit",
         rate("process_cpu_seconds_total"),
-        "Of one core, which is about the most that a process can use.",
+        "Of one core; a process can use about one core at most.",
     )
     yield each("Memory", "bytes", f"process_resident_memory_bytes{{{CHOSEN}}}")
     yield each(
         "Reactor tick time",
         "s",
         quantile_of("0.99", "python_twisted_reactor_tick_time_bucket", by="instance, "),
-        "0.99 quantile: how long everything else waits.",
+        "0.99 quantile: how long everything else in the process waits.",
     )
     yield each(
         "Scrape time",
@@ -44,7 +44,7 @@ def processes() -> Iterator[Panel]:
         "Share of the limit.",
     )
     yield each(
-        "Uptime", "s", f"time() - process_start_time_seconds{{{CHOSEN}}}", "A drop is a restart."
+        "Uptime", "s", f"time() - process_start_time_seconds{{{CHOSEN}}}", "Drops at a restart."
     )
 
 
@@ -57,7 +57,7 @@ def database() -> Iterator[Panel]:
         "Share of cp_max.",
     )
     yield each(
-        "Wait for a connection",
+        "Waiting time for a connection",
         "s",
         f"{rate('synapse_storage_schedule_time_sum')}\n  /\n"
         f"{rate('synapse_storage_schedule_time_count')}",
@@ -65,10 +65,10 @@ def database() -> Iterator[Panel]:
     )
     transactions = rate("synapse_storage_transaction_time_sum_total")
     yield Panel(
-        "Longest transactions",
+        "Transactions that take the most time",
         "percentunit",
         (Query(f"topk(10, sum by (desc) ({transactions}))", "{{desc}}"),),
-        "Time spent in transactions, as a multiple of the time.",
+        "Total time spent in them per second.",
     )
     requests = rate("synapse_http_server_response_db_txn_duration_seconds_total")
     background = rate("synapse_background_process_db_txn_duration_seconds_total")
@@ -97,7 +97,7 @@ def caches() -> Iterator[Panel]:
     )
     evicted = rate("synapse_util_caches_cache_evicted_size", f'{CHOSEN}, reason="size"')
     yield Panel(
-        "Evicted for lack of room",
+        "Evictions because a cache is full",
         "ops",
         (Query(f"topk(10, sum by (name) ({evicted}))", "{{name}}"),),
         "Caches that could be larger; see caches in Synapse's configuration.",
@@ -124,7 +124,7 @@ def replication() -> Iterator[Panel]:
     )
     position = f"synapse_storage_stream_current_position{{{CHOSEN}}}"
     yield Panel(
-        "Behind the furthest process",
+        "Behind the most advanced process",
         "short",
         (
             Query(
@@ -133,7 +133,7 @@ def replication() -> Iterator[Panel]:
                 "{{instance}}: {{stream_name}}",
             ),
         ),
-        "Updates. As processes are scraped at different times, short peaks mean nothing.",
+        "In updates. Ignore short peaks: the processes are scraped at different times.",
     )
     requests = rate("synapse_outgoing_replication_requests_total")
     yield Panel(

@@ -77,7 +77,7 @@ def _synapse(
     if container.members:
         exec_restart = " ".join(("podman", "exec", f"synapse-{container.name}", *synapse.RESTART))
         unit += [
-            "# This checks the configuration anew and restarts one of them:",
+            "# This command checks the configuration again and restarts one of them:",
             f"# {exec_restart}",
         ]
     if container.is_main:
@@ -120,7 +120,7 @@ def _synapse(
     service = _service(
         start,
         synapse.DRAIN_SECONDS + synapse.STOP_SECONDS,
-        "# 2 is an error of the configuration, which a restart does not mend.",
+        "# 2 is a configuration error, which a restart does not fix.",
         "RestartPreventExitStatus=2",
         f"ExecStop=-{drain} {synapse.DRAIN_SECONDS}",
     )
@@ -156,7 +156,7 @@ def _redis(images: Images) -> str:
         *_HARDENED,
         f"User={REDIS.uid}",
         f"Group={REDIS.uid}",
-        "# Nothing is kept: Synapse uses it only to pass messages on.",
+        "# No persistence: Synapse uses Redis only to pass messages on.",
         f"Exec={' '.join(REDIS.command)}",
         f"Tmpfs={REDIS.data}",
         "Network=synapse-services.network",
@@ -224,7 +224,7 @@ def files(deployment: Deployment, images: Images, host: str, *, rootless: bool) 
         texts["synapse-postgres.container"] = _postgres(deployment, images)
         texts["synapse-redis.container"] = _redis(images)
         texts["synapse-database.volume"] = _section("Volume", ["VolumeName=synapse-database"])
-        networks["synapse-services"] = ["# PostgreSQL and Redis reach nobody.", "Internal=true"]
+        networks["synapse-services"] = ["# Without access to other networks.", "Internal=true"]
     if any(one.media for one in deployment.at(host)):
         texts["synapse-media.volume"] = _section("Volume", ["VolumeName=synapse-media"])
     for name, lines in networks.items():

@@ -51,7 +51,7 @@ _DYNAMIC = """\
 # a closed port are repeated about every second.
 #
 # What Traefik cannot do: repeat a request whose connection was lost, send an error as JSON, and
-# limit the size of a request without keeping responses back; Synapse limits it. It decodes letters
+# limit the size of a request without buffering responses; Synapse limits it. It decodes letters
 # that are percent-encoded in a path.
 """
 
@@ -199,7 +199,7 @@ def _dynamic(routing: Routing, options: Options) -> str:
     for name, tls in transports:
         lines += [
             f"    {name}:",
-            "      # No connection is kept: a POST on one that was just closed is not repeated.",
+            "      # No keep-alive: a POST on a connection that was just closed is not repeated.",
             "      maxIdleConnsPerHost: -1",
             "      forwardingTimeouts:",
             "        dialTimeout: 5s",
@@ -207,7 +207,7 @@ def _dynamic(routing: Routing, options: Options) -> str:
         ]
         if tls:
             lines += [
-                "      # Its certificate is that of the homeserver, not of the host.",
+                "      # Its certificate is for the homeserver, not for the host.",
                 "      insecureSkipVerify: true",
                 "      disableHTTP2: true",
             ]
@@ -254,7 +254,7 @@ def configuration(routing: Routing, options: Options) -> str:
         ValueError: if there is no such part.
     """
     if options.include not in ("", *PARTS):
-        raise ValueError(f"{options.include!r} is not a part of a configuration of Traefik")
+        raise ValueError(f"{options.include!r} is not a part of a Traefik configuration")
     parts = {"static": _static(options), "dynamic": _dynamic(routing, options)}
     wanted = [options.include] if options.include else list(PARTS)
     return "\n".join([_HEADER, *(parts[part] for part in wanted)])

@@ -34,9 +34,9 @@ def requests(monitored: Monitored) -> Iterator[Alert]:
         "10m",
         WARNING,
         "{{ $labels.instance }} answers {{ $value | humanizePercentage }} of its requests with 5xx",
-        "Look for tracebacks in its log, and whether the processes that it calls are up.",
+        "Look for tracebacks in its log, and check whether the processes that it calls are up.",
     )
-    # There is no such alert for /sync, whose time includes how long it waits for something new.
+    # There is no such alert for /sync, whose time includes how long it waits for new events.
     yield Alert(
         "SynapseSendSlow",
         "histogram_quantile(\n"
@@ -51,7 +51,7 @@ def requests(monitored: Monitored) -> Iterator[Alert]:
         "10m",
         WARNING,
         "Sending a message takes {{ $value | humanizeDuration }} (95th percentile)",
-        "See whether the process that persists events, or PostgreSQL, is busy.",
+        "Check whether the process that persists events, or PostgreSQL, is busy.",
     )
     yield Alert(
         "SynapseSyncSlow",
@@ -64,12 +64,12 @@ def requests(monitored: Monitored) -> Iterator[Alert]:
         "15m",
         WARNING,
         "A sliding sync takes {{ $value | humanizeDuration }} without waiting (95th percentile)",
-        "See whether the processes that serve syncs, or PostgreSQL, are busy; add synchrotrons.",
+        "Check whether the processes that serve syncs, or PostgreSQL, are busy; add synchrotrons.",
     )
 
 
 def events(monitored: Monitored) -> Iterator[Alert]:
-    """Yield the alerts about the way of an event into the database."""
+    """Yield the alerts about persisting events."""
     # Synapse has a queue for each room, and a background process for each queue that is not empty.
     yield Alert(
         "SynapseEventPersistQueue",
@@ -80,7 +80,7 @@ def events(monitored: Monitored) -> Iterator[Alert]:
         "5m",
         WARNING,
         "At {{ $labels.instance }}, events of {{ $value | humanize }} rooms wait to be persisted",
-        "Look at the CPU time of the process, its database connections, and PostgreSQL; add an "
+        "Check the CPU time of the process, its database connections, and PostgreSQL; add an "
         "event_persister.",
     )
 
@@ -93,9 +93,9 @@ def federation(monitored: Monitored) -> Iterator[Alert]:
         _behind(monitored, monitored.senders, "federation_sender"),
         "10m",
         WARNING,
-        "{{ $labels.instance }} has not processed {{ $value }} events of over five minutes ago",
-        "Other homeservers learn of them late. Look at the CPU time and the log of the process; "
-        "add a federation_sender.",
+        "{{ $labels.instance }} has not processed {{ $value }} events over five minutes old",
+        "Other homeservers receive them late. Check the CPU time and the log of the process; add a "
+        "federation_sender.",
     )
     yield Alert(
         "SynapseFederationQueue",
@@ -103,8 +103,8 @@ def federation(monitored: Monitored) -> Iterator[Alert]:
         "30m",
         WARNING,
         "At {{ $labels.instance }}, {{ $value }} events wait to be sent to other homeservers",
-        "If few homeservers are slow, wait. Otherwise look at the network and at the CPU time of "
-        "the process, and add a federation_sender.",
+        "If only a few homeservers are slow, wait. Otherwise, check the network and the CPU time "
+        "of the process, and add a federation_sender.",
     )
     # Despite its description, the metric is in milliseconds (as of Synapse 1.163).
     yield Alert(
@@ -113,8 +113,8 @@ def federation(monitored: Monitored) -> Iterator[Alert]:
         "15m",
         WARNING,
         "An event from another homeserver has waited for {{ $value | humanizeDuration }}",
-        "Events of its room arrive late. Look at the processes that receive transactions and "
-        "persist events.",
+        "Events in its room arrive late. Check the processes that receive transactions and persist "
+        "events.",
     )
     yield Alert(
         "SynapseDeviceListsBehind",
@@ -122,8 +122,8 @@ def federation(monitored: Monitored) -> Iterator[Alert]:
         "10m",
         WARNING,
         "Other homeservers learn of changed devices {{ $value | humanizeDuration }} late",
-        "Their users cannot encrypt for these devices. Look at the CPU time and the log of the "
-        "process.",
+        "Their users cannot yet encrypt messages for these devices. Check the CPU time and the log "
+        "of the process.",
     )
 
 
@@ -144,7 +144,7 @@ def consumers(monitored: Monitored) -> Iterator[Alert]:
         "30m",
         WARNING,
         "More push notifications fail than succeed",
-        "The log of the pusher names the push gateways: look whether the process can reach them.",
+        "The log of the pusher names the push gateways: check whether the process can reach them.",
     )
     yield Alert(
         "SynapseAppserviceFails",
@@ -153,13 +153,13 @@ def consumers(monitored: Monitored) -> Iterator[Alert]:
         "30m",
         WARNING,
         "The application service {{ $labels.service }} does not accept transactions",
-        "Look whether it runs and can be reached; Synapse keeps its events and tries again.",
+        "Check whether it is running and can be reached; Synapse keeps its events and tries again.",
     )
     yield Alert(
         "SynapseAppserviceBehind",
         _behind(monitored, monitored.notifiers, "appservice_sender"),
         "10m",
         WARNING,
-        "{{ $labels.instance }} has not processed {{ $value }} events of over five minutes ago",
-        "Application services learn of them late. Look at the CPU time and the log of the process.",
+        "{{ $labels.instance }} has not processed {{ $value }} events over five minutes old",
+        "Application services receive them late. Check the CPU time and the log of the process.",
     )

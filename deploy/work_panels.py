@@ -29,7 +29,7 @@ def overview(monitored: Monitored) -> Iterator[Panel]:
             Query(quantile_of(quantile, times, sent), f"{quantile} quantile")
             for quantile in ("0.5", "0.95", "0.99")
         ),
-        "Successful requests at all processes.",
+        "Successful requests to all processes.",
     )
     yield Panel(
         "Events persisted",
@@ -57,7 +57,7 @@ def requests(monitored: Monitored) -> Iterator[Panel]:
         "Requests in flight",
         "short",
         f"sum by (instance) (synapse_http_server_in_flight_requests_count{{{CHOSEN}}})",
-        "Syncs that wait for something new are among them.",
+        "Including syncs that wait for new events.",
     )
     received = rate("synapse_http_server_requests_received_total")
     yield Panel(
@@ -82,7 +82,7 @@ def requests(monitored: Monitored) -> Iterator[Panel]:
             )
             for quantile in ("0.5", "0.95")
         ),
-        "Without the time that it waits for something new.",
+        "Without the time that it waits for new events.",
     )
     media = f'{matcher(monitored.media)}, servlet=~"(Upload|Download|Thumbnail).*"'
     yield Panel(
@@ -103,7 +103,7 @@ def requests(monitored: Monitored) -> Iterator[Panel]:
 def events(monitored: Monitored) -> Iterator[Panel]:
     persisters = matcher(monitored.persisters)
     yield each(
-        "Rooms whose events wait to be persisted",
+        "Rooms with events to be persisted",
         "short",
         f'synapse_background_process_in_flight_count{{{persisters}, name="persist_events"}}',
     )
@@ -118,7 +118,7 @@ def events(monitored: Monitored) -> Iterator[Panel]:
                 "{{name}}",
             ),
         ),
-        "By what follows the stream of events, such as the federation sender.",
+        "By consumer of the event stream, such as the federation sender.",
     )
 
 
@@ -138,7 +138,7 @@ def federation(monitored: Monitored) -> Iterator[Panel]:
         ),
     )
     yield Panel(
-        "Received",
+        "Events and EDUs received, EDUs sent",
         "ops",
         (
             Query(f"sum({rate('synapse_federation_server_received_pdus_total')})", "events"),
@@ -148,7 +148,7 @@ def federation(monitored: Monitored) -> Iterator[Panel]:
     )
     every = matcher(monitored.jobs)
     yield Panel(
-        "Received events that wait",
+        "Received events not yet processed",
         "short",
         (Query(f"max(synapse_federation_server_number_inbound_pdu_in_staging{{{every}}})", ""),),
     )

@@ -16,23 +16,23 @@ _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?")
 
 def problems(repository: str, tags: Sequence[str]) -> list[str]:
     """Return one line for each part of the command line that is not valid for a registry."""
-    found = []
+    lines = []
     host, _, name = repository.partition("/")
     if not repository:
-        found.append("--repository is not given; name one, such as ghcr.io/OWNER/synapse-worker")
+        lines.append("--repository is not given; name one, such as ghcr.io/OWNER/synapse-worker")
     elif "://" in repository:
-        found.append(f"--repository {repository!r} has a scheme; give HOST/NAME alone")
+        lines.append(f"--repository {repository!r} has a scheme; give HOST/NAME alone")
     elif not _HOST.fullmatch(host) or not _NAME.fullmatch(name):
-        found.append(
+        lines.append(
             f"--repository {repository!r} is not HOST/NAME with a name in lower case, without tag"
         )
     for tag in tags:
         if not _TAG.fullmatch(tag):
-            found.append(
+            lines.append(
                 f"--tag {tag!r} is not a tag; use up to 128 of A-Z a-z 0-9 _ . -, "
                 "the first neither . nor -"
             )
-    return found
+    return lines
 
 
 def reason(output: str) -> str:
@@ -80,7 +80,7 @@ def main(argv: Sequence[str], launcher: Path, digest: Path) -> int:
     returncode, output = run_and_show(command)
     if returncode:
         why = reason(output)
-        print(f"error: {options.repository} refused the push: {why}", file=sys.stderr)
+        print(f"error: {options.repository} rejected the push: {why}", file=sys.stderr)
         return 1
     print(f"{options.repository}@{digest.read_text().strip()}")
     for tag in options.tag:

@@ -41,7 +41,7 @@ def check_entry_points(text: str, source: str) -> None:
         for name, reference in parser.items(section) if section in parser else ():
             if not _REFERENCE.fullmatch(reference.strip()) or not re.fullmatch(r"[\w.-]+", name):
                 raise LayerError(
-                    f"{source}: entry_points.txt: {name} = {reference} is no {kind} script"
+                    f"{source}: entry_points.txt: {name} = {reference} is not a {kind} script"
                 )
 
 

@@ -84,7 +84,7 @@ def _ar_members(data: bytes, file_name: str) -> dict[str, bytes]:
         place += _HEADER
         size = int(size_text)
         if place + size > len(data):
-            raise LayerError(f"{file_name}: cut short at byte {len(data)}; fetch it again")
+            raise LayerError(f"{file_name}: truncated at byte {len(data)}; fetch it again")
         name = header[:16].decode("ascii", "replace").strip().rstrip("/")
         result[name.partition(".tar")[0]] = data[place : place + size]
         place += size + size % 2
@@ -98,6 +98,6 @@ def _members(data: bytes, source: str) -> Iterator[tuple[tarfile.TarInfo, bytes]
                 content = archive.extractfile(info) if info.isreg() or info.islnk() else None
                 yield info, content.read() if content else b""
     except KeyError as error:
-        raise LayerError(f"{source}: a hard link leads nowhere ({error})") from error
+        raise LayerError(f"{source}: the target of a hard link is missing ({error})") from error
     except (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error) as error:
         raise LayerError(f"{source} cannot be read ({error}); fetch it again") from error

@@ -36,7 +36,7 @@ def add_packages(layer: Layer, debs: Iterable[Path], leave_out: Collection[str])
             added.append(deb)
     unknown = ", ".join(sorted(set(leave_out) - names))
     if unknown:
-        raise LayerError(f"leave_out names {unknown}, which no package here is; drop it")
+        raise LayerError(f"leave_out names {unknown}, which is not among the packages; remove it")
     return added
 
 
@@ -77,4 +77,4 @@ def _add_file(layer: Layer, source: str, path: str, info: tarfile.TarInfo, data:
     elif info.isreg() or info.islnk():
         layer.file(path, data, source, info.mode & 0o7777)
     else:
-        raise LayerError(f"{source}: {path} is a device or a pipe; no layer holds one")
+        raise LayerError(f"{source}: {path} is a device or a pipe, which a layer must not contain")

@@ -72,7 +72,7 @@ def _add_authorities(layer: Layer) -> None:
     paths = [path for path in layer.entries() if f"{path}/".startswith(_CERTIFICATES)]
     files = [path for path in paths if path.endswith(".crt")]
     if not files:
-        raise LayerError(f"no package brings {_CERTIFICATES}*.crt; add ca-certificates to the lock")
+        raise LayerError(f"no package has {_CERTIFICATES}*.crt; add ca-certificates to the lock")
     layer.file(_BUNDLE, b"".join(layer.read(path).strip() + b"\n" for path in files), _SOURCE)
     for path in paths:
         if path in layer:

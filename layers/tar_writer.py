@@ -53,9 +53,11 @@ def checked_path(path: str, source: str) -> str:
     """
     plain = path.removeprefix("./").rstrip("/")
     if path.startswith("/"):
-        raise LayerError(f"{source}: {path!r} is absolute; every path starts at the image's root")
+        raise LayerError(
+            f"{source}: {path!r} is absolute; paths must be relative to the image's root"
+        )
     if ".." in plain.split("/"):
-        raise LayerError(f"{source}: {path!r} climbs out of the image")
+        raise LayerError(f"{source}: {path!r} leads out of the image")
     if not plain.isprintable() or str(PurePosixPath(plain)) != plain:
         raise LayerError(f"{source}: {path!r} is not a plain path")
     return plain
@@ -175,6 +177,6 @@ class Layer:
             self._entries[path] = entry
         elif known != entry:
             raise LayerError(
-                f"{known.source} and {entry.source} both bring {path}, with different content"
+                f"{known.source} and {entry.source} both contain {path}, with different contents"
             )
         return known is None

@@ -2,7 +2,7 @@
 
 The format is defined in the binary distribution format specification (wheel 1.x). The checks are
 stricter than those of `installer.sources.WheelFile`, which accepts MD5, paths that leave the
-folder, files that are there twice, and lines of RECORD without a file. That class also takes the
+folder, duplicate files, and lines of RECORD without a file. That class also takes the
 distribution's name from the file name, which for Synapse's own wheel is `matrix_synapse.whl`.
 """
 
@@ -89,7 +89,7 @@ class CheckedWheel(WheelSource):
             mode = info.external_attr >> 16
             self._check_mode(path, mode)
             if path in seen:
-                raise LayerError(f"{self._name}: {path} is there twice")
+                raise LayerError(f"{self._name}: {path} is in the wheel twice")
             seen.add(path)
             data = self._archive.read(info)
             if path not in [f"{self.dist_info_dir}/{name}" for name in _UNRECORDED]:
@@ -133,7 +133,7 @@ class CheckedWheel(WheelSource):
     def _check_mode(self, path: str, mode: int) -> None:
         if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
             raise LayerError(
-                f"{self._name}: {path} is not a plain file; a wheel holds nothing else"
+                f"{self._name}: {path} is not a regular file; a wheel has only such files"
             )
         if mode & 0o6000:
             raise LayerError(
@@ -152,7 +152,7 @@ class CheckedWheel(WheelSource):
         digest = base64.urlsafe_b64encode(hashlib.new(algorithm, data).digest())
         if digest.rstrip(b"=").decode() != recorded:
             raise LayerError(
-                f"{self._name}: {path} has not the hash that RECORD names; fetch it again"
+                f"{self._name}: {path} does not have the hash in RECORD; fetch it again"
             )
 
     def _check_scheme(self, path: str) -> None:
@@ -160,4 +160,4 @@ class CheckedWheel(WheelSource):
         top, _, rest = path.partition("/")
         scheme, _, inner = rest.partition("/")
         if top == self.data_dir and (scheme not in SCHEME_NAMES or not inner):
-            raise LayerError(f"{self._name}: {path}: {scheme!r} is no scheme of a wheel")
+            raise LayerError(f"{self._name}: {path}: {scheme!r} is not a wheel scheme")

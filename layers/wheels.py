@@ -45,7 +45,7 @@ def add_wheels(layer: Layer, wheels: Iterable[Path], *, scripts: bool) -> None:
                 )
                 installer.install(wheel, destination, _METADATA)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-            raise LayerError(f"{path.name}: it is not a whole wheel ({error})") from error
+            raise LayerError(f"{path.name}: it is not a complete wheel ({error})") from error
         except InstallerError as error:
             raise LayerError(f"{path.name}: {error.args[-1]}") from error
 

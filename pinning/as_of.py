@@ -72,22 +72,22 @@ def newer_names(names: Sequence[str]) -> list[str]:
     Raises:
         PinError: if a name is not a valid package name, or the index does not have the package.
     """
-    found = []
+    checked = []
     for name in names:
         if name == ALL:
-            found.append(name)
+            checked.append(name)
             continue
         if not _NAME.fullmatch(name):
             raise PinError(
                 f"--newer={name}: not the name of a package; give a name such as cryptography, "
                 f"or {ALL} for every package"
             )
-        found.append(str(canonicalize_name(name)))
+        checked.append(str(canonicalize_name(name)))
         try:
-            project_files(found[-1])
+            project_files(checked[-1])
         except PinError as error:
             raise PinError(f"--newer={name}: {error}") from None
-    return found
+    return checked
 
 
 def _tells(name: str) -> bool:

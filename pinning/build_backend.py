@@ -69,7 +69,7 @@ def ask_backend(tree: Path, root: Path, build_system: dict[str, object], what: s
         if answer.is_symlink() or not answer.is_file() or answer.stat().st_size > _MOST:
             raise PinError(
                 f"{what} does not say what it requires, and its build backend {backend!r} cannot "
-                f"be asked: {''.join(words) or 'it said nothing'}; take a release of it, which "
+                f"be asked: {''.join(words) or 'it printed nothing'}; take a release of it, which "
                 "says so in PKG-INFO: --release"
             )
         return of_metadata(answer.read_text(encoding="utf-8", errors="replace"))

@@ -92,7 +92,7 @@ def make_checked(workspace: Path, wish: Wish, kept: list[str], *, build: bool) -
     before = snapshot(workspace, name)
     try:
         made = make(workspace, wish, partial(build_root, workspace))
-        for line in made.said:
+        for line in made.messages:
             print(line, flush=True)
         if build:
             flags = flags_of(find_pin(workspace, made.name), wish.base)

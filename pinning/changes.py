@@ -47,9 +47,9 @@ def advisories(changelog: str, old: str) -> list[str]:
                 break
         except InvalidVersion:
             continue
-        found = sorted(set(_ADVISORY.findall(text)))
-        if found:
-            lines.append(f"{version}: {', '.join(found)}")
+        advisories_of_version = sorted(set(_ADVISORY.findall(text)))
+        if advisories_of_version:
+            lines.append(f"{version}: {', '.join(advisories_of_version)}")
     return lines
 
 
@@ -67,15 +67,15 @@ def releases(changelog: str, old: str, new: str) -> list[str]:
 
 def worker_options(tree: Path) -> set[str]:
     """Return the settings that Synapse reads for workers, Redis, and listeners."""
-    found: set[str] = set()
+    options: set[str] = set()
     for module in _MODULES:
         path = tree / f"synapse/config/{module}.py"
         if path.exists():
             text = path.read_text(encoding="utf-8")
-            found |= set(_OPTION.findall(text))
+            options |= set(_OPTION.findall(text))
             for block in _WRITERS.findall(text):
-                found |= {f"stream_writers.{name}" for name in _STREAM.findall(block)}
-    return found
+                options |= {f"stream_writers.{name}" for name in _STREAM.findall(block)}
+    return options
 
 
 def commits(scratch: Path, repository: str, base: str, old: str, new: str) -> list[str]:

@@ -59,9 +59,9 @@ def check_pin(pin: Pin, base: str, build_root: Callable[[str], Path]) -> tuple[i
     looked = len(files) + 1 + len(LOCKS)
     problems = []
     for lock in LOCKS:
-        found = hashlib.sha256((pin.folder / lock).read_bytes()).hexdigest()
-        if found != document["locks"][lock]:
-            problems.append(f"{lock} was edited by hand: its sha256 is {found}")
+        actual = hashlib.sha256((pin.folder / lock).read_bytes()).hexdigest()
+        if actual != document["locks"][lock]:
+            problems.append(f"{lock} was edited by hand: its sha256 is {actual}")
     with tempfile.TemporaryDirectory() as folder:
         try:
             tree = pinned_tree(pin.name, document, base, pin.patches, Path(folder, "source"))
@@ -94,19 +94,19 @@ def check_debian(workspace: Path) -> tuple[int, list[str]]:
         bases = [mirrors[package["archive"]]]
         if archive:
             bases.append(archive.replace("{archive}", package["archive"]))
-        said = ""
+        problem = ""
         for address in bases:
             try:
                 data, _ = fetch(f"{address}/{package['path']}", timeout=300)
             except (OSError, ValueError) as error:
-                said = said or redacted(f"{address} has lost it ({reason(error)})")
+                problem = problem or redacted(f"{address} no longer has it ({reason(error)})")
                 continue
-            found = hashlib.sha256(data).hexdigest()
-            if found == package["sha256"]:
+            actual = hashlib.sha256(data).hexdigest()
+            if actual == package["sha256"]:
                 return ""
             address = redacted(address)
-            said = f"{address} has it with the sha256 {found}, and not {package['sha256']}"
-        return f"{lock}: {package['name']} {package['version']}: {said}"
+            problem = f"{address} has it with the sha256 {actual}, and not {package['sha256']}"
+        return f"{lock}: {package['name']} {package['version']}: {problem}"
 
     return len(wanted), _each(wanted.values(), ask)
 

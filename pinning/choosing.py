@@ -64,7 +64,7 @@ def versions(text: str) -> dict[str, str]:
 
 @cache
 def tag_order(target: Target) -> dict[Tag, int]:
-    return {tag: place for place, tag in enumerate(target.tags())}
+    return {tag: rank for rank, tag in enumerate(target.tags())}
 
 
 def choose(files: Sequence[File], target: Target) -> File | None:
@@ -94,7 +94,7 @@ def without_wheel(text: str, target: Target, as_of: AsOf) -> set[str]:
     The files are looked up on the index, because uv does not lock the hashes of wheels that are
     only for other Python versions.
     """
-    found = set()
+    names = set()
     for name, locked_version, _ in release_files(text):
         version = Version(locked_version)
         files = [
@@ -108,8 +108,8 @@ def without_wheel(text: str, target: Target, as_of: AsOf) -> set[str]:
             file["filename"].endswith(".whl") and "linux" in file["filename"] for file in files
         )
         if some and not is_wheel(chosen):
-            found.add(name)
-    return found
+            names.add(name)
+    return names
 
 
 def release_files(text: str) -> list[tuple[str, str, list[File]]]:
@@ -153,7 +153,7 @@ def chosen_files(
     for name, version, files in release_files(text):
         if only is not None and name not in only:
             continue
-        found: dict[str, File] = {}
+        entry_by_file: dict[str, File] = {}
         for target in targets:
             file = choose(files, target)
             if file is None:
@@ -162,7 +162,7 @@ def chosen_files(
                     f"{name}=={version} has neither a wheel for {target.architecture} nor a "
                     f".tar.gz; the index has {names}"
                 )
-            entry = found.setdefault(
+            entry = entry_by_file.setdefault(
                 file["filename"],
                 {
                     "architectures": [],
@@ -174,7 +174,7 @@ def chosen_files(
                 },
             )
             entry["architectures"].append(target.architecture)
-        result += found.values()
+        result += entry_by_file.values()
     return result
 
 

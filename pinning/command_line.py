@@ -14,7 +14,8 @@ from repositories.addresses import redacted
 
 BASE = os.environ.get("SYNAPSE_GIT_BASE", "")
 _WHAT = (
-    "Pins a repository and branch of Synapse, or the Debian packages; moves, lists, checks pins."
+    "Pins a repository and branch of Synapse, or the Debian packages; updates, lists and checks "
+    "pins."
 )
 
 
@@ -27,9 +28,9 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="./bazelw run pin --", description=_WHAT)
-    parser.add_argument("--repo", help="OWNER/NAME, any address that git takes, or a checkout")
+    parser.add_argument("--repo", help="OWNER/NAME, an address for git, or the path of a checkout")
     parser.add_argument("--branch", help="a branch, a tag or a commit")
-    parser.add_argument("--release", default="", help="a release of the package index, or newest")
+    parser.add_argument("--release", default="", help="a release on the package index, or newest")
     parser.add_argument(
         "--suite", help="Debian release of the image (default: the newest whose Python has wheels)"
     )
@@ -40,25 +41,31 @@ def parser() -> argparse.ArgumentParser:
         metavar="PACKAGE",
         help="a package that may be newer than the source; :all: for every one (repeatable)",
     )
-    parser.add_argument("--no-newer", action="store_true", help="forget what --newer named before")
-    parser.add_argument("--extras", help="Synapse's extras, between commas (default: all)")
-    parser.add_argument("--constraints", type=Path, help="becomes the pin's constraints.in")
-    parser.add_argument("--modules", type=Path, help="becomes the pin's modules.in")
+    parser.add_argument("--no-newer", action="store_true", help="drop what --newer named earlier")
+    parser.add_argument("--extras", help="Synapse's extras, separated by commas (default: all)")
+    parser.add_argument("--constraints", type=Path, help="the file for the pin's constraints.in")
+    parser.add_argument("--modules", type=Path, help="the file for the pin's modules.in")
     parser.add_argument(
-        "--patches", type=Path, help="a folder of *.patch, applied in order of names"
+        "--patches",
+        type=Path,
+        help="a folder of *.patch files, applied in the order of their names",
     )
-    parser.add_argument("--base", default=BASE, help="address of OWNER/NAME ($SYNAPSE_GIT_BASE)")
-    parser.add_argument("--no-build", action="store_true", help="neither build nor check it")
-    parser.add_argument("--update", nargs="*", metavar="PIN", help="move pins (default: all)")
-    parser.add_argument("--list", action="store_true", help="show the pins")
-    parser.add_argument("--remove", metavar="PIN", help="delete a pin")
-    parser.add_argument("--check", nargs="*", metavar="PIN", help="fetch and check all files")
+    parser.add_argument(
+        "--base", default=BASE, help="the server for OWNER/NAME ($SYNAPSE_GIT_BASE)"
+    )
+    parser.add_argument("--no-build", action="store_true", help="do not build or check the pin")
+    parser.add_argument("--update", nargs="*", metavar="PIN", help="update pins (default: all)")
+    parser.add_argument("--list", action="store_true", help="list the pins")
+    parser.add_argument("--remove", metavar="PIN", help="remove a pin")
+    parser.add_argument(
+        "--check", nargs="*", metavar="PIN", help="fetch and check all files of pins"
+    )
     return parser
 
 
 def debian_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="./bazelw run pin -- debian", description="Locks the Debian packages.")
-    parser.add_argument("--update", action="store_true", help="move every lock")
+    parser.add_argument("--update", action="store_true", help="update every lock")
     parser.add_argument("--check", action="store_true", help="fetch and check all packages")
     parser.add_argument("--suite", choices=SUITES, action="append", help="one suite (default: all)")
     return parser
@@ -69,7 +76,7 @@ def hand_written(options: argparse.Namespace, folder: Path) -> dict[str, bytes]:
 
     Files passed on the command line replace those in the pin's folder.
     """
-    found = {}
+    contents = {}
     for name in ("constraints.in", "modules.in"):
         given = getattr(options, name.partition(".")[0])
         path = Path(os.environ.get("BUILD_WORKING_DIRECTORY", "."), given) if given else None
@@ -77,15 +84,17 @@ def hand_written(options: argparse.Namespace, folder: Path) -> dict[str, bytes]:
             raise PinError(f"--{name.partition('.')[0]}={given}: there is no such file")
         path = path or folder / name
         if path.exists():
-            found[name] = path.read_bytes()
-            check_requirements(f"--{name.partition('.')[0]}={path}", found[name])
+            contents[name] = path.read_bytes()
+            check_requirements(f"--{name.partition('.')[0]}={path}", contents[name])
     patches = folder / "patches"
     if options.patches:
         patches = Path(os.environ.get("BUILD_WORKING_DIRECTORY", "."), options.patches)
         if not list(patches.glob("*.patch")):
             raise PinError(f"--patches={options.patches}: there is no *.patch in it")
-    found |= {f"patches/{path.name}": path.read_bytes() for path in sorted(patches.glob("*.patch"))}
-    return found
+    contents |= {
+        f"patches/{path.name}": path.read_bytes() for path in sorted(patches.glob("*.patch"))
+    }
+    return contents
 
 
 def newer(options: argparse.Namespace, old: Mapping[str, str], *, move: bool) -> dict[str, str]:

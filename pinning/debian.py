@@ -58,9 +58,9 @@ def private_apt(
 
 def _run(environ: dict[str, str], *command: str) -> str:
     done = subprocess.run(command, env=environ, text=True, capture_output=True, check=False)
-    said = [line for line in done.stderr.splitlines() if line.startswith(("E:", "W: Failed"))]
-    if done.returncode or said:
-        words = said or done.stderr.strip().splitlines() or ["no word of it"]
+    errors = [line for line in done.stderr.splitlines() if line.startswith(("E:", "W: Failed"))]
+    if done.returncode or errors:
+        words = errors or done.stderr.strip().splitlines() or ["no word of it"]
         raise PinError(f"{' '.join(command[:2])}: {words[0]}")
     return done.stdout
 
@@ -68,12 +68,12 @@ def _run(environ: dict[str, str], *command: str) -> str:
 def resolve(environ: dict[str, str], wishes: Sequence[str]) -> list[str]:
     """Return ``package=version`` for each package in ``wishes`` and its dependencies, sorted."""
     plan = _run(environ, "apt-get", "install", "--simulate", "--yes", *wishes)
-    found = []
+    packages = []
     for line in plan.splitlines():
         if line.startswith("Inst "):
             _, name, version, *_ = line.split()
-            found.append(f"{name.partition(':')[0]}={version.lstrip('(')}")
-    return sorted(found)
+            packages.append(f"{name.partition(':')[0]}={version.lstrip('(')}")
+    return sorted(packages)
 
 
 def entries(environ: dict[str, str], packages: Sequence[str]) -> list[dict[str, Any]]:
@@ -152,11 +152,11 @@ def machine_mirrors() -> dict[str, str]:
     if shutil.which("apt-get") is None:
         raise PinError("apt-get is not on PATH; debian mode has it: BAZELW_MODE=debian ./bazelw")
     names = {"debian": "DEBIAN_MIRROR", "debian-security": "DEBIAN_SECURITY_MIRROR"}
-    found = {archive: os.environ.get(name, "") for archive, name in names.items()}
+    mirrors = {archive: os.environ.get(name, "") for archive, name in names.items()}
     for archive, name in names.items():
-        if not found[archive]:
+        if not mirrors[archive]:
             raise PinError(f"{name} is not set; set it to the address of a mirror of {archive}")
-    return found
+    return mirrors
 
 
 def lock_debian(workspace: Path, suites: Sequence[str], *, update: bool) -> None:
@@ -182,7 +182,10 @@ def lock_debian(workspace: Path, suites: Sequence[str], *, update: bool) -> None
             wishes = {name: read_wishes(path.parent / f"{name}.in") for name, path in paths.items()}
             due = [name for name in paths if update or not _current(paths[name], wishes[name])]
             if not due:
-                print(f"{suite} {architecture}: the wishes have not changed; --update moves locks")
+                print(
+                    f"{suite} {architecture}: the package lists have not changed; "
+                    "--update updates the locks"
+                )
                 continue
             with tempfile.TemporaryDirectory() as scratch:
                 environ = private_apt(Path(scratch), mirrors, suite, architecture)

@@ -37,7 +37,7 @@ def check_requirements(option: str, data: bytes) -> None:
         if text.startswith("-"):
             raise PinError(
                 f"{where}: {shown(text.split()[0].partition('=')[0])!r} is an option; write "
-                "requirements alone, and name the index with PIP_INDEX_URL"
+                "only requirements, and set the index with PIP_INDEX_URL"
             )
         try:
             requirement = Requirement(text)
@@ -47,6 +47,6 @@ def check_requirements(option: str, data: bytes) -> None:
             ) from None
         if requirement.url:
             raise PinError(
-                f"{where}: {requirement.name} is taken from an address; packages come from the "
-                "package index alone"
+                f"{where}: {requirement.name} is taken from a URL; packages are taken only from "
+                "the package index"
             )

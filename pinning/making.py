@@ -15,7 +15,7 @@ from pinning.index import File
 from pinning.pins import LOCKS, folder_name, newest_suite, write_pin
 from pinning.project import Project, read_project
 from pinning.resolving import Resolved, resolve
-from pinning.source import Found, from_git, from_release
+from pinning.source import FoundSource, from_git, from_release
 from pinning.wish import Wish
 from repositories.addresses import git_address, public_source
 
@@ -38,16 +38,16 @@ class Made:
         name: the folder name below config/pins.
         document: the content of pin.json.
         files: the pinned files, as in files.lock.json.
-        said: progress messages, one line each.
+        messages: progress messages, one line each.
     """
 
     name: str
     document: dict[str, Any]
     files: list[File]
-    said: list[str]
+    messages: list[str]
 
 
-def _fetch(wish: Wish, scratch: Path) -> Found:
+def _fetch(wish: Wish, scratch: Path) -> FoundSource:
     patches = []
     for name, data in wish.hand.items():
         if name.startswith("patches/"):
@@ -60,20 +60,20 @@ def _fetch(wish: Wish, scratch: Path) -> Found:
     return from_git(wish.repository, wish.branch, wish.base, patches, scratch)
 
 
-def _as_of(found: Found, wish: Wish) -> AsOf:
+def _as_of(source: FoundSource, wish: Wish) -> AsOf:
     """Return the cutoff time of the packages.
 
     Raises:
         PinError: if the index does not say when the source was uploaded, and the request does not
             take the newest packages.
     """
-    if not found.time and ALL not in wish.newer:
+    if not source.time and ALL not in wish.newer:
         raise PinError(
-            f"the package index does not say when {found.place['sdist']['filename']} was uploaded "
+            f"the package index does not say when {source.entry['sdist']['filename']} was uploaded "
             "(PEP 700), so its packages cannot be chosen as of then; name an index that does with "
             f"PIP_INDEX_URL, or take the newest packages with --newer {ALL}"
         )
-    return AsOf(found.time or wish.newer[ALL], wish.newer)
+    return AsOf(source.time or wish.newer[ALL], wish.newer)
 
 
 def _locks(resolved: Resolved) -> dict[str, str]:
@@ -86,7 +86,7 @@ def _locks(resolved: Resolved) -> dict[str, str]:
 
 
 def _document(
-    wish: Wish, found: Found, project: Project, resolved: Resolved, locks: Mapping[str, str]
+    wish: Wish, source: FoundSource, project: Project, resolved: Resolved, locks: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return the content of pin.json."""
     patches = sorted(path for path in wish.hand if path.startswith("patches/"))
@@ -106,14 +106,14 @@ def _document(
         "release": wish.release,
         "repository": wish.repository,
         "requires_python": project.requires_python,
-        "revision": found.revision,
+        "revision": source.revision,
         # The AGPL requires the image to say where its source is.
         "source": public_source(
             git_address(wish.repository, "" if wish.repository in _UPSTREAM else wish.base)
         ),
         "suite": resolved.suite,
         "version": project.version,
-        **found.place,
+        **source.entry,
     }
 
 
@@ -134,16 +134,16 @@ def _folder(wish: Wish, document: Mapping[str, Any], locks: Mapping[str, str]) -
     return {path: text.encode() for path, text in texts.items()} | dict(wish.hand)
 
 
-def _summary(found: Found, project: Project, resolved: Resolved) -> list[str]:
+def _summary(source: FoundSource, project: Project, resolved: Resolved) -> list[str]:
     """Return the progress messages, one line each."""
     python = ".".join(map(str, resolved.python))
     backend = f"{project.backend}, {project.crates} crates" if project.crates else project.backend
     return [
-        found.said,
+        source.message,
         f"Synapse {project.version} for Python {python} on {resolved.suite} "
         f"(it takes {project.requires_python or 'any'}), built by {backend}",
         f"packages as of {resolved.as_of.time}",
-        *resolved.said,
+        *resolved.messages,
     ]
 
 
@@ -160,18 +160,18 @@ def make(workspace: Path, wish: Wish, build_root: Callable[[str], Path]) -> Made
     """
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        found = _fetch(wish, scratch)
+        source = _fetch(wish, scratch)
         what = wish.release or f"{wish.repository} {wish.branch}"
         project = read_project(
-            found.tree, what, lambda: build_root(wish.suite or newest_suite(workspace))
+            source.tree, what, lambda: build_root(wish.suite or newest_suite(workspace))
         )
-        resolved = resolve(project, wish, workspace, _as_of(found, wish), scratch / "resolved")
+        resolved = resolve(project, wish, workspace, _as_of(source, wish), scratch / "resolved")
     name = folder_name(workspace, wish.repository, wish.branch)
     locks = _locks(resolved)
-    document = _document(wish, found, project, resolved, locks)
+    document = _document(wish, source, project, resolved, locks)
     row = _table_row(name, document, resolved.files)
     write_pin(workspace, (wish.repository, wish.branch), row, _folder(wish, document, locks))
-    return Made(name, document, resolved.files, _summary(found, project, resolved))
+    return Made(name, document, resolved.files, _summary(source, project, resolved))
 
 
 def _sha256(data: bytes) -> str:

@@ -71,7 +71,7 @@ def _update(workspace: Path, pin: Pin, options: argparse.Namespace, kept: list[s
             tree = pinned_tree(pin.name, old, options.base, pin.patches, scratch / "old")
             options_before = changes.worker_options(tree)
         except PinError as error:
-            print(f"{pin.name}: the old source is gone: {error}")
+            print(f"{pin.name}: the old source is no longer available: {error}")
         made = make_checked(workspace, wish, kept, build=not options.no_build)
         new = made.document
         moved = find_pin(workspace, made.name)
@@ -109,7 +109,7 @@ def _update_each(workspace: Path, options: argparse.Namespace, kept: list[str]) 
         try:
             _update(workspace, pin, options, kept)
         except PinError as error:
-            print(f"error: {pin.name} stays as it was: {error}", file=sys.stderr)
+            print(f"error: {pin.name} is unchanged: {error}", file=sys.stderr)
             status = 2
     return status
 

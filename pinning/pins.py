@@ -81,8 +81,10 @@ def pythons(workspace: Path) -> dict[str, str]:
 
 def newest_suite(workspace: Path) -> str:
     """Return the suite with the newest Python."""
-    found = pythons(workspace)
-    return max(found, key=lambda suite: [int(part) for part in found[suite].split(".")])
+    python_by_suite = pythons(workspace)
+    return max(
+        python_by_suite, key=lambda suite: [int(part) for part in python_by_suite[suite].split(".")]
+    )
 
 
 def table_path(workspace: Path) -> Path:
@@ -134,7 +136,7 @@ def find_pin(workspace: Path, name: str) -> Pin:
         if name in (pin.name, f"{pin.repository} {pin.branch}", f"{pin.repository}@{pin.branch}"):
             return pin
     names = ", ".join(pin.name for pin in pins)
-    raise PinError(f"{name!r} is not a pin; pinned are {names or 'nothing'}")
+    raise PinError(f"{name!r} is not a pin; the pins are: {names or 'none'}")
 
 
 def folder_name(workspace: Path, repository: str, branch: str) -> str:
@@ -195,9 +197,7 @@ def remove_pin(workspace: Path, pin: Pin) -> None:
     """
     pair = (pin.repository, pin.branch)
     if pair == DEFAULT:
-        raise PinError(
-            f"{pin.name} is what a build without settings means; it can be updated, not removed"
-        )
+        raise PinError(f"{pin.name} is the default pin; it can be updated, but not removed")
     table = {key: row for key, row in read_table(workspace).items() if key != pair}
     write_atomically({table_path(workspace): table_text(table)})
     shutil.rmtree(pin.folder)

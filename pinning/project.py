@@ -145,15 +145,17 @@ def read_project(tree: Path, what: str, build_root: Callable[[], Path]) -> Proje
             Requirement(requirement)
     except (InvalidSpecifier, InvalidRequirement) as error:
         raise PinError(f"{what}: {error}") from None
-    found = requirements(tree, document, what, lambda: ask_backend(tree, build_root(), build, what))
+    required = requirements(
+        tree, document, what, lambda: ask_backend(tree, build_root(), build, what)
+    )
     return Project(
         version=version,
         licenses=_free_licenses(license_),
         requires_python=requires,
-        extras=tuple(sorted(found.extras)),
+        extras=tuple(sorted(required.extras)),
         backend=backend,
         build_requires=tuple(build_requires),
         crates=_crates(tree),
         locked=_locked(tree),
-        manifest=write_manifest(tree.with_name("manifest"), _NAME, version, found),
+        manifest=write_manifest(tree.with_name("manifest"), _NAME, version, required),
     )

@@ -36,7 +36,7 @@ class Resolved:
         build_lock: the lock of the packages that build them.
         files: the chosen files of both locks.
         as_of: the time after which uploaded files were ignored.
-        said: progress messages, one line each.
+        messages: progress messages, one line each.
     """
 
     suite: str
@@ -45,7 +45,7 @@ class Resolved:
     build_lock: str
     files: list[File]
     as_of: AsOf
-    said: list[str]
+    messages: list[str]
 
 
 def _suites(project: Project, wish: Wish, workspace: Path) -> list[tuple[str, tuple[int, int]]]:
@@ -53,24 +53,27 @@ def _suites(project: Project, wish: Wish, workspace: Path) -> list[tuple[str, tu
 
     The newest Python comes first.
     """
-    found = pythons(workspace)
-    if wish.suite and wish.suite not in found:
-        raise PinError(f"--suite={wish.suite} is not a suite; choose one of {', '.join(found)}")
-    fitting = [suite for suite in found if project.takes_python(found[suite])]
+    python_by_suite = pythons(workspace)
+    if wish.suite and wish.suite not in python_by_suite:
+        raise PinError(
+            f"--suite={wish.suite} is not a suite; choose one of {', '.join(python_by_suite)}"
+        )
+    fitting = [suite for suite in python_by_suite if project.takes_python(python_by_suite[suite])]
     if wish.suite and wish.suite not in fitting:
         remedy = f"use --suite {fitting[0]}" if fitting else "no suite here has a Python for it"
         raise PinError(
             f"Synapse {project.version} takes Python {project.requires_python}, and {wish.suite} "
-            f"has Python {found[wish.suite]}; {remedy}"
+            f"has Python {python_by_suite[wish.suite]}; {remedy}"
         )
     if not fitting:
+        listed = ", ".join(f"{suite} has {python}" for suite, python in python_by_suite.items())
         raise PinError(
             f"Synapse {project.version} takes Python {project.requires_python}, and no suite here "
-            f"has one: {', '.join(f'{suite} has {found[suite]}' for suite in found)}"
+            f"has one: {listed}"
         )
     result = []
     for suite in [wish.suite] if wish.suite else fitting:
-        major, minor = found[suite].split(".")
+        major, minor = python_by_suite[suite].split(".")
         result.append((suite, (int(major), int(minor))))
     return sorted(result, key=lambda row: row[1], reverse=True)
 
@@ -132,7 +135,7 @@ def _runtime(
     Returns:
         The lock, the chosen files, the resulting cutoff times, and progress messages.
     """
-    said = []
+    messages = []
     paths = {}
     for name in ("constraints.in", "modules.in"):
         paths[name] = scratch / name
@@ -151,30 +154,35 @@ def _runtime(
         later=later,
         **options,
     )
-    found = versions(text)
+    version_by_name = versions(text)
     if project.locked:
         apart = [
-            f"{name} {project.locked[name]} -> {found[name]}"
-            for name in sorted(found.keys() & project.locked.keys())
-            if found[name] != project.locked[name]
+            f"{name} {project.locked[name]} -> {version_by_name[name]}"
+            for name in sorted(version_by_name.keys() & project.locked.keys())
+            if version_by_name[name] != project.locked[name]
         ]
-        said.append(f"{len(found) - len(apart)} of {len(found)} packages as in its poetry.lock")
+        same, total = len(version_by_name) - len(apart), len(version_by_name)
+        messages.append(f"{same} of {total} packages as in its poetry.lock")
         if apart:
-            said.append(f"apart from: {', '.join(apart)}")
-    own = set(found)
+            messages.append(f"apart from: {', '.join(apart)}")
+    own = set(version_by_name)
     if wish.hand.get("modules.in", b"").strip():
         # The packages that Synapse itself needs, at the same versions; the rest belong to modules.
         fixed = scratch / "joint.in"
-        fixed.write_text("".join(f"{name}=={version}\n" for name, version in found.items()))
+        fixed.write_text(
+            "".join(f"{name}=={version}\n" for name, version in version_by_name.items())
+        )
         alone = compile_lock(
             [project.manifest], targets[0].python, constraints=[fixed], as_of=as_of, **options
         )
         own = set(versions(alone))
-        said.append(f"of its modules: {', '.join(sorted(set(found) - own)) or 'nothing more'}")
+        messages.append(
+            f"of its modules: {', '.join(sorted(set(version_by_name) - own)) or 'nothing more'}"
+        )
     files = chosen_files(text, targets, "wheels", "sdists", sorted(own))
-    modules = sorted(set(found) - own)
+    modules = sorted(set(version_by_name) - own)
     files += chosen_files(text, targets, "modules", "module_sdists", modules) if modules else []
-    return text, files, as_of, said
+    return text, files, as_of, messages
 
 
 def _on(
@@ -185,28 +193,28 @@ def _on(
     scratch.mkdir()
     # One lock covers both architectures. Wheels may require at most the older suite's glibc.
     targets = [Target(python, architecture) for architecture in MACHINES]
-    text, files, as_of, said = _runtime(project, wish, targets, as_of, scratch, later=later)
+    text, files, as_of, messages = _runtime(project, wish, targets, as_of, scratch, later=later)
     wanted = scratch / "build_requirements.in"
     requires = _build_requires(project, files, _root_versions(workspace, suite), scratch)
     wanted.write_text("".join(f"{line}\n" for line in requires))
     build, as_of = resolve_with_wheels([wanted], targets[0], {}, as_of, later=later)
     files += chosen_files(build, targets, "build_wheels", "build_wheels")
-    found = versions(build) | versions(text)
-    unknown = sorted(as_of.newer.keys() - found.keys() - {ALL})
+    version_by_name = versions(build) | versions(text)
+    unknown = sorted(as_of.newer.keys() - version_by_name.keys() - {ALL})
     for name in unknown:
         if name in wish.asked:
             raise PinError(
                 f"--newer={name}: Synapse {project.version} does not need it; its packages are "
-                f"{', '.join(sorted(found))}"
+                f"{', '.join(sorted(version_by_name))}"
             )
-        said.append(f"{name} is not needed any more, so that it is no longer newer")
+        messages.append(f"{name} is not needed any more, so that it is no longer newer")
     as_of = replace(as_of, newer={n: t for n, t in as_of.newer.items() if n not in unknown})
     if as_of.newer:
-        named = [f"{name} {found.get(name, '')}".strip() for name in sorted(as_of.newer)]
-        said.append(f"newer than the source, by --newer: {', '.join(named)}")
+        named = [f"{name} {version_by_name.get(name, '')}".strip() for name in sorted(as_of.newer)]
+        messages.append(f"newer than the source, by --newer: {', '.join(named)}")
     if as_of.first_wheels:
-        names = ", ".join(f"{name} {found[name]}" for name in sorted(as_of.first_wheels))
-        said.append(
+        names = ", ".join(f"{name} {version_by_name[name]}" for name in sorted(as_of.first_wheels))
+        messages.append(
             f"newer than the source, as the first with a wheel for Python {python[0]}.{python[1]}: "
             f"{names}"
         )
@@ -215,8 +223,8 @@ def _on(
         for file in files
         if "sdists" in file["folder"] and "amd64" in file["architectures"]
     ]
-    said.append(f"compiled from source: {', '.join(compiled) or 'nothing'}")
-    return Resolved(suite, python, text, build, files, as_of, said)
+    messages.append(f"compiled from source: {', '.join(compiled) or 'nothing'}")
+    return Resolved(suite, python, text, build, files, as_of, messages)
 
 
 def resolve(project: Project, wish: Wish, workspace: Path, as_of: AsOf, scratch: Path) -> Resolved:
@@ -232,7 +240,7 @@ def resolve(project: Project, wish: Wish, workspace: Path, as_of: AsOf, scratch:
     scratch.mkdir()
     suites = _suites(project, wish, workspace)
     _check_extras(project, wish)
-    said: list[str] = []
+    messages: list[str] = []
     lacking: dict[str, Collection[str]] = {}
     failed: list[PinError] = []
     for suite, python in suites:
@@ -243,19 +251,19 @@ def resolve(project: Project, wish: Wish, workspace: Path, as_of: AsOf, scratch:
             lacking[suite] = error.names
             names = sorted(error.names)
             more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-            said.append(
+            messages.append(
                 f"Python {python[0]}.{python[1]} of {suite} had no wheel as of then for "
                 f"{', '.join(names[:5])}{more}"
             )
         except PinError as error:
             failed.append(error)
-            said.append(f"{suite}: {str(error).splitlines()[-1]}")
+            messages.append(f"{suite}: {str(error).splitlines()[-1]}")
         else:
-            return replace(resolved, said=[*said, *resolved.said])
+            return replace(resolved, messages=[*messages, *resolved.messages])
     if not lacking:
         raise failed[0]
     best = min(lacking, key=lambda suite: len(lacking[suite]))
     folder = scratch / f"{best}-later"
     python = dict(suites)[best]
     resolved = _on(best, python, project, wish, workspace, as_of, folder, later=True)
-    return replace(resolved, said=[*said, *resolved.said])
+    return replace(resolved, messages=[*messages, *resolved.messages])

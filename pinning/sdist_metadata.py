@@ -37,7 +37,7 @@ def requires(file: File) -> list[str]:
     """
     data = file_bytes(file)
     if hashlib.sha256(data).hexdigest() != file["hashes"].get("sha256"):
-        raise PinError(f"{file['filename']} has not the hash that the index names")
+        raise PinError(f"{file['filename']} does not have the hash that the index lists")
     texts = {}
     try:
         with tarfile.open(fileobj=io.BytesIO(uncompressed(data)), mode="r:") as archive:
@@ -49,18 +49,18 @@ def requires(file: File) -> list[str]:
                         texts[name.rpartition("/")[2]] = content.read().decode("utf-8", "replace")
         headers = HeaderParser().parsestr(texts.get("PKG-INFO", ""))
         named = headers.get_all("Requires-Dist") or of_egg_info(texts.get("requires.txt", ""))[0]
-        found = [Requirement(text) for text in named]
+        parsed = [Requirement(text) for text in named]
     except (tarfile.TarError, OSError, KeyError, ValueError) as error:
         # InvalidRequirement is a ValueError.
         raise PinError(f"{file['filename']} cannot be read: {error}") from None
-    for requirement in found:
+    for requirement in parsed:
         if requirement.url:
             raise PinError(
-                f"{file['filename']} wants {requirement.name} from an address; packages come from "
-                "the package index alone"
+                f"{file['filename']} requires {requirement.name} from a URL; packages are taken "
+                "only from the package index"
             )
     return [
         text
-        for text, requirement in zip(named, found, strict=True)
+        for text, requirement in zip(named, parsed, strict=True)
         if "extra" not in str(requirement.marker or "")
     ]

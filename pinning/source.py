@@ -32,22 +32,22 @@ _PROJECT = "matrix-synapse"
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundSource:
     """A source that was found.
 
     Attributes:
-        place: the entry in pin.json, ``{"git": {...}}`` or ``{"sdist": {...}}``.
+        entry: the entry in pin.json, ``{"git": {...}}`` or ``{"sdist": {...}}``.
         revision: the commit, or the release's tag.
         tree: the folder where it is unpacked, with patches applied.
-        said: a progress message for the user.
+        message: a progress message for the user.
         time: the time of the commit or of the release's upload (RFC 3339, UTC), or "" if the
             index does not provide it.
     """
 
-    place: dict[str, Any]
+    entry: dict[str, Any]
     revision: str
     tree: Path
-    said: str
+    message: str
     time: str
 
 
@@ -89,13 +89,13 @@ def resolve(address: str, branch: str) -> tuple[str, str]:
         if problem:
             raise PinError(f"--branch={shown(branch)}: {problem}")
         names = [f"refs/heads/{branch}", f"refs/tags/{branch}^{{}}", f"refs/tags/{branch}"]
-        found = listed(address, *names)
-        heads = {} if found else listed(address)
+        commits = listed(address, *names)
+        heads = {} if commits else listed(address)
     except SourceError as error:
         raise PinError(str(error)) from None
     for name, kind in zip(names, ("branch", "tag", "tag"), strict=True):
-        if name in found:
-            return found[name], kind
+        if name in commits:
+            return commits[name], kind
     there = sorted(name.removeprefix("refs/heads/") for name in heads)
     shown_heads = ", ".join(there[:8]) + (f" and {len(there) - 8} more" if len(there) > 8 else "")
     raise PinError(
@@ -105,7 +105,7 @@ def resolve(address: str, branch: str) -> tuple[str, str]:
 
 def from_git(
     repository: str, branch: str, base: str, patches: Sequence[Path], scratch: Path
-) -> Found:
+) -> FoundSource:
     """Fetch the commit that ``branch`` currently refers to and unpack it below ``scratch``.
 
     Raises:
@@ -124,31 +124,33 @@ def from_git(
         seconds = commit_time(scratch / "git", commit)
     except SourceError as error:
         raise PinError(str(error)) from None
-    place = {
+    entry = {
         "commit": commit,
         "repository": repository,
         "sha256": hashlib.sha256(archive).hexdigest(),
         "tree": tree_id,
     }
-    said = f"{kind} {branch} of {address} is commit {commit}" if kind != "commit" else commit
-    return Found({"git": place}, commit, tree, said, stamp(datetime.fromtimestamp(seconds, UTC)))
+    message = f"{kind} {branch} of {address} is commit {commit}" if kind != "commit" else commit
+    return FoundSource(
+        {"git": entry}, commit, tree, message, stamp(datetime.fromtimestamp(seconds, UTC))
+    )
 
 
 def newest_release() -> str:
     """Return the newest release on the package index, not counting pre-releases."""
-    found = []
+    versions = []
     for file in project_files(_PROJECT):
         try:
-            found.append(parse_sdist_filename(file["filename"])[1])
+            versions.append(parse_sdist_filename(file["filename"])[1])
         except InvalidSdistFilename:
             continue
-    released = [version for version in found if not version.is_prerelease]
+    released = [version for version in versions if not version.is_prerelease]
     if not released:
         raise PinError(f"the package index has no release of {_PROJECT}")
     return str(max(released))
 
 
-def from_release(release: str, patches: Sequence[Path], scratch: Path) -> Found:
+def from_release(release: str, patches: Sequence[Path], scratch: Path) -> FoundSource:
     """Fetch the sdist of a release (or of the newest one) from the package index and unpack it.
 
     Raises:
@@ -160,19 +162,19 @@ def from_release(release: str, patches: Sequence[Path], scratch: Path) -> Found:
     files = [file for file in project_files(_PROJECT) if pattern.fullmatch(file["filename"])]
     if not files:
         raise PinError(f"--release={release}: the package index has no {_PROJECT} {release}")
-    place = {
+    entry = {
         "filename": files[0]["filename"],
         "name": _PROJECT,
         "sha256": files[0]["hashes"]["sha256"],
     }
-    data = download(place)
+    data = download(entry)
     try:
         tree = unpack(BytesIO(data), scratch / "source")
         apply_patches(tree, patches)
     except SourceError as error:
         raise PinError(str(error)) from None
-    said = f"release {release} of the package index"
-    return Found({"sdist": place}, f"v{release}", tree, said, release_time(files[0]))
+    message = f"release {release} of the package index"
+    return FoundSource({"sdist": entry}, f"v{release}", tree, message, release_time(files[0]))
 
 
 def download(file: dict[str, Any]) -> bytes:
@@ -187,10 +189,10 @@ def download(file: dict[str, Any]) -> bytes:
     for entry in project_files(file["name"]):
         if entry["filename"] == file["filename"]:
             data = file_bytes(entry)
-            found = hashlib.sha256(data).hexdigest()
-            if found != file["sha256"]:
+            actual = hashlib.sha256(data).hexdigest()
+            if actual != file["sha256"]:
                 raise PinError(
-                    f"{file['filename']} has the sha256 {found}, and not {file['sha256']}"
+                    f"{file['filename']} has the sha256 {actual}, and not {file['sha256']}"
                 )
             return data
     raise PinError(f"{file['filename']} is not in the package index any more")

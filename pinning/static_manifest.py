@@ -72,9 +72,9 @@ def _of_release(tree: Path) -> Requirements | None:
     """Return the requirements in the metadata files of an sdist, or None if it has none."""
     info = tree / "PKG-INFO"
     if info.is_file():
-        found = of_metadata(info.read_text(encoding="utf-8", errors="replace"))
-        if found.always:
-            return found
+        stated = of_metadata(info.read_text(encoding="utf-8", errors="replace"))
+        if stated.always:
+            return stated
     for path in tree.glob("*.egg-info/requires.txt"):
         return Requirements(*of_egg_info(path.read_text(encoding="utf-8", errors="replace")))
     return None
@@ -94,9 +94,9 @@ def requirements(
     Raises:
         PinError: if it requires a package from outside the index, or cannot be read.
     """
-    found = _of_project(document) or _of_poetry(tree, document, what) or _of_release(tree)
-    found = found or ask()
-    for text in [*found.always, *(text for texts in found.extras.values() for text in texts)]:
+    required = _of_project(document) or _of_poetry(tree, document, what) or _of_release(tree)
+    required = required or ask()
+    for text in [*required.always, *(text for texts in required.extras.values() for text in texts)]:
         try:
             requirement = Requirement(text)
         except InvalidRequirement as error:
@@ -104,17 +104,17 @@ def requirements(
             raise PinError(f"{what}: {text!r} is not a requirement: {reason}") from None
         if requirement.url:
             raise PinError(
-                f"{what} wants {requirement.name} from an address; packages come from the package "
-                "index alone"
+                f"{what} requires {requirement.name} from a URL; packages are taken only from the "
+                "package index"
             )
-    return found
+    return required
 
 
-def write_manifest(folder: Path, name: str, version: str, found: Requirements) -> Path:
-    """Write a pyproject.toml with only a name, a version, and ``found``; return its path."""
+def write_manifest(folder: Path, name: str, version: str, required: Requirements) -> Path:
+    """Write a pyproject.toml with only a name, a version, and ``required``; return its path."""
     lines = ["[project]", f"name = {_text(name)}", f"version = {_text(version)}"]
-    lines += [f"dependencies = {_text(list(found.always))}", "[project.optional-dependencies]"]
-    lines += [f"{_text(extra)} = {_text(list(texts))}" for extra, texts in found.extras.items()]
+    lines += [f"dependencies = {_text(list(required.always))}", "[project.optional-dependencies]"]
+    lines += [f"{_text(extra)} = {_text(list(texts))}" for extra, texts in required.extras.items()]
     folder.mkdir(parents=True, exist_ok=True)
     manifest = folder / "pyproject.toml"
     manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -36,8 +36,8 @@ _ENTRY = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 def _program() -> str:
     """Return the path of uv from the locked wheel, or of the uv on PATH."""
     site = Path(uv.__file__).resolve().parent.parent
-    found = [*site.glob("uv-*.data/scripts/uv"), shutil.which("uv")]
-    for path in found:
+    candidates = [*site.glob("uv-*.data/scripts/uv"), shutil.which("uv")]
+    for path in candidates:
         if path:
             return str(path)
     raise PinError("uv is neither among the tools' packages nor on PATH")
@@ -61,15 +61,15 @@ def _environ() -> dict[str, str]:
 
 def _sdists(name: str, counts: Callable[[str, File], bool]) -> dict[Version, File]:
     """Return the sdist of each release of a project, by version."""
-    found = {}
+    sdist_by_version = {}
     for file in project_files(name):
         try:
             version = parse_sdist_filename(file["filename"])[1]
         except InvalidSdistFilename:
             continue
         if file["filename"].endswith(".tar.gz") and counts(name, file):
-            found[version] = file
-    return found
+            sdist_by_version[version] = file
+    return sdist_by_version
 
 
 class _Told:
@@ -191,5 +191,5 @@ def run_uv(
             continue
         names = {first or second for first, second in _WANTED.findall(done.stderr)}
         if not any([told.add(name) for name in sorted(names)]):
-            words = done.stderr.strip() or "uv said nothing"
+            words = done.stderr.strip() or "uv printed nothing"
             raise PinError(f"the requirements cannot be resolved; uv says:\n{words}")

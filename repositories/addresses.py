@@ -97,7 +97,7 @@ def _url_problem(scheme: str, rest: str) -> str:
         return "its host is neither a name nor an IP address"
     if "@" in unquote(path) and scheme != "ssh":
         return f"there is an @ in its path; {_CREDENTIALS}"
-    return "" if path.strip("/") else "it names a server, and no repository there"
+    return "" if path.strip("/") else "it names a server, but no repository on it"
 
 
 def address_problem(address: str) -> str:
@@ -122,7 +122,7 @@ def address_problem(address: str) -> str:
     if (user is None and "@" in path) or (user is not None and not user.strip()):
         return _CREDENTIALS
     if user is not None and not _USER.fullmatch(user):
-        return "its user has characters that no user of ssh has"
+        return "its user has characters that are not allowed in an ssh user"
     if not _HOST.fullmatch(host) or path.startswith("-"):
         return "its host or path is not one that ssh can be given"
     return ""

@@ -49,14 +49,14 @@ def _explain(rctx, lock, package, urls, auth):
     """Fails with a message that says why a package could not be downloaded and how to fix it."""
     python = rctx.which("python3")
     if not python:
-        fail("python3 is not on PATH; it asks why a download failed")
+        fail("python3 is not on PATH; install it, to learn why a download failed")
     said = rctx.execute(
         [python, "-I", rctx.path(_EXPLAIN), package["sha256"]] + urls,
         # Not passed as an argument, because every user of the machine could read it there.
         environment = {"DOWNLOAD_AUTH": json.encode(auth)},
         timeout = 300,
     )
-    fail("%s %s cannot be fetched: %s. Move the lock with: %s; or give an archive of old packages: %s" % (
+    fail("%s %s cannot be fetched: %s. Update the lock with: %s; or use an archive of old packages: %s" % (
         package["name"],
         package["version"],
         said.stdout.strip(),
@@ -100,7 +100,7 @@ def _debian_root_impl(rctx):
     names = download_packages(rctx, json.decode(text), "debs")
     python = rctx.which("python3")
     if not python:
-        fail("python3 is not on PATH; it unpacks the build root")
+        fail("python3 is not on PATH; install it, since it unpacks the build root")
     rctx.report_progress("unpacking %d Debian packages" % len(names))
     done = rctx.execute(
         [python, "-I", rctx.path(rctx.attr._unpack), "--root", "root", "--debs", "debs"],

@@ -23,12 +23,12 @@ def answer(address: str, sha256: str, auth: dict[str, dict[str, str]]) -> str:
         request.add_header("Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}")
     try:
         with urllib.request.urlopen(request, timeout=60) as opened:
-            found = hashlib.sha256(opened.read()).hexdigest()
+            actual = hashlib.sha256(opened.read()).hexdigest()
     except (urllib.error.URLError, OSError) as error:
         return f"{address}: {getattr(error, 'reason', error)}"
-    if found == sha256:
+    if actual == sha256:
         return f"{address}: it has the right bytes now, try again"
-    return f"{address} has the sha256 {found}, but the lock names {sha256}"
+    return f"{address} has the sha256 {actual}, but the lock names {sha256}"
 
 
 def main(argv: list[str]) -> int:

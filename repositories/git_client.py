@@ -122,7 +122,7 @@ def git(
     command = ["git"]
     for setting in _SETTINGS:
         command += ["-c", setting]
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as errors:
         try:
             process = subprocess.Popen(
                 [*command, *arguments],
@@ -130,7 +130,7 @@ def git(
                 env=_environ(repository, network=network),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=said,
+                stderr=errors,
             )
         except FileNotFoundError:
             raise SourceError("git is not on PATH; install git") from None
@@ -143,8 +143,8 @@ def git(
             except BaseException:
                 process.kill()
                 raise
-        said.seek(0)
-        words = said.read(2**20).decode(errors="replace")
+        errors.seek(0)
+        words = errors.read(2**20).decode(errors="replace")
     if process.returncode:
         raise GitFailedError(_reason(words))
     return output
@@ -152,12 +152,14 @@ def git(
 
 def _reason(stderr: str) -> str:
     """Return the line of git's standard error that has the reason."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()] or ["git said nothing"]
-    for place, line in enumerate(lines):
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()] or [
+        "git printed nothing"
+    ]
+    for number, line in enumerate(lines):
         if line.startswith("fatal:"):
             # If the connection ended, git does not know why; ssh printed the reason just before.
             ended = "could not read from remote repository" in line.lower()
-            return lines[place - 1] if ended and place else line
+            return lines[number - 1] if ended and number else line
     return lines[-1]
 
 
@@ -175,7 +177,7 @@ def explain(address: str, words: str) -> str:
             "into ~/.ssh/known_hosts, and try again"
         )
     if any(part in low for part in _ABSENT) and "remote ref" not in low:
-        return f"{address} is no git repository that can be read; check its name ({words})"
+        return f"{address} is not a readable git repository; check its name ({words})"
     return f"{address} cannot be read: {words}"
 
 
@@ -226,7 +228,7 @@ def _check(address: str, commit: str = "0" * 40) -> None:
     if problem:
         raise SourceError(f"{shown(address)}: {problem}")
     if not COMMIT.fullmatch(commit):
-        raise SourceError(f"{commit!r} is not a commit's whole hash")
+        raise SourceError(f"{commit!r} is not a full commit hash")
 
 
 def fetch_commit(folder: Path, address: str, commit: str, *options: str) -> None:

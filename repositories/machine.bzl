@@ -21,7 +21,7 @@ def debian_mirrors(rctx):
         return found
     bash = rctx.which("bash")
     if not bash:
-        fail("bash is not on PATH; it reads apt's sources")
+        fail("bash is not on PATH; install it, since it reads apt's sources")
     done = rctx.execute([bash, rctx.path(_MIRRORS)])
     if done.return_code:
         fail("error: " + done.stderr.strip())
@@ -29,7 +29,7 @@ def debian_mirrors(rctx):
         archive, _, address = line.partition(" ")
         found[archive] = address
     if not found["debian"]:
-        fail("no Debian archive in this machine's apt sources; give one: " +
+        fail("no Debian archive in this machine's apt sources; set one: " +
              "--repo_env=DEBIAN_MIRROR=ADDRESS")
     return found
 
@@ -80,7 +80,7 @@ def package_index(rctx):
         _pip(rctx, "-c", "from pip._internal.models.index import PyPI; print(PyPI.simple_url)")
     )
     if not address:
-        fail("no Python package index is known: install pip for python3, or give one: " +
+        fail("no Python package index is known: install pip for python3, or set one: " +
              "--repo_env=PIP_INDEX_URL=ADDRESS")
     return _trimmed(address)
 

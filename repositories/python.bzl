@@ -29,7 +29,7 @@ def private_python(rctx, module):
     """
     python = rctx.which("python3")
     if not python:
-        fail("python3 is not on PATH; it fetches what Bazel itself cannot")
+        fail("python3 is not on PATH; install it, since it fetches what Bazel itself cannot")
 
     # rctx.path makes Bazel fetch the repository again when one of them changes.
     sources = [rctx.path(source) for source in _SOURCES]

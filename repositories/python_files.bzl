@@ -78,7 +78,7 @@ def download_files(rctx, files, folder, remedy):
     waiting = []
     for file in files:
         if file["filename"] not in addresses:
-            fail("%s is not in the package index any more; its lock must move: %s" % (
+            fail("%s is not in the package index any more; update its lock: %s" % (
                 file["filename"],
                 remedy,
             ))

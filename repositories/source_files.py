@@ -79,7 +79,7 @@ def _member_problem(member: tarfile.TarInfo, seen: dict[str, str]) -> str:
     if name.startswith("/") or not all(parts) or ".." in parts or "." in parts:
         return "its name leads out of the source"
     if any(part.lower() == ".git" for part in parts):
-        return "it belongs to a git repository, and not into a source"
+        return "it belongs to a git repository, not to a source"
     if any(len(part.encode()) > 255 for part in parts) or len(name.encode()) > 2000:
         return "its name is too long"
     if not (member.isdir() or member.issym() or member.type in (tarfile.REGTYPE, tarfile.AREGTYPE)):
@@ -132,7 +132,7 @@ def unpack(archive: Path | io.BytesIO, folder: Path) -> Path:
             members = list(_checked(tar))
             tops = {member.name.partition("/")[0] for member in members}
             if len(tops) != 1 or all("/" not in member.name for member in members):
-                raise SourceError(f"the source has {len(tops)} top folders, and not one")
+                raise SourceError(f"the source has {len(tops)} top folders instead of one")
             folder.mkdir(parents=True, exist_ok=True)
             # Links come last, so that nothing is written through one.
             for member in sorted(members, key=lambda member: member.issym()):
@@ -170,7 +170,7 @@ def apply_patches(tree: Path, patches: Sequence[Path]) -> None:
     for patch in sorted(patches, key=lambda path: path.name):
         if not _PATCH.fullmatch(patch.name):
             raise SourceError(
-                f"{patch.name!r}: the name of a patch has letters, digits and . _ + - alone"
+                f"{patch.name!r}: the name of a patch may contain only letters, digits and . _ + -"
             )
         try:
             git("apply", "--whitespace=nowarn", "--", str(patch.absolute()), folder=tree)

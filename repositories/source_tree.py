@@ -41,11 +41,11 @@ def checked_git(name: str, pinned: Mapping[str, str], base: str) -> bytes:
             f"pin.json: commit {commit} has the tree {tree}, and not {pinned['tree']}; make the "
             f"pin again: ./bazelw run pin -- --update {name}"
         )
-    found = hashlib.sha256(archive).hexdigest()
-    if found != pinned["sha256"]:
+    actual = hashlib.sha256(archive).hexdigest()
+    if actual != pinned["sha256"]:
         raise SourceError(
-            f"the archive of commit {commit} has the sha256 {found}, and not {pinned['sha256']} as "
-            "pin.json says; take neither before you know why"
+            f"the archive of commit {commit} has the sha256 {actual}, and not {pinned['sha256']} "
+            "as pin.json says; do not use either before you know why"
         )
     return archive
 
@@ -67,10 +67,10 @@ def check_locks(pin: Mapping[str, Any], name: str, files: Sequence[Path]) -> Non
                 f"config/pins/{name}: {path.name} is not named in pin.json; make the pin again: "
                 f"./bazelw run pin -- --update {name}"
             )
-        found = _sha256(path)
-        if found != wanted[path.name]:
+        actual = _sha256(path)
+        if actual != wanted[path.name]:
             raise SourceError(
-                f"config/pins/{name}: {path.name} was edited by hand: its sha256 is {found}, and "
+                f"config/pins/{name}: {path.name} was edited by hand: its sha256 is {actual}, and "
                 f"pin.json names {wanted[path.name]}; make the pin again: ./bazelw run pin -- "
                 f"--update {name}"
             )

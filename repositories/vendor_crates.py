@@ -88,7 +88,7 @@ def _words(stderr: str) -> str:
     """Return cargo's error and its causes on one line; the last one is the actual reason."""
     lines = [line.strip() for line in stderr.splitlines()]
     causes = [line for line in lines if line and line != "Caused by:"]
-    return "; ".join(causes).removeprefix("error: ") or "cargo said nothing"
+    return "; ".join(causes).removeprefix("error: ") or "cargo printed nothing"
 
 
 def main(argv: list[str]) -> int:

@@ -61,8 +61,7 @@ def parse_order(line: bytes) -> Order:
     if not isinstance(document, dict):
         text = line.decode(errors="replace").rstrip("\n")
         raise RequestError(
-            f"request {shown(text)}: is not an object of JSON on one line; send one, such as "
-            f"{_EXAMPLE}"
+            f"request {shown(text)}: is not a JSON object on one line; send one, such as {_EXAMPLE}"
         )
     names = [field.name for field in fields(Order)]
     for name in document:

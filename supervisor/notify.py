@@ -1,4 +1,4 @@
-"""Tells systemd how the container is (sd_notify(3)), in place of each of its processes.
+"""Reports the state of the container to systemd (sd_notify(3)), in place of its processes.
 
 Synapse would report that it is ready, and that it is the main process of the unit.
 """

@@ -51,13 +51,13 @@ def seconds(command: list[str], clock: Callable[[str], float]) -> str:
 
     ``clock`` turns the command's output into the CLOCK_MONOTONIC time at which a run ends.
     """
-    found = []
+    durations = []
     for _ in range(_RUNS):
         start = time.clock_gettime(time.CLOCK_MONOTONIC)
         done = subprocess.run(command, text=True, capture_output=True, check=True)
-        found.append(clock(done.stdout) - start)
-    median = statistics.median(found)
-    return f"{median:.3f} s (of {_RUNS}: {min(found):.3f} to {max(found):.3f})"
+        durations.append(clock(done.stdout) - start)
+    median = statistics.median(durations)
+    return f"{median:.3f} s (of {_RUNS}: {min(durations):.3f} to {max(durations):.3f})"
 
 
 def main() -> int:

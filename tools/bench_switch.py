@@ -16,8 +16,8 @@ def build(workspace: Path, pin: Pin) -> tuple[float, str]:
     begin = time.monotonic()
     command = [str(workspace / "bazelw"), "build", *pin.flags, "image"]
     done = subprocess.run(command, cwd=workspace, text=True, capture_output=True, check=True)
-    found = _PROCESSES.findall(done.stderr)
-    return time.monotonic() - begin, found[-1] if found else "nothing"
+    summaries = _PROCESSES.findall(done.stderr)
+    return time.monotonic() - begin, summaries[-1] if summaries else "nothing"
 
 
 def main() -> int:

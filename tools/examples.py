@@ -26,8 +26,8 @@ def _started(verb: str, plan: str) -> Mapping[str, str]:
     """Return the files that start the processes of a plan."""
     if verb == "kubernetes":
         return manifests.files(deployment({}, plan, with_replicas=True), IMAGES, _KUBERNETES)
-    found = deployment({}, plan, with_replicas=verb in REPLICATING)
-    return engine_files(verb, found, IMAGES, "", rootless=False)
+    planned = deployment({}, plan, with_replicas=verb in REPLICATING)
+    return engine_files(verb, planned, IMAGES, "", rootless=False)
 
 
 def example_files(folder: Path) -> Iterator[tuple[str, str]]:

@@ -61,11 +61,11 @@ _CHART_SAMPLES = ("/NOTES.txt", "/component-ingress.yaml", "/media.yaml", "-sync
 
 def _render_kubernetes() -> tuple[str, str]:
     """Return the files for Kubernetes, and those of the Helm chart, without HAProxy's routes."""
-    found = deployment({}, _KUBERNETES_PLAN, with_replicas=True)
+    planned = deployment({}, _KUBERNETES_PLAN, with_replicas=True)
     images = Images(image="localhost/synapse-worker@sha256:" + "0" * 64)
     options = KubernetesOptions(ingress="ingress", domain="matrix.example.com", monitoring=True)
     parts = {True: "", False: ""}
-    for path, text in manifests.files(found, images, options).items():
+    for path, text in manifests.files(planned, images, options).items():
         if path.startswith("chart/templates/") and not path.endswith(_CHART_SAMPLES):
             continue  # The templates are made of the same objects.
         # Other golden files and tests have the routes, which change more often.
@@ -78,11 +78,11 @@ def _render_kubernetes() -> tuple[str, str]:
 def _render_one_container() -> str:
     """Return what one container for all processes is given: the files of each engine for it."""
     images = Images(image="localhost/synapse-worker@sha256:" + "0" * 64)
-    found = deployment({}, _KUBERNETES_PLAN, one_container=True)
+    planned = deployment({}, _KUBERNETES_PLAN, one_container=True)
     texts = {
         path: text
         for engine in ENGINES
-        for path, text in engine_files(engine, found, images, "", rootless=False).items()
+        for path, text in engine_files(engine, planned, images, "", rootless=False).items()
         if path.endswith(("compose.yaml", "/synapse-main.container"))
     }
     pods = deployment({}, _KUBERNETES_PLAN, with_replicas=True, one_container=True)

@@ -14,20 +14,20 @@ def times(events: Path) -> dict[str, float]:
     Args:
         events: A file of ``--build_event_json_file`` (Bazel's Build Event Protocol).
     """
-    found = {}
+    seconds_by_label = {}
     for line in events.read_text().splitlines():
         event = json.loads(line)
         if "testSummary" in event and "testSummary" in event["id"]:
             milliseconds = float(event["testSummary"].get("totalRunDurationMillis", 0))
-            found[event["id"]["testSummary"]["label"]] = milliseconds / 1000
-    return found
+            seconds_by_label[event["id"]["testSummary"]["label"]] = milliseconds / 1000
+    return seconds_by_label
 
 
-def table(found: dict[str, float]) -> list[str]:
+def table(seconds_by_label: dict[str, float]) -> list[str]:
     """Return the rows: the long targets first, then the others by package, then the sum."""
     rows = ["| Target | Seconds |", "| --- | --- |"]
     others: dict[str, list[float]] = {}
-    for label, seconds in sorted(found.items(), key=lambda item: -item[1]):
+    for label, seconds in sorted(seconds_by_label.items(), key=lambda item: -item[1]):
         if seconds >= _SHORTEST:
             rows.append(f"| `{label}` | {seconds:.0f} |")
         else:
@@ -35,7 +35,7 @@ def table(found: dict[str, float]) -> list[str]:
     for package, several in sorted(others.items(), key=lambda item: -sum(item[1])):
         number = f"{len(several)} other{'s' if len(several) > 1 else ''}"
         rows.append(f"| {number} in `{package}` | {sum(several):.0f} |")
-    return [*rows, f"| all {len(found)} | {sum(found.values()):.0f} |"]
+    return [*rows, f"| all {len(seconds_by_label)} | {sum(seconds_by_label.values()):.0f} |"]
 
 
 def main(argv: list[str]) -> int:

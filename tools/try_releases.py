@@ -15,7 +15,7 @@ from packaging.version import InvalidVersion, Version
 
 from pinning.errors import BuildError, StartError
 
-_HEAD = ("Release", "Suite, Python", "Pins", "Builds", "Starts", "Seconds", "What was said")
+_HEAD = ("Release", "Suite, Python", "Pins", "Builds", "Starts", "Seconds", "Message")
 _PLACE = re.compile(r"^Synapse \S+ for Python (\S+) on (\S+) ", re.MULTILINE)
 # Whether a release was pinned, built and started, by the exit code of the tool.
 _STEPS = {
@@ -35,37 +35,37 @@ class Tried:
 
     Attributes:
         release: The version.
-        place: The Debian suite and the Python version, or "" if it was not pinned.
+        python: The Debian suite and the Python version, or "" if it was not pinned.
         steps: Whether it was pinned, built and started, in this order.
         seconds: The total time in seconds.
-        said: The error, or the packages that are newer than the source.
+        message: The error, or the packages that are newer than the source.
     """
 
     release: str
-    place: str
+    python: str
     steps: tuple[bool, bool, bool]
     seconds: float
-    said: str
+    message: str
 
     @property
     def row(self) -> str:
         """The row for a Markdown table."""
         steps = ["yes" if step else "no" for step in self.steps]
-        cells = [self.release, self.place, *steps, f"{self.seconds:.0f}", self.said]
+        cells = [self.release, self.python, *steps, f"{self.seconds:.0f}", self.message]
         return f"| {' | '.join(cells)} |"
 
 
 def judge(release: str, status: int, words: str, seconds: float) -> Tried:
     """Return the result of a release from the exit code and output of `./bazelw run pin`."""
-    place = _PLACE.search(words)
+    match = _PLACE.search(words)
     error = _ERROR.search(words)
-    said = error[1] if error else "; ".join(_LATER.findall(words))
-    lines = [line for line in said.splitlines() if line.strip()]
+    message = error[1] if error else "; ".join(_LATER.findall(words))
+    lines = [line for line in message.splitlines() if line.strip()]
     # The first line says what failed, and the last one says why.
     short = ": ".join(dict.fromkeys([lines[0], lines[-1].strip()])) if lines else ""
     return Tried(
         release,
-        f"{place[2]}, {place[1]}" if place else "",
+        f"{match[2]}, {match[1]}" if match else "",
         _STEPS.get(status, (False, False, False)),
         seconds,
         short.replace("|", "\\|"),
@@ -117,7 +117,7 @@ def main(argv: Sequence[str]) -> int:
     scratch = cache / "synapse-worker-image/releases/workspace"
     workspace = Path(os.environ["BUILD_WORKSPACE_DIRECTORY"])
     copy_workspace(workspace, scratch)
-    print(f"in {scratch}; what each says is in RELEASE.log beside it", flush=True)
+    print(f"in {scratch}; the output of each is in RELEASE.log beside it", flush=True)
     print(f"| {' | '.join(_HEAD)} |\n|{' --- |' * len(_HEAD)}", flush=True)
     good = True
     for release in options.releases:

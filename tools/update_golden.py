@@ -17,11 +17,11 @@ from tools.pictures import pictures
 
 def digests() -> str:
     """Return the text of digests.json, updated with the digests of the images just built."""
-    found = json.loads(GOLDEN.read_text())
+    digest_by_pin = json.loads(GOLDEN.read_text())
     words = os.environ["IMAGES"].split()
     for pin, digest in zip(words[::2], words[1::2], strict=True):
-        found[pin_name(Path(pin))] = Path(digest).read_text().strip()
-    return json.dumps(found, indent=1, sort_keys=True) + "\n"
+        digest_by_pin[pin_name(Path(pin))] = Path(digest).read_text().strip()
+    return json.dumps(digest_by_pin, indent=1, sort_keys=True) + "\n"
 
 
 def main() -> int:

@@ -175,7 +175,7 @@ def _engine_archive(environ: Environ, options: Namespace) -> int:
 
     if sys.stdout.isatty():
         raise ConfigError(
-            [f"{options.verb}: the output is a tar archive; pipe it to tar, such as: ... | tar -x"]
+            [f"{options.verb}: the output is a tar archive; pipe it to tar, as in: ... | tar -x"]
         )
     archive_of = kubernetes_archive if options.verb == "kubernetes" else engine_archive
     archive, warnings = archive_of(environ, options)

@@ -33,17 +33,17 @@ def _chosen_deployment(
     Raises:
         ConfigError: if the plan or a variable is invalid.
     """
-    found = deployment(
+    chosen = deployment(
         environ,
         read_plan(arguments.plan),
         with_replicas=with_replicas,
         one_container=arguments.one_container,
     )
-    if arguments.one_container and not found.containers[0].members:
-        return found, [
+    if arguments.one_container and not chosen.containers[0].members:
+        return chosen, [
             "--one-container: the plan has no workers, so the main process is an ordinary container"
         ]
-    return found, []
+    return chosen, []
 
 
 def engine_archive(environ: Mapping[str, str], arguments: Namespace) -> tuple[bytes, list[str]]:
@@ -58,15 +58,15 @@ def engine_archive(environ: Mapping[str, str], arguments: Namespace) -> tuple[by
         ConfigError: if an argument, the plan or a variable is invalid.
     """
     images, warnings = _chosen_images(arguments)
-    found, more = _chosen_deployment(
+    chosen, more = _chosen_deployment(
         environ, arguments, with_replicas=arguments.verb in REPLICATING
     )
     warnings += more
     host = unbracketed(arguments.host or "")
-    problems = engine_problems(found, images, host)
+    problems = engine_problems(chosen, images, host)
     if problems:
         raise ConfigError([shown(problem) for problem in problems])
-    files = engine_files(arguments.verb, found, images, host, rootless=arguments.rootless)
+    files = engine_files(arguments.verb, chosen, images, host, rootless=arguments.rootless)
     return archive(files), warnings
 
 
@@ -91,10 +91,10 @@ def kubernetes_archive(environ: Mapping[str, str], arguments: Namespace) -> tupl
     )
     problems += image_problems(images)
     try:
-        found, more = _chosen_deployment(environ, arguments, with_replicas=True)
+        chosen, more = _chosen_deployment(environ, arguments, with_replicas=True)
     except ConfigError as error:
         raise ConfigError([*map(shown, problems), *error.problems]) from None
-    problems += manifests.problems(found)
+    problems += manifests.problems(chosen)
     if problems:
         raise ConfigError([shown(problem) for problem in problems])
-    return archive(manifests.files(found, images, options)), warnings + more
+    return archive(manifests.files(chosen, images, options)), warnings + more

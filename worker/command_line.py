@@ -22,18 +22,18 @@ VERBS = {
     "drain": "make this process unready, and wait for its requests to finish before a stop",
     "doctor": "check the main process and every worker of a plan",
     "prometheus": "print Prometheus scrape targets for the processes of a plan (file_sd_configs)",
-    "alerts": "print alert rules for Prometheus about the processes of a plan (rule_files)",
-    "dashboard": "print a dashboard for Grafana about the processes of a plan",
+    "alerts": "print Prometheus alerting rules for the processes of a plan (rule_files)",
+    "dashboard": "print a Grafana dashboard for the processes of a plan",
     "routes": "print the configuration of a reverse proxy that routes requests to the workers of a "
     "plan",
-    "compose": "print a tar archive with a Compose file and its proxy's configuration for a plan",
-    "quadlet": "print a tar archive with units for podman and systemd for a plan",
-    "kubernetes": "print a tar archive with objects for Kubernetes for a plan: a base for "
-    "kustomize, and a Helm chart",
+    "compose": "print a tar archive with a Compose file and a proxy configuration for a plan",
+    "quadlet": "print a tar archive with quadlets (units for podman and systemd) for a plan",
+    "kubernetes": "print a tar archive with a kustomize base and a Helm chart for a plan",
     "generate": "write a first homeserver.yaml, keys and secrets to the data folder",
 }
-_PLAN_HELP = "a plan as in SYNAPSE_WORKERS, or the path of a file"
-
+_PLAN_HELP = (
+    "a plan as in SYNAPSE_WORKERS, or the path of a file that contains one, such as ./plan.txt"
+)
 _NAME_HELP = "a process of a container that runs several (SYNAPSE_PROCESSES)"
 
 
@@ -65,9 +65,9 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     """Return the parser of the whole command line, and the parser of each verb by name."""
     parser = _Parser(
         prog="synapse-worker",
-        description="Runs one process of a Synapse homeserver, configured by SYNAPSE_* variables.",
-        epilog="Exit codes: 0 success, 1 unhealthy, 2 configuration error, 75 a service did not "
-        "answer in time.",
+        description="Runs processes of a Synapse homeserver, configured by SYNAPSE_* variables.",
+        epilog="Exit codes: 0 success, 1 unhealthy, 2 configuration error, 74 the output could not "
+        "be written, 75 a service did not answer in time.",
         allow_abbrev=False,
     )
     subparsers = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb")
@@ -87,20 +87,20 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
         "seconds",
         metavar="SECONDS",
         nargs="?",
-        help="how long to wait; the default is SYNAPSE_WAIT_SECONDS, or 60 if that is not set",
+        help="how many seconds to wait; the default is SYNAPSE_WAIT_SECONDS, or 60 without it",
     )
     verb_parsers["drain"].add_argument(
-        "seconds", metavar="SECONDS", nargs="?", help="how long to wait; the default is 15"
+        "seconds", metavar="SECONDS", nargs="?", help="how many seconds to wait; the default is 15"
     )
     verb_parsers["drain"].add_argument(
         "--delay",
         metavar="SECONDS",
-        help="how long to wait before that, until proxies send no new requests; the default is 0",
+        help="how many seconds to wait first, until proxies send no new requests; the default is 0",
     )
     verb_parsers["drain"].add_argument(
         "--stop-anyway",
         action="store_true",
-        help="exit with 0 even if it fails, for an engine that would then not stop the process",
+        help="exit with 0 even on failure, for an engine that would not stop the process otherwise",
     )
     for name in ("doctor", "prometheus", "alerts", "dashboard"):
         verb_parsers[name].add_argument("plan", metavar="PLAN", help=_PLAN_HELP)
@@ -113,10 +113,10 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     for verb in ("compose", "quadlet"):
         verb_parsers[verb].add_argument("plan", metavar="PLAN", help=_PLAN_HELP)
         verb_parsers[verb].add_argument(
-            "--host", help="the host of the plan whose processes the files are for"
+            "--host", help="the host in the plan whose processes the files are for"
         )
         verb_parsers[verb].add_argument(
-            "--rootless", action="store_true", help="a user without privileges runs the containers"
+            "--rootless", action="store_true", help="an unprivileged user runs the containers"
         )
     kubernetes = verb_parsers["kubernetes"]
     kubernetes.add_argument("plan", metavar="PLAN", help=_PLAN_HELP)

@@ -38,7 +38,7 @@ def _services(data_dir: Path, *, workers: bool) -> Iterator[tuple[str, dict[str,
     if workers:
         postgres = {"host": "postgres", "user": "synapse", "dbname": "synapse"}
         yield (
-            "PostgreSQL and Redis; the password is in the file SYNAPSE_DATABASE_PASSWORD_FILE.",
+            "PostgreSQL and Redis; SYNAPSE_DATABASE_PASSWORD_FILE names the file of the password.",
             {
                 "database": {"name": "psycopg2", "args": postgres},
                 "redis": {"enabled": True, "host": "redis"},
@@ -66,7 +66,7 @@ def configuration(
     """
     sections: list[tuple[str, dict[str, Any]]] = [
         (
-            f"The first configuration of {server_name}; the same file for every process.\n"
+            f"A first configuration for {server_name}; every process reads this file.\n"
             f"{_DOCUMENTATION}",
             {"server_name": server_name, "report_stats": report_stats},
         ),
@@ -76,7 +76,7 @@ def configuration(
             {f"{secret}_path": str(data_dir / secret) for secret in _SECRETS},
         ),
         (
-            "The server to ask for the keys of servers that are down; the second setting turns\n"
+            "The server to ask for the keys of servers that are down; the second option turns\n"
             "off Synapse's warning about this choice.",
             {
                 "trusted_key_servers": [{"server_name": "matrix.org"}],

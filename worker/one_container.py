@@ -66,8 +66,8 @@ def option_problems(environ: Mapping[str, str], plan: Sequence[PlannedWorker]) -
         )
     if any(worker.name == ALL for worker in plan):
         problems.append(
-            f"SYNAPSE_WORKERS: {ALL} is the name of a worker, but means every process in "
-            "SYNAPSE_PROCESSES; give the worker another name"
+            f"SYNAPSE_WORKERS: {ALL} is the name of a worker, but stands for all processes "
+            "in SYNAPSE_PROCESSES; give the worker another name"
         )
     return problems
 

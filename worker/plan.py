@@ -144,7 +144,8 @@ def _clashes(workers: Sequence[PlannedWorker]) -> list[str]:
     for name in sorted(name for name, count in count_by_name.items() if count > 1):
         problems.append(
             f"SYNAPSE_WORKERS: the name {name} is given {count_by_name[name]} times; workers with "
-            "the same name keep each other's deleted tokens valid: give each worker its own name"
+            "the same name ignore each other's updates, so deleted access tokens stay valid: give "
+            "each worker its own name"
         )
     holders_by_type: dict[str, list[str]] = {}
     for worker in workers:

@@ -1,4 +1,4 @@
-"""Names for the replicas of a worker, each of which is called like the host of its container.
+"""Names for the replicas of a worker, each of which is named after the host of its container.
 
 No configuration names workers that write no stream and have no duty, so an engine may run any
 number of them.  Container engines give each container a host name of its own; that of a pod in
@@ -40,7 +40,7 @@ def replica_name(
         plan: the workers of the plan, or None without one.
     """
     if reader.text(VARIABLE) != "hostname":
-        reader.add_problem(VARIABLE, "is not hostname; use it, or unset the variable")
+        reader.add_problem(VARIABLE, "is not supported; use hostname, or unset the variable")
     elif reader.text("SYNAPSE_WORKER_NAME"):
         reader.add_problem("SYNAPSE_WORKER_NAME", f"contradicts {VARIABLE}; unset one of them")
     elif process is None:
@@ -52,8 +52,9 @@ def replica_name(
     elif not is_stateless(process, table):
         reader.add_problem(
             "SYNAPSE_WORKER",
-            "is named in the configuration of every process, so it cannot be called like its host; "
-            f"set SYNAPSE_WORKER_NAME instead of {VARIABLE}, or use only {_choices(table)}",
+            "is a type whose workers the shared configuration lists by name, so this worker cannot "
+            f"be named after its host; set SYNAPSE_WORKER_NAME instead of {VARIABLE}, or use only "
+            f"{_choices(table)}",
         )
     elif plan is not None and not any(worker.process.types == process.types for worker in plan):
         reader.add_problem(

@@ -48,7 +48,7 @@ def ask_synapse(homeserver: Mapping[str, Any], settings: Settings) -> str:
         settings = replace(settings, runtime_dir=Path(folder))
         rendered = rendered_documents(homeserver, settings)
         files = write_documents(settings.runtime_dir, rendered)
-        (settings.runtime_dir / SECRET_FILE).write_text("not asked for here\n")
+        (settings.runtime_dir / SECRET_FILE).write_text("not needed for this check\n")
         arguments = [argument for path in files[:-1] for argument in ("-c", str(path))]
         try:
             config = HomeServerConfig.load_config("Synapse", arguments)
@@ -65,7 +65,7 @@ def ask_synapse(homeserver: Mapping[str, Any], settings: Settings) -> str:
     if config is None or (not settings.process.is_main and not hears_events):
         raise ConfigError(
             [
-                "homeserver.yaml: redis is not enabled as Synapse reads it, but workers receive "
+                "homeserver.yaml: Synapse does not regard redis as enabled, but workers receive "
                 "events through Redis; set redis: {enabled: true, host: ...} for every process"
             ]
         )

@@ -171,7 +171,7 @@ def _drain(environ: Environ, options: Namespace) -> int:
 
 
 def _restart(environ: Environ, options: Namespace) -> int:
-    """Write the files of the processes anew, and let the parent restart them."""
+    """Render the files of the processes again, and let the parent restart them."""
     examination = _prepare(environ)
     names = _chosen(list(examination.settings), options)
     for name in names:

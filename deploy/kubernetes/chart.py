@@ -19,16 +19,16 @@ _NAMESPACE = ".Release.Namespace"
 _DESCRIPTIONS = {
     "clusterDomain": "The domain of the cluster's own names.",
     "domain": "The host name that clients use.",
-    "gateway": "The route from a Gateway.",
-    "image": "The image of Synapse, best with its digest.",
-    "ingress": "The Ingress; className null is the cluster's default.",
-    "media": "The volume of the media; several media workers need ReadWriteMany.",
-    "monitoring": "Objects for the Prometheus operator, and the namespace that may read metrics.",
+    "gateway": "The HTTPRoute of a Gateway.",
+    "image": "The image of Synapse, preferably with its digest.",
+    "ingress": "The Ingress; className null selects the cluster's default.",
+    "media": "The volume for media; several media workers need ReadWriteMany.",
+    "monitoring": "Objects for the Prometheus operator, and the namespace that may scrape metrics.",
     "postgres": "PostgreSQL; not needed if homeserver.yaml names another one.",
     "redis": "Redis; not needed if homeserver.yaml names another one.",
-    "resources": "What each container reserves, and its limit of memory.",
-    "targetCPU": "The CPU time of a replica, on average, above which there will be more replicas.",
-    "workers": "The numbers of replicas, for the workers that may have several.",
+    "resources": "The resource requests of each container, and its memory limit.",
+    "targetCPU": "The average CPU usage of the replicas above which more are added.",
+    "workers": "The number of replicas of each worker that can have several.",
 }
 
 
@@ -65,9 +65,9 @@ def _schema(value: Any, path: tuple[str, ...] = ()) -> dict[str, Any]:
 def _notes() -> str:
     return (
         "Synapse starts once these Secrets are in the namespace {{ .Release.Namespace }}:\n"
-        f"  {DATA_SECRET} (homeserver.yaml, signing.key and what else they name)\n"
+        f"  {DATA_SECRET} (homeserver.yaml, signing.key and the files that they name)\n"
         f"  {DATABASE_SECRET} (database_password)\n\n"
-        "Its pods run at the level restricted of the Pod Security Standards. To enforce it:\n"
+        'The pods comply with the Pod Security Standard "restricted". To enforce it:\n'
         "  kubectl label namespace {{ .Release.Namespace }} "
         "pod-security.kubernetes.io/enforce=restricted\n"
     )

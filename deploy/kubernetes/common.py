@@ -32,8 +32,8 @@ class Request:
         images: the images.
         options: the administrator's choices.
         values: gives each value that may be changed later.
-        namespace: the namespace as it stands in the objects; "" to leave it out of them.
-        own_namespace: the namespace as it stands in host names.
+        namespace: the namespace as it appears in the objects; "" to leave it out of them.
+        own_namespace: the namespace as it appears in host names.
     """
 
     deployment: Deployment
@@ -130,7 +130,7 @@ def budget(request: Request, name: str, program: str) -> Object:
     """Return the budget of disruptions of a component.
 
     One pod may be away at a time. For a component with a single pod, this lets a node be drained,
-    which a minimum of one would prevent for ever; requests then wait for the pod. A pod that is not
+    which a minimum of one would always prevent; requests then wait for the pod. A pod that is not
     ready does not prevent it either.
     """
     return {

@@ -19,23 +19,25 @@ _LEVELS = ("enforce", "audit", "warn")
 
 
 def problems(deployment: Deployment) -> list[str]:
-    """Return a line for each thing in the plan or its variables that Kubernetes cannot have."""
+    """Return a line for each part of the plan or its variables that is impossible in Kubernetes."""
     main, *workers = deployment.containers
     placed = [name for one in workers if one.host != one.name for name in one.processes]
-    found = [] if main.members else [*name_problems(deployment)]
+    lines = [] if main.members else [*name_problems(deployment)]
     if placed:
         reason = "all are in one pod" if main.members else "Kubernetes gives each process its own"
-        found.append(
+        lines.append(
             f"SYNAPSE_WORKERS: {', '.join(placed)} have a host, but {reason}; remove @HOST"
         )
     if not main.own_host:
-        found.append(
+        lines.append(
             f"SYNAPSE_REPLICATION_HOST={main.host!r}: Kubernetes gives the main process its own "
             "host; unset it"
         )
     if deployment.environ.get("SYNAPSE_UNIX_SOCKETS", "off") != "off":
-        found.append("SYNAPSE_UNIX_SOCKETS: processes in different pods share no sockets; unset it")
-    return found
+        lines.append(
+            "SYNAPSE_UNIX_SOCKETS: processes in different pods cannot share sockets; unset it"
+        )
+    return lines
 
 
 def _namespace(options: KubernetesOptions) -> Object:
@@ -60,14 +62,14 @@ def _chosen(options: KubernetesOptions) -> list[str]:
 def _overview(options: KubernetesOptions) -> str:
     return comments(
         "The processes of a Synapse homeserver: kubectl apply -k .\n\n"
-        f"Before that, the namespace and two Secrets, which are not in these files:\n\n"
+        f"Before that, create the namespace, and two Secrets, which are not in these files:\n\n"
         "  kubectl apply -f base/namespace.yaml\n"
         f"  kubectl -n {options.namespace} create secret generic {DATA_SECRET} --from-file=data\n"
         f"  kubectl -n {options.namespace} create secret generic {DATABASE_SECRET} "
         "--from-file=database_password\n\n"
-        "The folder data has homeserver.yaml, signing.key and what else they name. Leave out\n"
-        "components that you do not need, and put your own changes into a kustomization that has\n"
-        "this folder among its resources."
+        "The folder data contains homeserver.yaml, signing.key and all files that homeserver.yaml\n"
+        "names. Remove components that you do not need, and put your own changes into a\n"
+        "kustomization that has this folder among its resources."
     )
 
 
@@ -81,22 +83,22 @@ def files(deployment: Deployment, images: Images, options: KubernetesOptions) ->
     """
     name = options.namespace
     request = Request(deployment, images, options, literal, name, name)
-    found = {"base/namespace.yaml": documents("", [_namespace(options)])}
+    texts = {"base/namespace.yaml": documents("", [_namespace(options)])}
     for path, comment, objects in base_objects(request):
-        found[f"base/{path}.yaml"] = documents(comment, objects)
-    resources = [path.removeprefix("base/") for path in found]
-    found["base/kustomization.yaml"] = document(
+        texts[f"base/{path}.yaml"] = documents(comment, objects)
+    resources = [path.removeprefix("base/") for path in texts]
+    texts["base/kustomization.yaml"] = document(
         _kustomization("Kustomization", "v1beta1", resources=resources)
     )
     chosen = _chosen(options)
     for name, comment, objects in component_objects(request):
         if name in ("ingress", "gateway") and name not in chosen:
             continue
-        found[f"components/{name}/{name}.yaml"] = documents(comment, objects)
-        found[f"components/{name}/kustomization.yaml"] = document(
+        texts[f"components/{name}/{name}.yaml"] = documents(comment, objects)
+        texts[f"components/{name}/kustomization.yaml"] = document(
             _kustomization("Component", "v1alpha1", resources=[f"{name}.yaml"])
         )
-    found["kustomization.yaml"] = _overview(options) + document(
+    texts["kustomization.yaml"] = _overview(options) + document(
         _kustomization(
             "Kustomization",
             "v1beta1",
@@ -104,4 +106,4 @@ def files(deployment: Deployment, images: Images, options: KubernetesOptions) ->
             components=[f"components/{one}" for one in chosen],
         )
     )
-    return found | chart.files(deployment, images, options, chosen)
+    return texts | chart.files(deployment, images, options, chosen)

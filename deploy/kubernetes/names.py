@@ -1,4 +1,4 @@
-"""The names that the processes of a plan have in Kubernetes, and what has no such name.
+"""The names of a plan's processes in Kubernetes, and the processes that cannot have one.
 
 A Service has the name of a DNS label (RFC 1035), as in "Object Names and IDs" of the Kubernetes
 documentation; ``worker_name`` may contain more characters and stays as it is in the plan.
@@ -97,18 +97,18 @@ def name_problems(deployment: Deployment) -> Iterator[str]:
         name = group.first.entry if group.numbered else group.first.name
         if not group.name:
             yield (
-                f"SYNAPSE_WORKERS: {name} has neither letters nor digits, so no object in "
-                "Kubernetes can be called like it; give the worker another name"
+                f"SYNAPSE_WORKERS: {name} has neither letters nor digits, so no "
+                "Kubernetes object can be named after it; give the worker another name"
             )
         elif len(group.name) > MAX_NAME:
             yield (
-                f"SYNAPSE_WORKERS: {name} would have objects in Kubernetes that are called "
-                f"{group.name}, with {len(group.name)} characters, but at most {MAX_NAME} are "
-                "possible; give the worker a shorter name"
+                f"SYNAPSE_WORKERS: the Kubernetes objects of {name} would be named "
+                f"{group.name}, which has {len(group.name)} characters, but at most {MAX_NAME} are "
+                "allowed; give the worker a shorter name"
             )
         elif group.name in owners:
             yield (
-                f"SYNAPSE_WORKERS: {name} would have objects in Kubernetes that are called "
+                f"SYNAPSE_WORKERS: the Kubernetes objects of {name} would be named "
                 f"{group.name}, like those of {owners[group.name]}; give the worker another name"
             )
         else:

@@ -1,4 +1,4 @@
-"""Who may connect to whom, and how requests from outside reach the proxy."""
+"""The network policies, and how requests from outside reach the proxy."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from deploy.kubernetes.common import (
 )
 from deploy.kubernetes.text import Object
 
-# What a homeserver shows to the world. The administration API (/_synapse/admin) is not part of it.
+# The paths that are reachable from outside. The admin API (/_synapse/admin) is not among them.
 PATHS = ("/_matrix", "/_synapse/client", "/.well-known/matrix")
 TLS_SECRET = "synapse-tls"
 _MAX_BODY = "50m"

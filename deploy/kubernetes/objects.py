@@ -1,4 +1,4 @@
-"""Which file has which objects, for the base and its components as well as for the chart."""
+"""The objects in each file, for the base and its components as well as for the chart."""
 
 import textwrap
 from collections.abc import Iterator
@@ -10,50 +10,50 @@ from deploy.kubernetes.names import Group
 from deploy.kubernetes.text import Object
 from deploy.synapse import RESTART
 
-# Maps the name of each file to what is in it. Those of the processes are in `base_objects`.
+# Maps the name of each file to its comment. Those of the processes are in `base_objects`.
 _COMMENTS = {
-    "media": "The volume of the media. The default class of storage of the cluster is used.",
-    "network": "Who may connect to whom. All connections to pods of this namespace are refused, "
-    "except those listed here; a node reaches its own pods for probes in any case. Synapse itself "
-    "may connect to other homeservers, push gateways and so on; the proxy only to Synapse.",
-    "proxy": "HAProxy, which has the routes that neither Ingress nor Gateway API can express: all "
-    "requests of a user or for a room go to one worker, the main process stands in for workers, "
-    "and requests wait for a process that is restarted.",
+    "media": "The volume for media. It uses the cluster's default StorageClass.",
+    "network": "All connections to pods of this namespace are denied, except those listed here; a "
+    "node can always reach its own pods for probes. Synapse itself may connect to other "
+    "homeservers, push gateways and so on; the proxy only to Synapse.",
+    "proxy": "HAProxy, with the routes that neither Ingress nor Gateway API can express: all "
+    "requests of a user or for a room go to one worker, the main process stands in for workers "
+    "that are down, and requests wait for a process that restarts.",
 }
-# Maps each component to what it is for.
+# Maps each component to its comment.
 _COMPONENTS = {
-    "postgres": "PostgreSQL with one volume. Leave it out if homeserver.yaml names another one.",
-    "redis": "Redis, which keeps nothing. Leave it out if homeserver.yaml names another one.",
+    "postgres": "PostgreSQL with one volume. Remove it if homeserver.yaml names another one.",
+    "redis": "Redis, without persistence. Remove it if homeserver.yaml names another one.",
     "ingress": "The Ingress. Its controller terminates TLS, and must accept requests of 50 MiB. "
     "Other homeservers find it through /.well-known/matrix/server, which must name port 443.",
-    "gateway": "The route from a Gateway, whose listeners terminate TLS. Other homeservers use "
+    "gateway": "The HTTPRoute of a Gateway, whose listeners terminate TLS. Other homeservers use "
     "port 8448 unless /.well-known/matrix/server names another one.",
-    "monitoring": "For the Prometheus operator; the cluster must have its types of objects.",
+    "monitoring": "For the Prometheus operator, whose CustomResourceDefinitions the cluster needs.",
 }
-# What is said of each workload of Synapse: of those with names, and of replicas.
+# The comments of Synapse's workloads: of named processes, of replicas, and of one pod for all.
 _NAMED = (
-    "Pods are replaced one by one, so that there are never two processes with one name. Each may "
-    "be evicted, one at a time: a budget with a minimum would keep the node of a single pod from "
-    "being drained. Requests wait for it. Readiness also says whether its services answer; it "
-    "decides nothing about requests, which the proxy sends to whatever answers."
+    "Pods are replaced one by one, so that there are never two processes with the same name. One "
+    "pod may be evicted at a time: a PodDisruptionBudget with a minimum would prevent the node of "
+    "a single pod from being drained. Requests wait meanwhile. Readiness also shows whether the "
+    "services that the process needs answer; the proxy does not depend on it, and checks the "
+    "processes itself."
 )
 _REPLICAS = (
-    "Each pod is a worker with the name of the pod. The autoscaler sets the number of pods. They "
-    "are ready as long as they answer: if they asked the main process, all of them would leave the "
-    "DNS while it restarts. A pod that is to be stopped waits until the DNS and the proxy forget "
-    "it."
+    "Each pod is a worker with the name of the pod. The autoscaler sets the number of pods. Their "
+    "readiness does not depend on the main process; otherwise, all of them would disappear from "
+    "DNS while it restarts. Before a pod stops, it waits until DNS and the proxy have forgotten it."
 )
 _TOGETHER = (
-    "One parent starts the main process, and the workers once that is healthy; it starts again "
-    "what ends. There is never a second pod, which would have processes with the same names, so "
-    "that requests wait while it is replaced or its node is drained. This checks the configuration "
-    "anew, and restarts one process:"
+    "One parent starts the main process, and the workers once that is healthy, and restarts "
+    "processes that end. There is never a second pod, since it would run processes with the same "
+    "names, so requests wait while the pod is replaced or its node is drained. This command checks "
+    "the configuration again and restarts one process:"
 )
 _RESTART = f"kubectl exec main-0 -- {' '.join(RESTART)}"
 
 
 def _comment(group: Group) -> str:
-    """Return what a workload of Synapse is, and why."""
+    """Return the comment of a workload of Synapse."""
     if group.first.members:
         return _wrapped(f"{group.first.runs} in one pod. {_TOGETHER}") + f"\n\n{_RESTART}"
     if group.first.is_main:

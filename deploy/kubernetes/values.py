@@ -22,7 +22,7 @@ class Values(Protocol):
     """Gives the value at a path."""
 
     def __call__(self, *path: str, default: Any) -> Any:
-        """Return the value, or what stands for it."""
+        """Return the value, or its placeholder."""
 
 
 def literal(*path: str, default: Any) -> Any:

@@ -10,7 +10,7 @@ _ATTRS = WRITE_LAYER_ATTRS | {
 def _debian_layer_impl(ctx):
     for package, reason in ctx.attr.leave_out.items():
         if not reason:
-            fail("%s: leave_out has no reason for %s; say why nobody misses it" % (
+            fail("%s: leave_out has no reason for %s; give one" % (
                 ctx.label,
                 package,
             ))

@@ -75,7 +75,7 @@ def test_a_read_only_cache_is_one_line_or_works_with_its_root(
     home = env["HOME"]
     read_only = in_bwrap(env, "--ro-bind", home, home)
     assert last_line(read_only) == (
-        f"{cache_of(env)} cannot be made (Read-only file system); "
+        f"{cache_of(env)} cannot be created (Read-only file system); "
         "set XDG_CACHE_HOME to a folder of yours"
     )
     cache_of(env).mkdir(parents=True)
@@ -84,7 +84,8 @@ def test_a_read_only_cache_is_one_line_or_works_with_its_root(
     (cache_of(env) / "actions").mkdir()
     read_only = in_bwrap(env, "--ro-bind", home, home)
     assert last_line(read_only) == (
-        f"{cache_of(env)} cannot be written; free it, or set XDG_CACHE_HOME to another folder"
+        f"{cache_of(env)} cannot be written; free some space, or set "
+        "XDG_CACHE_HOME to another folder"
     )
     assert bazelw(env).returncode == 0
     read_only = in_bwrap(env, "--ro-bind", home, home)

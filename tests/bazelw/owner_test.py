@@ -111,5 +111,5 @@ def test_a_link_to_nothing_is_refused(tmp_path: Path, mirror: Mirror) -> None:
     env = environ(tmp_path, mirror.address)
     cache_of(env).parent.mkdir()
     cache_of(env).symlink_to(tmp_path / "nothing")
-    assert last_line(bazelw(env)) == f"{cache_of(env)} is a symlink to nothing; remove it"
+    assert last_line(bazelw(env)) == f"{cache_of(env)} is a dangling symlink; remove it"
     assert not (tmp_path / "nothing").exists()

@@ -95,7 +95,7 @@ def test_another_bazelversion_makes_another_root(tmp_path: Path, mirror: Mirror)
     assert last_line(bazelw(env, program=newer)).startswith("no Bazel 7.8.0 in ")
     manifest = root_of(env) / "manifest"
     manifest.write_text(manifest.read_text().replace("bazel 7.7.1\n", "bazel 7.6.0\n"))
-    assert last_line(bazelw(env, "root-info")).startswith("no root of Bazel 7.7.1 is there yet")
+    assert last_line(bazelw(env, "root-info")).startswith("there is no root with Bazel 7.7.1 yet")
     again = bazelw(env)
     assert "unpacking" in again.stderr
     assert manifest.read_text().startswith("bazel 7.7.1\n")
@@ -109,7 +109,7 @@ def test_root_info_lists_every_package_with_its_hash(tmp_path: Path, mirror: Mir
     env = environ(tmp_path, address)
     nothing = bazelw(env, "root-info")
     assert last_line(nothing) == (
-        "no root of Bazel 7.7.1 is there yet; any other command in debian mode makes it"
+        "there is no root with Bazel 7.7.1 yet; any other command in debian mode creates it"
     )
     made = bazelw(env)
     assert made.returncode == 0, made.stderr

@@ -112,7 +112,7 @@ def test_a_package_that_left_the_mirror_is_named_with_the_remedy(
     assert done.returncode != 0
     address = f"{served}/debian/pool/main/a/a_1_all.deb"
     assert f"a 1 cannot be fetched: {address}: " in done.stderr
-    assert "Move the lock with: ./bazelw run pin -- debian --update --suite trixie" in done.stderr
+    assert "Update the lock with: ./bazelw run pin -- debian --update --suite trixie" in done.stderr
     assert "--repo_env=DEBIAN_ARCHIVE=ADDRESS" in done.stderr
 
 
@@ -152,7 +152,7 @@ def test_a_withdrawn_file_is_named_with_the_remedy(
     done = fetch(served, "site")
     assert done.returncode != 0
     assert (
-        "a-1-py3-none-any.whl is not in the package index any more; its lock must move: "
+        "a-1-py3-none-any.whl is not in the package index any more; update its lock: "
         "./bazelw run //tools:lock_python" in done.stderr
     )
 

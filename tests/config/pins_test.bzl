@@ -8,7 +8,7 @@ def _unpinned_test_impl(ctx):
     asserts.expect_failure(
         env,
         "--synapse_repo=element-hq/synapse --synapse_branch=no-such-branch is not pinned; " +
-        "pinned are: " + ", ".join(["%s %s" % pair for pair in sorted(SYNAPSE_PINS)]) +
+        "the pins are: " + ", ".join(["%s %s" % pair for pair in sorted(SYNAPSE_PINS)]) +
         "; pin it with: " +
         "./bazelw run pin -- --repo element-hq/synapse --branch no-such-branch",
     )

@@ -107,8 +107,7 @@ def test_a_wrong_host_is_named(
 def test_a_wrong_image_is_named(image: str) -> None:
     """A reference is one word, which no engine takes for something else."""
     assert engine_problems(deployment({}, "typing"), Images(image=image), "") == [
-        f"--image={image!r} is not the reference of an image; use HOST/NAME:TAG or "
-        "HOST/NAME@sha256:DIGEST"
+        f"--image={image!r} is not an image reference; use HOST/NAME:TAG or HOST/NAME@sha256:DIGEST"
     ]
 
 

@@ -135,33 +135,33 @@ def test_any_name_of_a_worker_gives_a_name_of_objects(name: str) -> None:
         (
             "pusher_1=pusher, Pusher-1=federation_sender",
             {},
-            "SYNAPSE_WORKERS: Pusher-1 would have objects in Kubernetes that are called pusher-1, "
-            "like those of pusher_1; give the worker another name",
+            "SYNAPSE_WORKERS: the Kubernetes objects of Pusher-1 would be named pusher-1, like "
+            "those of pusher_1; give the worker another name",
         ),
         (
             "Redis=pusher",
             {},
-            "SYNAPSE_WORKERS: Redis would have objects in Kubernetes that are called redis, like "
+            "SYNAPSE_WORKERS: the Kubernetes objects of Redis would be named redis, like "
             "those of redis; give the worker another name",
         ),
         (
             "Main=pusher",
             {},
-            "SYNAPSE_WORKERS: Main would have objects in Kubernetes that are called main, like "
+            "SYNAPSE_WORKERS: the Kubernetes objects of Main would be named main, like "
             "those of main; give the worker another name",
         ),
         (
             "_=pusher",
             {},
-            "SYNAPSE_WORKERS: _ has neither letters nor digits, so no object in Kubernetes can be "
-            "called like it; give the worker another name",
+            "SYNAPSE_WORKERS: _ has neither letters nor digits, so no Kubernetes object can be "
+            "named after it; give the worker another name",
         ),
         (
             f"{'w' * 53}=pusher",
             {},
-            f"SYNAPSE_WORKERS: {'w' * 53} would have objects in Kubernetes that are called "
-            f"{'w' * 53}, with 53 characters, but at most 52 are possible; give the worker a "
-            "shorter name",
+            f"SYNAPSE_WORKERS: the Kubernetes objects of {'w' * 53} would be named "
+            f"{'w' * 53}, which has 53 characters, but at most 52 are allowed; give the "
+            "worker a shorter name",
         ),
         (
             "typing@10.0.0.7, a=pusher",
@@ -178,7 +178,7 @@ def test_any_name_of_a_worker_gives_a_name_of_objects(name: str) -> None:
         (
             "typing",
             {"SYNAPSE_UNIX_SOCKETS": "/sockets"},
-            "SYNAPSE_UNIX_SOCKETS: processes in different pods share no sockets; unset it",
+            "SYNAPSE_UNIX_SOCKETS: processes in different pods cannot share sockets; unset it",
         ),
     ],
 )

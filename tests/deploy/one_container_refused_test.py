@@ -43,8 +43,8 @@ MAIN_HOST = {"SYNAPSE_REPLICATION_HOST": "10.0.0.1"}
             "all=typing, pusher",
             {},
             [
-                "SYNAPSE_WORKERS: all is the name of a worker, but means every process in "
-                "SYNAPSE_PROCESSES; give the worker another name"
+                "SYNAPSE_WORKERS: all is the name of a worker, but stands for all processes "
+                "in SYNAPSE_PROCESSES; give the worker another name"
             ],
         ),
         (

@@ -277,7 +277,7 @@ def test_the_file_names_itself() -> None:
 
 def test_an_unknown_part_is_refused() -> None:
     """The command line offers `PARTS` alone."""
-    with pytest.raises(ValueError, match=r"^'x' is not a part of a configuration of Traefik$"):
+    with pytest.raises(ValueError, match=r"^'x' is not a part of a Traefik configuration$"):
         configuration(ROUTING, Options(include="x"))
 
 

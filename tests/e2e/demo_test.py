@@ -38,7 +38,7 @@ def test_ctrl_c_stops_it_in_order_and_leaves_nothing(tmp_path: Path) -> None:
         )
         try:
             deadline = time.monotonic() + 200
-            while "Ctrl-C stops it." not in log.read_text():
+            while "Press Ctrl-C to stop it." not in log.read_text():
                 assert demo.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.2)

@@ -44,8 +44,8 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     """Yield a machine with the images and a certificate for example.com."""
     if os.geteuid() != 0:
         pytest.skip("only root can give the files of a container to many users")
-    with engine_machine(SERVICES, LAYOUT, tmp_path, os.environ["ENGINE"]) as found:
-        yield found
+    with engine_machine(SERVICES, LAYOUT, tmp_path, os.environ["ENGINE"]) as started:
+        yield started
 
 
 def test_the_commands_of_a_page_work_in_order(machine: Machine) -> None:

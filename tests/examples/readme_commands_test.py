@@ -30,9 +30,9 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     """Yield a machine with the images, and the folders that the README mentions."""
     if os.geteuid() != 0:
         pytest.skip("only root can give the files of a container to many users")
-    with engine_machine(SERVICES, LAYOUT, tmp_path) as found:
-        found.run("mkdir synapse media; chown 991:991 synapse media")
-        yield found
+    with engine_machine(SERVICES, LAYOUT, tmp_path) as started:
+        started.run("mkdir synapse media; chown 991:991 synapse media")
+        yield started
 
 
 def start_services(machine: Machine) -> None:

@@ -104,7 +104,7 @@ def test_a_registry_that_wants_credentials_is_named(
     with registry(tmp_path, htpasswd=ALICE) as address:
         assert main(["--repository", f"{address}/one", "--tag", "t"], LAUNCHER, DIGEST) == 1
     *shown, last = capsys.readouterr().err.splitlines()
-    assert last.startswith(f"error: {address}/one refused the push: ")
+    assert last.startswith(f"error: {address}/one rejected the push: ")
     assert "401" in last or "UNAUTHORIZED" in last
     assert any("401" in line or "UNAUTHORIZED" in line for line in shown)
 
@@ -115,7 +115,7 @@ def test_a_registry_that_does_not_answer_is_named(capsys: pytest.CaptureFixture[
     repository = f"127.0.0.1:{free_port()}/one"
     assert main(["--repository", repository], LAUNCHER, DIGEST) == 1
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith(f"error: {repository} refused the push: ")
+    assert last.startswith(f"error: {repository} rejected the push: ")
     assert "connection refused" in last
 
 

@@ -144,7 +144,7 @@ def test_two_wheels_that_disagree_about_a_file_are_both_named(tmp_path: Path) ->
     """Two wheels with different files at the same path are an error that names both."""
     wheels = [make_wheel(tmp_path, name, {"x.py": name}) for name in ("one", "two")]
     with pytest.raises(
-        LayerError, match=r"^one-1-.*\.whl and two-1-.*\.whl both bring .*/x\.py, w"
+        LayerError, match=r"^one-1-.*\.whl and two-1-.*\.whl both contain .*/x\.py, w"
     ):
         laid(tmp_path, *wheels)
 

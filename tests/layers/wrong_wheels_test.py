@@ -25,7 +25,7 @@ def install(folder: Path, wheel: Path) -> None:
         pytest.param(
             {"a.py": "a"},
             {"record": {"a.py": "sha256=AAAA"}},
-            r"one-1-.*: a\.py has not the hash that RECORD names; fetch it again",
+            r"one-1-.*: a\.py does not have the hash in RECORD; fetch it again",
             id="another file than RECORD says",
         ),
         pytest.param(
@@ -46,15 +46,15 @@ def install(folder: Path, wheel: Path) -> None:
             r"one-1-.*: RECORD has 'md5=AAAA' for a\.py; it must be a hash by one of sha256, ",
             id="a hash that anyone can forge",
         ),
-        pytest.param({"../a.py": "a"}, {}, r"one-1-.*: '\.\./a\.py' climbs out", id="above"),
+        pytest.param({"../a.py": "a"}, {}, r"one-1-.*: '\.\./a\.py' leads out", id="above"),
         pytest.param({"/etc/a": "a"}, {}, r"one-1-.*: '/etc/a' is absolute", id="absolute"),
         pytest.param(
-            {"one-1.data/purelib/../../../a": "a"}, {}, r"one-1-.*climbs out", id="above, by data"
+            {"one-1.data/purelib/../../../a": "a"}, {}, r"one-1-.*leads out", id="above, by data"
         ),
         pytest.param(
             {"a": "/etc/passwd"},
             {"modes": {"a": 0o120777}},
-            r"one-1-.*: a is not a plain file; a wheel holds nothing else",
+            r"one-1-.*: a is not a regular file; a wheel has only such files",
             id="link",
         ),
         pytest.param(
@@ -64,21 +64,21 @@ def install(folder: Path, wheel: Path) -> None:
             id="setuid",
         ),
         pytest.param(
-            {"one-1.data/odd/a": "a"}, {}, r"one-1-.*: 'odd' is no scheme of a wheel", id="scheme"
+            {"one-1.data/odd/a": "a"}, {}, r"one-1-.*: 'odd' is not a wheel scheme", id="scheme"
         ),
         pytest.param(
-            {"one-1.data": "a"}, {}, r"one-1-.*: '' is no scheme of a wheel", id="data, no folder"
+            {"one-1.data": "a"}, {}, r"one-1-.*: '' is not a wheel scheme", id="data, no folder"
         ),
         pytest.param(
             {"one-1.data/scripts": "a"},
             {},
-            r"one-1-.*: 'scripts' is no scheme of a wheel",
+            r"one-1-.*: 'scripts' is not a wheel scheme",
             id="scheme, no folder",
         ),
         pytest.param(
             {"one/RECORD": "a"},
             {"record": {"one/RECORD": "sha256=AAAA"}},
-            r"one-1-.*: one/RECORD has not the hash that RECORD names",
+            r"one-1-.*: one/RECORD does not have the hash in RECORD",
             id="another RECORD",
         ),
         pytest.param(
@@ -90,19 +90,19 @@ def install(folder: Path, wheel: Path) -> None:
         pytest.param(
             {POINTS: "[gui_scripts]\na = b\n"},
             {},
-            r"one-1-.*: entry_points\.txt: a = b is no GUI script",
+            r"one-1-.*: entry_points\.txt: a = b is not a GUI script",
             id="no function of a window",
         ),
         pytest.param(
             {POINTS: "[console_scripts]\na = b; import os\n"},
             {},
-            r"one-1-.*: entry_points\.txt: a = b; import os is no console script",
+            r"one-1-.*: entry_points\.txt: a = b; import os is not a console script",
             id="code for a script",
         ),
         pytest.param(
             {POINTS: "[console_scripts]\n../a = b:c\n"},
             {},
-            r"one-1-.*: entry_points\.txt: \.\./a = b:c is no console script",
+            r"one-1-.*: entry_points\.txt: \.\./a = b:c is not a console script",
             id="a script elsewhere",
         ),
         pytest.param(
@@ -169,12 +169,14 @@ def test_a_file_that_is_there_twice_is_named(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "one", {"a.py": "a"})
     with zipfile.ZipFile(wheel, "a") as archive:
         archive.writestr("a.py", "a")
-    with pytest.raises(LayerError, match=r"^one-1-.*: a\.py is there twice$"):
+    with pytest.raises(LayerError, match=r"^one-1-.*: a\.py is in the wheel twice$"):
         install(tmp_path, wheel)
 
 
 def test_what_is_no_wheel_is_named(tmp_path: Path) -> None:
     """A file that is not a wheel, as from a broken mirror, causes a one-line error."""
     (tmp_path / "x.whl").write_text("<html>")
-    with pytest.raises(LayerError, match=r"^x\.whl: it is not a whole wheel \(File is not a zip"):
+    with pytest.raises(
+        LayerError, match=r"^x\.whl: it is not a complete wheel \(File is not a zip"
+    ):
         install(tmp_path, tmp_path / "x.whl")

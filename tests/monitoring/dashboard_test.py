@@ -125,7 +125,7 @@ def test_panels_without_their_metrics_are_left_out() -> None:
     assert titles(1 << 30) - titles(66) == {
         "Sliding sync",
         "Background updates",
-        "Behind the furthest process",
+        "Behind the most advanced process",
         "Device lists not yet converted",
     }
 

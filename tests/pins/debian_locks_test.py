@@ -185,7 +185,7 @@ def test_nothing_is_resolved_while_the_lists_are_the_same(
 
     assert apt.calls == calls
     assert capsys.readouterr().out.splitlines() == [
-        f"trixie {architecture}: the wishes have not changed; --update moves locks"
+        f"trixie {architecture}: the package lists have not changed; --update updates the locks"
         for architecture in ARCHITECTURES
     ]
 

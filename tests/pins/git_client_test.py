@@ -138,7 +138,7 @@ def test_no_command_of_an_address_runs(address: str, commit: str, tmp_path: Path
         listed(address.format(told))
     with pytest.raises(SourceError):
         fetch_commit(tmp_path / "scratch", address.format(told), commit.format(told))
-    with pytest.raises(SourceError, match=r"is not a commit's whole hash|it begins with a hyphen"):
+    with pytest.raises(SourceError, match=r"is not a full commit hash|it begins with a hyphen"):
         fetch_commit(tmp_path / "scratch", tmp_path.as_uri(), commit.format(told).replace("0", "g"))
     assert not told.exists()
 
@@ -191,7 +191,7 @@ def test_a_lost_commit_has_a_remedy_and_other_failures_do_not(
         fetch_commit(tmp_path / "scratch", source.as_uri(), pinned["commit"])
     with pytest.raises(SourceError, match=r"; move the pin: .* --update us_main$"):
         checked_git("us_main", pinned, "")
-    with pytest.raises(SourceError, match="is no git repository that can be read") as refused:
+    with pytest.raises(SourceError, match="is not a readable git repository") as refused:
         checked_git("us_main", pinned | {"repository": f"{source.as_uri()}-elsewhere"}, "")
     assert "move the pin" not in str(refused.value)
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -69,7 +69,9 @@ def test_a_branch_that_moves(workspace: Workspace, server: GitServer) -> None:
     )
     moved = workspace.pin("--update", NAME, "--base", server.base)
     assert moved.returncode == 0, moved.stderr
-    assert f"{NAME}: the old source is gone: commit {second} is not at" in moved.stdout
+    assert (
+        f"{NAME}: the old source is no longer available: commit {second} is not at" in moved.stdout
+    )
     assert f"commit {second} is not in the history of" in moved.stdout
 
 
@@ -172,7 +174,9 @@ def test_a_pin_that_cannot_move_does_not_hold_up_the_others(
     assert f"{NAME}: 1.66.0 (" in done.stdout
     assert workspace.document(NAME)["git"]["commit"] == commit
     (name,) = {path.name for path in (workspace.folder / "config/pins").iterdir()} - {NAME}
-    assert f"error: {name} stays as it was: file://{lost} is no git repository" in done.stderr
+    assert (
+        f"error: {name} is unchanged: file://{lost} is not a readable git repository" in done.stderr
+    )
 
 
 def test_the_lock_of_the_source_is_followed(

@@ -22,7 +22,7 @@ def test_an_unknown_repository(workspace: Workspace, server: GitServer) -> None:
     """The message names the address of the repository."""
     said = refused(workspace, "--repo", "us/nothing", "--branch", "main", "--base", server.base)
     assert said.startswith(
-        f"error: {server.base}/us/nothing is no git repository that can be read; check its name ("
+        f"error: {server.base}/us/nothing is not a readable git repository; check its name ("
     )
 
 
@@ -176,7 +176,7 @@ def test_a_wrong_command(workspace: Workspace) -> None:
         "the address, and give it to git by a credential helper or ~/.netrc\n"
     )
     assert refused(workspace, "--remove", "none") == (
-        "error: 'none' is not a pin; pinned are nothing\n"
+        "error: 'none' is not a pin; the pins are: none\n"
     )
     assert refused(workspace, "--repo", "./none", "--branch", "main") == (
         "error: --repo=./none: there is no such folder; give a checkout\n"

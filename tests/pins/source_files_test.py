@@ -174,7 +174,7 @@ def test_a_patch_writes_nothing_outside(tmp_path: Path) -> None:
         apply_patches(top, [tmp_path / "1.patch"])
     assert not (tmp_path / "in/x").exists()
     (tmp_path / "--directory=..patch").write_text(OUTSIDE)
-    with pytest.raises(SourceError, match="the name of a patch has letters"):
+    with pytest.raises(SourceError, match="the name of a patch may contain only letters"):
         apply_patches(top, [tmp_path / "--directory=..patch"])
 
 

@@ -35,12 +35,12 @@ def test_missing_fields_have_defaults(line: str, order: Order) -> None:
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("", "request '': is not an object of JSON on one line; send one, such as {example}"),
-        ("x", "request 'x': is not an object of JSON on one line; send one, such as {example}"),
-        ("[]", "request '[]': is not an object of JSON on one line; send one, such as {example}"),
+        ("", "request '': is not a JSON object on one line; send one, such as {example}"),
+        ("x", "request 'x': is not a JSON object on one line; send one, such as {example}"),
+        ("[]", "request '[]': is not a JSON object on one line; send one, such as {example}"),
         (
             "[" * 4000,
-            f"request '{'[' * 99}...: is not an object of JSON on one line; send one, such as "
+            f"request '{'[' * 99}...: is not a JSON object on one line; send one, such as "
             "{example}",
         ),
         ("{}", "request: the field verb is missing; add it, as in {example}"),

@@ -217,7 +217,7 @@ def test_a_malformed_request_is_answered(make: Make) -> None:
         with client.makefile("rb") as answer:
             assert json.loads(answer.read()) == {
                 "problems": [
-                    "request 'restart': is not an object of JSON on one line; send one, such as "
+                    "request 'restart': is not a JSON object on one line; send one, such as "
                     '{"verb": "health"}'
                 ]
             }

@@ -112,11 +112,10 @@ def test_help_names_every_verb(word: str, capsys: pytest.CaptureFixture[str]) ->
     assert err == ""
     assert out.startswith("usage: synapse-worker [-h] VERB ...\n")
     assert (
-        "\n\nRuns one process of a Synapse homeserver, configured by SYNAPSE_* variables.\n\n"
-        in out
+        "\n\nRuns processes of a Synapse homeserver, configured by SYNAPSE_* variables.\n\n" in out
     )
     assert "\nverbs:\n" in out
-    assert "Exit codes: 0 success, 1 unhealthy, 2 configuration error, 75 " in out
+    assert "Exit codes: 0 success, 1 unhealthy, 2 configuration error, 74 the output " in out
     for name in VERBS:
         assert f"\n    {name}" in out
 
@@ -141,11 +140,11 @@ def test_help_names_every_verb(word: str, capsys: pytest.CaptureFixture[str]) ->
             "[-h] [--ready] [NAME]",
             "also query the database, Redis and the main process",
         ),
-        ("wait", "[-h] [SECONDS]", "the default is SYNAPSE_WAIT_SECONDS, or 60 if"),
-        ("doctor", "[-h] PLAN", "a plan as in SYNAPSE_WORKERS, or the path of a file"),
-        ("prometheus", "[-h] PLAN", "a plan as in SYNAPSE_WORKERS, or the path of a file"),
-        ("alerts", "[-h] PLAN", "print alert rules for Prometheus about the processes of a plan"),
-        ("dashboard", "[-h] PLAN", "print a dashboard for Grafana about the processes of a plan"),
+        ("wait", "[-h] [SECONDS]", "the default is SYNAPSE_WAIT_SECONDS, or 60 without it"),
+        ("doctor", "[-h] PLAN", "a plan as in SYNAPSE_WORKERS, or the path of a file that "),
+        ("prometheus", "[-h] PLAN", "that contains one, such as ./plan.txt"),
+        ("alerts", "[-h] PLAN", "print Prometheus alerting rules for the processes of a plan"),
+        ("dashboard", "[-h] PLAN", "print a Grafana dashboard for the processes of a plan"),
         ("generate", "[-h]", "write a first homeserver.yaml, keys and secrets to the data folder"),
     ],
 )

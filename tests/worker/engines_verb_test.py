@@ -101,13 +101,12 @@ def test_an_image_without_a_digest_is_a_warning(
     [
         (
             ["typing", "--image=a b"],
-            "--image='a b' is not the reference of an image; use HOST/NAME:TAG or "
-            "HOST/NAME@sha256:DIGEST",
+            "--image='a b' is not an image reference; use HOST/NAME:TAG or HOST/NAME@sha256:DIGEST",
         ),
         (
             ["all=typing", "--one-container"],
-            "SYNAPSE_WORKERS: all is the name of a worker, but means every process in "
-            "SYNAPSE_PROCESSES; give the worker another name",
+            "SYNAPSE_WORKERS: all is the name of a worker, but stands for all processes "
+            "in SYNAPSE_PROCESSES; give the worker another name",
         ),
         (["typing", "--host=h"], "--host='h': the plan names no hosts; remove the option"),
         (
@@ -139,7 +138,7 @@ def test_a_terminal_gets_no_archive(
         code, _, messages = run(capsysbinary, "compose", "typing", DIGEST)
     assert code == 2
     assert messages == [
-        "error: compose: the output is a tar archive; pipe it to tar, such as: ... | tar -x"
+        "error: compose: the output is a tar archive; pipe it to tar, as in: ... | tar -x"
     ]
 
 

@@ -183,7 +183,7 @@ def test_the_services_of_workers_are_in_the_file(tmp_path: Path) -> None:
 
 
 FIRST = """\
-# The first configuration of example.com; the same file for every process.
+# A first configuration for example.com; every process reads this file.
 # https://element-hq.github.io/synapse/latest/usage/configuration/config_documentation.html
 server_name: example.com
 report_stats: false
@@ -201,7 +201,7 @@ registration_shared_secret_path: {data}/registration_shared_secret
 macaroon_secret_key_path: {data}/macaroon_secret_key
 form_secret_path: {data}/form_secret
 
-# The server to ask for the keys of servers that are down; the second setting turns
+# The server to ask for the keys of servers that are down; the second option turns
 # off Synapse's warning about this choice.
 trusted_key_servers:
 - server_name: matrix.org

@@ -137,7 +137,7 @@ def test_options_become_part_of_the_objects(capsysbinary: pytest.CaptureFixture[
             [
                 "--namespace='' is not the name of a namespace; use at most 63 characters of "
                 "a-z 0-9 -",
-                "--image='a b' is not the reference of an image; use HOST/NAME:TAG or "
+                "--image='a b' is not an image reference; use HOST/NAME:TAG or "
                 "HOST/NAME@sha256:DIGEST",
                 "SYNAPSE_WORKERS: typing1, typing2 all have the worker type typing, which only one "
                 "worker may have; remove it from the others",
@@ -150,8 +150,8 @@ def test_options_become_part_of_the_objects(capsysbinary: pytest.CaptureFixture[
         (
             ["pusher_1=pusher, pusher-1=federation_sender"],
             [
-                "SYNAPSE_WORKERS: pusher-1 would have objects in Kubernetes that are called "
-                "pusher-1, like those of pusher_1; give the worker another name"
+                "SYNAPSE_WORKERS: the Kubernetes objects of pusher-1 would be named pusher-1, "
+                "like those of pusher_1; give the worker another name"
             ],
         ),
     ],

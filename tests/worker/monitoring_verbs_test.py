@@ -25,7 +25,7 @@ def test_alerts_are_a_rule_file(capsys: pytest.CaptureFixture[str]) -> None:
     """The comments come first, for whoever finds the file on a server."""
     code, output, messages = run(capsys, "alerts", "pusher:2, typing")
     assert (code, messages) == (0, [])
-    assert output.startswith("# Alerts about the processes of a Synapse homeserver;")
+    assert output.startswith("# Alerting rules for the processes of a Synapse homeserver,")
     names = [group["name"] for group in yaml.safe_load(output)["groups"]]
     assert names == [
         "synapse-processes",

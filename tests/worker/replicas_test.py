@@ -1,4 +1,4 @@
-"""Workers that are called like the host of their container, so that there can be any number."""
+"""Workers that are named after the host of their container, so that there can be any number."""
 
 import re
 import socket
@@ -57,7 +57,7 @@ def test_only_a_worker_that_nothing_names_may_have_replicas(names: tuple[str, ..
     assert is_stateless(worker.process, TABLE) == (not named and not lone)
 
 
-def test_a_replica_is_called_like_its_host(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replica_is_named_after_its_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """The name is what Synapse, its metrics and its log show."""
     found = replica("synchrotron-6d5f-x2x9z", monkeypatch)
     worker = documents(HOMESERVER, found)["worker.yaml"]
@@ -110,7 +110,7 @@ def test_a_replica_needs_no_plan(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_host_name_that_cannot_be_used_is_named(
     host_name: str, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two workers of one name keep each other's deleted tokens valid."""
+    """Two workers with the same name ignore each other's updates."""
     assert problems(host_name, monkeypatch) == (line,)
 
 

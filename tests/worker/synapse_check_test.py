@@ -107,12 +107,12 @@ def test_the_parser_gets_the_documents_that_synapse_would_get(parser: Parser) ->
         (SystemExit("usage"), "homeserver.yaml: Synapse rejects it: SystemExit: usage"),
         (
             None,
-            "homeserver.yaml: redis is not enabled as Synapse reads it, but workers receive events "
+            "homeserver.yaml: Synapse does not regard redis as enabled, but workers receive events "
             "through Redis; set redis: {enabled: true, host: ...} for every process",
         ),
         (
             SimpleNamespace(redis=SimpleNamespace(redis_enabled=False)),
-            "homeserver.yaml: redis is not enabled as Synapse reads it, but workers receive events "
+            "homeserver.yaml: Synapse does not regard redis as enabled, but workers receive events "
             "through Redis; set redis: {enabled: true, host: ...} for every process",
         ),
         (

@@ -81,7 +81,7 @@ def settings(**variables: str) -> Settings:
         ),
         (
             {"SYNAPSE_WORKERS": "a=pusher, a=typing"},
-            "SYNAPSE_WORKERS: the name a is given 2 times; workers with the same name keep each",
+            "SYNAPSE_WORKERS: the name a is given 2 times; workers with the same name ignore ",
         ),
         (
             {"SYNAPSE_WORKERS": "bogus"},

@@ -26,19 +26,25 @@ _INSIDE = "MUTATION_INSIDE"
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=Path(), help="the workspace")
-    parser.add_argument("--package", default="worker", help="a folder of it")
+    parser.add_argument("--package", default="worker", help="the folder of the package")
     parser.add_argument("--tests", default="tests/worker", help="the folder of its tests")
-    parser.add_argument("--without", action="append", default=[], help="test modules to leave out")
-    parser.add_argument("--slowest", type=float, default=5.0, help="seconds of a test to ask")
-    parser.add_argument("--keep-going", action="store_true", help="leave failing tests out")
-    parser.add_argument("--reasons", type=Path, required=True, help="why some are not seen")
-    parser.add_argument("--minimum", type=float, default=95.0, help="per cent that must be seen")
+    parser.add_argument("--without", action="append", default=[], help="a test module to exclude")
+    parser.add_argument(
+        "--slowest", type=float, default=5.0, help="exclude slower tests; in seconds"
+    )
+    parser.add_argument("--keep-going", action="store_true", help="exclude failing tests")
+    parser.add_argument("--reasons", type=Path, required=True, help="the list of reasons")
+    parser.add_argument(
+        "--minimum", type=float, default=95.0, help="the percentage that must be detected"
+    )
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--only", action="append", help="one module, such as worker/plan.py")
-    parser.add_argument("--sample", type=int, help="that many changes, chosen by --seed")
+    parser.add_argument("--sample", type=int, help="this many changes, chosen by --seed")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--list", action="store_true", help="print the changes and try none")
-    parser.add_argument("--verbose", action="store_true", help="print which test saw each change")
+    parser.add_argument("--list", action="store_true", help="only print the changes")
+    parser.add_argument(
+        "--verbose", action="store_true", help="print which test detected each change"
+    )
     return parser
 
 
