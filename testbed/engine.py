@@ -47,10 +47,19 @@ while [ -n "$(checked)" ]; do sleep 1; done
 _PODMAN_SETUP = "install -m 755 docker podman_compose.py {programs}; rm docker podman_compose.py"
 # Docker needs an iptables, which Debian's packages link when they are installed. The images are
 # made by podman in both cases.
+_DOCKER_UNIT = f"""\
+[Service]
+Type=notify
+Environment=PATH={_PROGRAMS}:/usr/sbin:/usr/bin
+ExecStart=dockerd --bridge=none --data-root=/var/lib/containers/docker \\
+  --exec-opt=native.cgroupdriver=cgroupfs
+[Install]
+WantedBy=multi-user.target
+"""
 _DOCKER_SETUP = """\
 ln -s /usr/sbin/iptables-nft {programs}/iptables
-systemd-run --quiet --unit=dockerd --setenv=PATH={programs}:$PATH dockerd --bridge=none \
-  --data-root=/var/lib/containers/docker --exec-opt=native.cgroupdriver=cgroupfs
+mv dockerd.service /etc/systemd/system
+systemctl enable --now --quiet dockerd
 until docker version &> /dev/null; do sleep 1; done
 podman save --quiet --multi-image-archive {images} | docker load
 """
@@ -106,6 +115,7 @@ def _imitate_docker(machine: Machine) -> None:
 def _start_docker(machine: Machine) -> None:
     """Start Docker with the same images."""
     names = Images()
+    (machine.work / "dockerd.service").write_text(_DOCKER_UNIT)
     images = (IMAGE, NEW_IMAGE, names.postgres_image, names.redis_image, names.proxy_image)
     machine.run(_DOCKER_SETUP.format(programs=_PROGRAMS, images=" ".join(images)))
 
@@ -117,6 +127,7 @@ def engine_machine(
     folder: Path,
     engine: str = "podman",
     address: str = ADDRESS,
+    beside: Machine | None = None,
 ) -> Iterator[Machine]:
     """Run a machine with images, `docker`, and a certificate for example.com.
 
@@ -126,13 +137,14 @@ def engine_machine(
         folder: an empty folder.
         engine: what `docker` is, either ``podman`` or ``docker``.
         address: the IP address of the machine.
+        beside: another machine, which also runs, to connect it to.
 
     Raises:
         StartError: if it does not start.
     """
     machine = Machine(services_root, folder, address)
     try:
-        machine.start()
+        machine.start(beside)
         make_stand_ins(machine)
         subprocess.run(["cp", "-rL", layout, machine.work / "layout"], check=True)
         machine.run(

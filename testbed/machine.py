@@ -3,8 +3,12 @@
 Root is needed: podman gives the files of a container to many users.
 """
 
+import os
+import re
 import shutil
 import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from sandbox.bwrap import Sandbox, program, read_only, symlinks, system_bwrap, tmpfs, writable
@@ -42,13 +46,13 @@ _FILES = {
     "resolv.conf": "",
     **{f"pam.d/common-{name}": lines for name, lines in _PAM.items()},
 }
-# systemd needs the kernel's files of its own network and of its own group of processes. Users
-# without privileges need programs with the set-user-ID bit, which give them more user IDs, and a
-# device for their networks; the packages are unpacked without such bits, and neither has an effect
-# where bwrap has mounted it.
+# systemd needs the kernel's files of its own network. Users without privileges need programs with
+# the set-user-ID bit, which give them more user IDs, and a device for their networks; the packages
+# are unpacked without such bits, and neither has an effect where bwrap has mounted it.
 _PREPARE = """\
 mount -t sysfs sysfs /sys
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mkdir /groups
+mount -t cgroup2 cgroup2 /groups
 ip link set lo up
 ip address add {address}/32 dev lo
 mkdir /special /dev/net
@@ -62,8 +66,21 @@ touch /dev/net/tun
 mount --bind /special/tun /dev/net/tun
 exec sleep infinity
 """
-_INIT = ("/usr/lib/systemd/systemd", "--unit=multi-user.target", "--log-target=null")
-_NAMESPACES = ("--mount", "--uts", "--ipc", "--net", "--cgroup", "--root", "--wd")
+_CONNECTED = """\
+ip address replace {address}/24 dev eth0
+ip link set eth0 up
+ip address delete {address}/32 dev lo 2> /dev/null || true
+"""
+_START_SECONDS = 240  # Including the services that an administrator has enabled.
+# systemd, in a control group of its own, in which there is nothing from an earlier start.
+_INIT = """\
+group=$(mktemp -d "/groups$(sed -n s/^0:://p /proc/self/cgroup)/machine-XXXXXX")
+echo $$ > "$group/cgroup.procs"
+exec unshare --cgroup --pid --fork --kill-child --mount-proc --propagation shared \
+  /usr/bin/bash -euc 'umount /groups; mount -t cgroup2 cgroup2 /sys/fs/cgroup
+    exec /usr/lib/systemd/systemd --unit=multi-user.target --log-target=null'
+"""
+_NAMESPACES = ("--mount", "--uts", "--ipc", "--net", "--root", "--wd")
 
 
 class Machine:
@@ -124,7 +141,7 @@ class Machine:
                 ("--dev", "/dev"),
                 ("--bind", "/sys", "/sys"),
             ),
-            unshare=("net", "ipc", "uts", "cgroup"),
+            unshare=("net", "ipc", "uts"),
             capabilities=("ALL",),
             environ={"PATH": _PATH},
             hostname="machine",
@@ -139,45 +156,52 @@ class Machine:
         self._process = self._namespaces
         self._setpriv = program("setpriv", "util-linux")
 
-    def start(self) -> None:
+    def start(self, beside: "Machine | None" = None) -> None:
         """Start it; return once systemd has started everything.
 
+        Args:
+            beside: another machine, which also runs, to connect it to by a cable.
+
         Raises:
-            StartError: if it does not.
+            StartError: if it does not start.
         """
         self._namespaces.start()
         self._namespaces.wait_until(lambda: self._comm() == "sleep")
+        if beside is not None:
+            self._connect(beside)
         self._process = Process(
             "machine",
             [
                 *(self._setpriv, "--pdeathsig", "KILL"),
-                *(self._nsenter, "--target", str(self._namespaces.pid), *_NAMESPACES, "--"),
-                *("/usr/bin/env", "-i", f"PATH={_PATH}", "container=test"),
-                *("/usr/bin/unshare", "--pid", "--fork", "--kill-child", "--mount-proc"),
-                *("--propagation", "shared", *_INIT),
+                *(*self._enter(), "/usr/bin/env", "-i", f"PATH={_PATH}", "container=test"),
+                *("/usr/bin/bash", "-euc", _INIT),
             ],
             self._log,
         )
         self._process.start()
         self._process.wait_until(
-            lambda: self.run("systemctl is-system-running", check=False).stdout == "running\n"
+            lambda: self.run("systemctl is-system-running", check=False).stdout == "running\n",
+            _START_SECONDS,
         )
 
     def _comm(self) -> str:
         return Path(f"/proc/{self._namespaces.pid}/comm").read_text().strip()
 
-    def join(self, other: "Machine") -> None:
-        """Connect its network to that of another machine, which also runs, by a cable."""
-        inside = [self._nsenter, "--target", str(self._namespaces.pid), *_NAMESPACES, "--"]
+    def _enter(self) -> list[str]:
+        """Return the command before one that is to run in the namespaces, without systemd."""
+        return [self._nsenter, "--target", str(self._namespaces.pid), *_NAMESPACES, "--"]
+
+    def _connect(self, other: "Machine") -> None:
+        """Connect its network to that of another machine."""
+        # The cable to a machine that was killed may still be there.
+        script = "ip link delete eth0 2> /dev/null || true"
+        subprocess.run([*other._enter(), "/usr/bin/bash", "-c", script], check=True)
         peer = str(other._namespaces.pid)
         add = ("/usr/bin/ip", "link", "add", "eth0", "type", "veth", "peer", "eth0", "netns", peer)
-        subprocess.run([*inside, *add], check=True)
+        subprocess.run([*self._enter(), *add], check=True)
         for one in (self, other):
-            one.run(
-                f"ip address del {one.address}/32 dev lo\n"
-                f"ip address add {one.address}/24 dev eth0\n"
-                "ip link set eth0 up\n"
-            )
+            script = _CONNECTED.format(address=one.address)
+            subprocess.run([*one._enter(), "/usr/bin/bash", "-euc", script], check=True)
 
     def run(
         self, script: str, *, seconds: int = 300, check: bool = True
@@ -189,7 +213,8 @@ class Machine:
                 false; the message has its output.
         """
         command = [
-            *(self._nsenter, "--target", str(self._process.pid), "--pid", *_NAMESPACES, "--"),
+            *(self._nsenter, "--target", str(self._process.pid), "--pid", "--cgroup"),
+            *(*_NAMESPACES, "--"),
             *("/usr/bin/env", "-i", f"--chdir={WORK}", f"PATH={_PATH}", "HOME=/root"),
             *("LC_ALL=C.UTF-8", "/usr/bin/timeout", str(seconds)),
             *("/usr/bin/bash", "-euo", "pipefail", "-c", script),
@@ -206,6 +231,22 @@ class Machine:
 
     def kill(self) -> None:
         """End it with everything that runs on it."""
-        for process in (self._process, self._namespaces):
-            if process.running:
-                process.kill()
+        if self._process is not self._namespaces and self._process.running:
+            group = self._group()
+            self._process.kill()
+            deadline = time.monotonic() + 10
+            while (
+                group.exists() and time.monotonic() < deadline
+            ):  # Its last processes may still end.
+                for folder, _, _ in os.walk(group, topdown=False):
+                    with suppress(OSError):
+                        os.rmdir(folder)
+        if self._namespaces.running:
+            self._namespaces.kill()
+
+    def _group(self) -> Path:
+        """Return the folder of the control group of systemd and everything that it started."""
+        lines = Path(f"/proc/{self._process.pid}/cgroup").read_text()
+        match = re.search(r"^0::(.*/machine-\w+)", lines, re.MULTILINE)
+        assert match, lines
+        return Path(f"/proc/{self._namespaces.pid}/root/groups{match[1]}")
