@@ -45,6 +45,9 @@ class Case:
         main: the command before one that is to run in the container of main.
         proxy_log: the command that prints the log of HAProxy.
         restart: the command that restarts all processes of a host.
+        started: a command that fails until a machine that was started has a main process again; a
+            unit of systemd is started once its container is healthy, but Docker starts all
+            containers at once.
         workers: the workers to which HAProxy sends requests.
     """
 
@@ -53,6 +56,7 @@ class Case:
     main: str
     proxy_log: str
     restart: str
+    started: str
     workers: tuple[str, ...]
 
 
@@ -63,6 +67,7 @@ CASES = {
         "podman exec synapse-main",
         "podman logs synapse-proxy",
         "systemctl restart synapse.target",
+        "true",
         ("event_creator", "client_reader", "synchrotron"),
     ),
     "docker": Case(
@@ -71,6 +76,7 @@ CASES = {
         "docker compose exec -T main",
         "docker compose logs --no-log-prefix proxy",
         "docker compose restart",
+        "docker compose ps main | grep -F '(healthy)'",
         ("synchrotron",),
     ),
 }
@@ -162,6 +168,7 @@ def test_two_hosts_share_the_work(machines: tuple[Machine, Machine]) -> None:
 
     main.kill()
     main.start(other)
+    run_commands(main, f"until {CASE.started}; do sleep 1; done", seconds=240)
     read(main, URL, "Hello from two hosts")
     deadline = time.monotonic() + 60
     while not set(CASE.workers) <= requests(main):
