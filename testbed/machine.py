@@ -72,13 +72,21 @@ ip link set eth0 up
 ip address delete {address}/32 dev lo 2> /dev/null || true
 """
 _START_SECONDS = 240  # Including the services that an administrator has enabled.
-# systemd, in a control group of its own, in which there is nothing from an earlier start.
+# systemd, in a control group of its own, in which there is nothing from an earlier start. It can
+# give controllers to groups below only if no process is in the group itself, so the parent that
+# waits for systemd is in one of them.
 _INIT = """\
-group=$(mktemp -d "/groups$(sed -n s/^0:://p /proc/self/cgroup)/machine-XXXXXX")
-echo $$ > "$group/cgroup.procs"
-exec unshare --cgroup --pid --fork --kill-child --mount-proc --propagation shared \
-  /usr/bin/bash -euc 'umount /groups; mount -t cgroup2 cgroup2 /sys/fs/cgroup
-    exec /usr/lib/systemd/systemd --unit=multi-user.target --log-target=null'
+export group=$(mktemp -d "/groups$(sed -n s/^0:://p /proc/self/cgroup)/machine-XXXXXX")
+echo $$ > $group/cgroup.procs
+exec unshare --cgroup bash -euc '
+  mkdir $group/parent
+  echo $$ > $group/parent/cgroup.procs
+  exec unshare --pid --fork --kill-child --mount-proc --propagation shared bash -euc "
+    echo 0 > $group/cgroup.procs
+    umount /groups
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup
+    unset group
+    exec /usr/lib/systemd/systemd --unit=multi-user.target --log-target=null"'
 """
 _NAMESPACES = ("--mount", "--uts", "--ipc", "--net", "--root", "--wd")
 
