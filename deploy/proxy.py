@@ -7,6 +7,9 @@ from deploy.routing import Routing
 UID = 99  # The user of the official image, without privileges.
 FOLDER = "/usr/local/etc/haproxy"  # Where that image reads the configuration.
 CONFIGURATION = "haproxy.cfg"
+# In this mode (HAProxy's management guide, "-Ws"), it tells systemd when it is ready, if
+# NOTIFY_SOCKET is set. HAProxy 3.1 and newer always can, and older versions with USE_SYSTEMD.
+COMMAND = ("haproxy", "-Ws", "-f", f"{FOLDER}/{CONFIGURATION}")
 FILES = (CONFIGURATION, "tls.crt", "tls.key")
 OPTIONS = Options(
     client_port=8443,  # HAProxy does not run as root.

@@ -188,6 +188,9 @@ def _proxy(images: Images, *, rootless: bool) -> str:
     lines = [
         "ContainerName=synapse-proxy",
         f"Image={images.proxy_image}",
+        "# Its master process tells systemd when the other one listens at all ports.",
+        f"Exec={' '.join(proxy.COMMAND)}",
+        "Notify=true",
         *_HARDENED,
         f"User={proxy.UID}",
         f"Group={proxy.UID}",

@@ -3,15 +3,17 @@
 `docker` is podman with podman-compose, or Docker with its own Compose, from Debian packages.
 """
 
+import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 from deploy.images import Images
-from testbed.machine import WORK, Machine
+from testbed.logins import logged_in
+from testbed.machine import ADDRESS, WORK, Machine
 from testbed.stand_ins import make_stand_ins
 
 # The names of this image; the second one is the same with another digest.
@@ -45,10 +47,19 @@ while [ -n "$(checked)" ]; do sleep 1; done
 _PODMAN_SETUP = "install -m 755 docker podman_compose.py {programs}; rm docker podman_compose.py"
 # Docker needs an iptables, which Debian's packages link when they are installed. The images are
 # made by podman in both cases.
+_DOCKER_UNIT = f"""\
+[Service]
+Type=notify
+Environment=PATH={_PROGRAMS}:/usr/sbin:/usr/bin
+ExecStart=dockerd --bridge=none --data-root=/var/lib/containers/docker \\
+  --exec-opt=native.cgroupdriver=cgroupfs
+[Install]
+WantedBy=multi-user.target
+"""
 _DOCKER_SETUP = """\
 ln -s /usr/sbin/iptables-nft {programs}/iptables
-systemd-run --quiet --unit=dockerd --setenv=PATH={programs}:$PATH dockerd --bridge=none \
-  --data-root=/var/lib/containers/docker --exec-opt=native.cgroupdriver=cgroupfs
+mv dockerd.service /etc/systemd/system
+systemctl enable --now --quiet dockerd
 until docker version &> /dev/null; do sleep 1; done
 podman save --quiet --multi-image-archive {images} | docker load
 """
@@ -64,14 +75,30 @@ rm -r layout
 """
 
 
-def run_commands(machine: Machine, script: str, *, seconds: int = 300) -> str:
+def run_commands(
+    machine: Machine,
+    script: str,
+    *,
+    seconds: int = 300,
+    environ: Mapping[str, str] = {},
+    as_user: bool = False,
+) -> str:
     """Run commands of the documentation; return their standard output.
+
+    Args:
+        machine: the machine.
+        script: the commands.
+        seconds: how long they may take.
+        environ: more variables.
+        as_user: whether `testbed.logins.USER` runs them, after a login, instead of root.
 
     Raises:
         AssertionError: if one fails, or they take longer than ``seconds``.
     """
-    exports = "".join(f"export {name}={value}\n" for name, value in ENVIRON.items())
-    done = machine.run(exports + script, seconds=seconds)
+    variables = {**ENVIRON, **environ}
+    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+    whole = logged_in(exports + script) if as_user else exports + script
+    done = machine.run(whole, seconds=seconds)
     print(f"{script}{done.stdout}{done.stderr}", flush=True)
     return done.stdout
 
@@ -88,13 +115,19 @@ def _imitate_docker(machine: Machine) -> None:
 def _start_docker(machine: Machine) -> None:
     """Start Docker with the same images."""
     names = Images()
+    (machine.work / "dockerd.service").write_text(_DOCKER_UNIT)
     images = (IMAGE, NEW_IMAGE, names.postgres_image, names.redis_image, names.proxy_image)
     machine.run(_DOCKER_SETUP.format(programs=_PROGRAMS, images=" ".join(images)))
 
 
 @contextmanager
 def engine_machine(
-    services_root: Path, layout: Path, folder: Path, engine: str = "podman"
+    services_root: Path,
+    layout: Path,
+    folder: Path,
+    engine: str = "podman",
+    address: str = ADDRESS,
+    beside: Machine | None = None,
 ) -> Iterator[Machine]:
     """Run a machine with images, `docker`, and a certificate for example.com.
 
@@ -103,13 +136,15 @@ def engine_machine(
         layout: the OCI layout of this image.
         folder: an empty folder.
         engine: what `docker` is, either ``podman`` or ``docker``.
+        address: the IP address of the machine.
+        beside: another machine, which also runs, to connect it to.
 
     Raises:
         StartError: if it does not start.
     """
-    machine = Machine(services_root, folder)
+    machine = Machine(services_root, folder, address)
     try:
-        machine.start()
+        machine.start(beside)
         make_stand_ins(machine)
         subprocess.run(["cp", "-rL", layout, machine.work / "layout"], check=True)
         machine.run(

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+_WAITING = ("bwrap", "unshare")  # They stay as the parents of what they start.
+
 
 class StartError(Exception):
     """A process did not become ready; the message contains the end of its log."""
@@ -49,13 +51,13 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Return the process ID of the process itself, not of a bwrap that waits for it."""
+        """Return the process ID of the process itself, not of a program that waits for it."""
         assert self._popen is not None, f"{self.name} was not started"
         pid = self._popen.pid
         while True:
             name = Path(f"/proc/{pid}/comm").read_text().strip()
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-            if name != "bwrap" or not children:
+            if name not in _WAITING or not children:
                 return pid
             pid = int(children[0])
 

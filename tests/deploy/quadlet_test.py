@@ -69,6 +69,15 @@ def test_quadlet_quotes_values() -> None:
     assert '"SYNAPSE_HOSTNAME=a%%b\\"c\\\\d"' in values(unit, "Container", "Environment")
 
 
+def test_the_proxy_says_when_it_listens() -> None:
+    """`systemctl start synapse.target` should not return before clients can connect."""
+    unit = units()["synapse-proxy.container"]
+    assert values(unit, "Container", "Notify") == ["true"]
+    assert values(unit, "Container", "Exec") == [
+        "haproxy -Ws -f /usr/local/etc/haproxy/haproxy.cfg"
+    ]
+
+
 def test_rootless_quadlets_are_for_a_users_own_systemd() -> None:
     """They publish no port below 1024, and map the user to that of the image."""
     found = units(rootless=True)
