@@ -13,6 +13,7 @@ from deploy.kubernetes.options import KubernetesOptions
 from worker.deployment import deployment, one_line
 from worker.doctor import MAIN, scrape_targets
 from worker.plan import parse_plan
+from worker.scraping import compose_scraping
 from worker.worker_types import load_table
 
 IMAGES = Images(image="ghcr.io/example/synapse-worker:1.163.2")
@@ -38,7 +39,10 @@ def example_files(folder: Path) -> Iterator[tuple[str, str]]:
         if verb != "kubernetes":
             # In Kubernetes, the operator for Prometheus finds processes, and gets the rules.
             workers = parse_plan(plan, load_table())
-            files["targets.json"] = json.dumps(scrape_targets(workers, MAIN), indent=1) + "\n"
+            if verb in REPLICATING:
+                files["scrape.json"] = json.dumps(compose_scraping({}, plan), indent=1) + "\n"
+            else:
+                files["targets.json"] = json.dumps(scrape_targets(workers, MAIN), indent=1) + "\n"
             files["synapse.rules.yml"] = rule_file(deployment({}, plan).monitored)
         files["dashboard.json"] = dashboard_file(deployment({}, plan).monitored)
         yield from ((f"{name}/{path}", text) for path, text in files.items())

@@ -104,6 +104,12 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     )
     for name in ("doctor", "prometheus", "alerts", "dashboard"):
         verb_parsers[name].add_argument("plan", metavar="PLAN", help=_PLAN_HELP)
+    verb_parsers["prometheus"].add_argument(
+        "--compose",
+        action="store_true",
+        help="print scrape configurations (scrape_config_files) for the containers of compose, "
+        "with which Prometheus finds any number of replicas",
+    )
     verb_parsers["routes"].add_argument(
         "format", metavar="FORMAT", help="json, nginx, haproxy, caddy or traefik"
     )

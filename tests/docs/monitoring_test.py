@@ -52,11 +52,13 @@ def test_a_section_says_what_the_rule_says(name: str) -> None:
 
 
 def test_the_configuration_is_yaml_with_names_that_exist() -> None:
-    """Both parts of it can be pasted."""
-    scrape, inhibition = (
+    """Each part of it can be pasted."""
+    scrape, by_dns, inhibition = (
         yaml.safe_load(part) for part in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
     )
     assert scrape["scrape_configs"][0]["metrics_path"] == "/_synapse/metrics"
+    (name,) = re.findall(r"prometheus --compose .* > ([a-z.]+)`", TEXT)
+    assert by_dns["scrape_config_files"] == [f"/etc/prometheus/{name}"]
     (rule,) = inhibition["inhibit_rules"]
     names = by_name()
     assert rule["source_matchers"] == ["alertname = SynapseMainDown"]

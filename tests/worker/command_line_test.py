@@ -38,7 +38,8 @@ EXCESS = "unrecognized arguments"
         (["doctor", "a", "b"], f"doctor: {EXCESS}: b; usage: doctor PLAN"),
         (
             ["prometheus"],
-            "prometheus: the following arguments are required: PLAN; usage: prometheus PLAN",
+            "prometheus: the following arguments are required: PLAN; usage: prometheus [--compose] "
+            "PLAN",
         ),
         (["alerts"], "alerts: the following arguments are required: PLAN; usage: alerts PLAN"),
         (["dashboard", "a", "b"], f"dashboard: {EXCESS}: b; usage: dashboard PLAN"),
@@ -96,7 +97,10 @@ def test_a_wrong_use_is_answered_with_the_right_one(
         (["wait"], {"verb": "wait", "seconds": None}),
         (["wait", "5"], {"verb": "wait", "seconds": "5"}),
         (["doctor", ""], {"verb": "doctor", "plan": ""}),
-        (["prometheus", "pusher:2, typing"], {"verb": "prometheus", "plan": "pusher:2, typing"}),
+        (
+            ["prometheus", "pusher:2, typing"],
+            {"verb": "prometheus", "plan": "pusher:2, typing", "compose": False},
+        ),
     ],
 )
 def test_each_verb_gets_its_arguments(arguments: list[str], options: dict[str, object]) -> None:
@@ -142,7 +146,7 @@ def test_help_names_every_verb(word: str, capsys: pytest.CaptureFixture[str]) ->
         ),
         ("wait", "[-h] [SECONDS]", "the default is SYNAPSE_WAIT_SECONDS, or 60 without it"),
         ("doctor", "[-h] PLAN", "a plan as in SYNAPSE_WORKERS, or the path of a file that "),
-        ("prometheus", "[-h] PLAN", "that contains one, such as ./plan.txt"),
+        ("prometheus", "[-h] [--compose] PLAN", "that contains one, such as ./plan.txt"),
         ("alerts", "[-h] PLAN", "print Prometheus alerting rules for the processes of a plan"),
         ("dashboard", "[-h] PLAN", "print a Grafana dashboard for the processes of a plan"),
         ("generate", "[-h]", "write a first homeserver.yaml, keys and secrets to the data folder"),

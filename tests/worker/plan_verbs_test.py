@@ -93,6 +93,52 @@ def test_an_empty_plan_is_the_main_process_alone(
     assert [row["labels"]["instance"] for row in json.loads(capsys.readouterr().out)] == ["main"]
 
 
+def scraping(capsys: pytest.CaptureFixture[str], plan: str, **environ: str) -> list[dict[str, Any]]:
+    """Return the scrape configurations for what `compose` starts."""
+    assert main(["prometheus", "--compose", plan], environ) == 0
+    configurations: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["scrape_configs"]
+    return configurations
+
+
+def test_prometheus_finds_replicas_of_compose_by_their_common_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Their number can change at any time; workers with a duty keep their own names."""
+    single, replicas = scraping(capsys, "synchrotron:2, pusher:2")
+    hosts = [target for one in single["static_configs"] for target in one["targets"]]
+    assert hosts == ["main:9000", "pusher1:9000", "pusher2:9000"]
+    assert single["static_configs"][1]["labels"] == {
+        "instance": "pusher1",
+        "job": "pusher",
+        "index": "1",
+    }
+    (names,) = replicas["dns_sd_configs"]
+    assert (names["names"], names["type"], names["port"]) == (["synchrotron"], "A", 9000)
+    assert replicas["relabel_configs"] == [{"target_label": "job", "replacement": "synchrotron"}]
+
+
+def test_prometheus_finds_every_process_of_one_container(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """There are no replicas then."""
+    (single,) = scraping(capsys, "synchrotron:2", SYNAPSE_PROCESSES="all")
+    hosts = [target for one in single["static_configs"] for target in one["targets"]]
+    assert len(set(hosts)) == 3
+    assert {host.split(":")[0] for host in hosts} == {"main"}
+
+
+def test_prometheus_lists_what_it_lists_without_the_option(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """If nothing is replicated, such as at hosts of the plan, the targets are the same."""
+    plan = "a=synchrotron@10.0.0.7, b=typing+presence@10.0.0.8"
+    environ = {"SYNAPSE_REPLICATION_HOST": "10.0.0.1"}
+    assert main(["prometheus", plan], environ) == 0
+    targets = json.loads(capsys.readouterr().out)
+    (single,) = scraping(capsys, plan, **environ)
+    assert single["static_configs"] == targets
+
+
 @pytest.mark.parametrize("host", ["http://main", "10.0.0.5:9093"])
 def test_prometheus_refuses_what_is_not_a_host(
     host: str, capsys: pytest.CaptureFixture[str]
