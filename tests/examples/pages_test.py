@@ -4,39 +4,19 @@
 """
 
 import os
-import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from testbed.engine import engine_machine, run_commands
 from testbed.machine import Machine
+from testbed.pages import blocks
 
 EXAMPLES = Path(os.environ["EXAMPLE"]).resolve().parent
 SERVICES = Path(os.environ["SERVICES"]).resolve().parent / "root"
 LAYOUT = Path(os.environ["IMAGE"]).resolve()
-
-
-@dataclass(frozen=True)
-class Block:
-    """Commands of a page.
-
-    Attributes:
-        script: the commands.
-        output: what they print, if the page shows it.
-    """
-
-    script: str
-    output: str | None
-
-
-def blocks(text: str) -> list[Block]:
-    """Return the commands of a page, in order."""
-    fence = re.compile(r"^```sh\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE)
-    return [Block(match[1], match[2]) for match in fence.finditer(text)]
 
 
 @pytest.fixture
