@@ -29,7 +29,7 @@ _FILES = {
     ),
     "containers/policy.json": '{"default": [{"type": "insecureAcceptAnything"}]}\n',
     "group": "root:x:0:\nmessagebus:x:101:\nsystemd-journal:x:102:\n",
-    "hosts": f"127.0.0.1 localhost\n{ADDRESS} example.com\n",
+    "hosts": f"127.0.0.1 localhost\n{ADDRESS} example.com matrix.example.com\n",
     "machine-id": "0" * 31 + "1\n",
     "passwd": "root:x:0:0::/root:/usr/bin/bash\nmessagebus:x:101:101::/:/usr/sbin/nologin\n",
     "resolv.conf": "",
