@@ -19,14 +19,14 @@ from testbed.stand_ins import make_stand_ins
 # The names of this image; the second one is the same with another digest.
 IMAGE, NEW_IMAGE = "localhost/synapse-worker:1", "localhost/synapse-worker:2"
 _PAIR = "/etc/letsencrypt/live/example.com"
-_PROGRAMS = "/etc/bin"  # On the machine, /usr cannot be written.
+PROGRAMS = "/etc/bin"  # On the machine, /usr cannot be written.
 # What every command gets.
 ENVIRON = {
     "IMAGE": IMAGE,
     "NEW_IMAGE": NEW_IMAGE,
     "DOMAIN": "example.com",
     "CURL_CA_BUNDLE": f"{_PAIR}/fullchain.pem",
-    "PATH": f"{_PROGRAMS}:/usr/sbin:/usr/bin",
+    "PATH": f"{PROGRAMS}:/usr/sbin:/usr/bin",
 }
 # `docker` by podman and podman-compose. Unlike Docker, they check a starting
 # container no more often than a running one, and do not wait for what nothing depends on.
@@ -69,7 +69,7 @@ podman tag $image {image} localhost/synapse-worker:latest
 podman build --quiet --tag {new_image} - <<< 'FROM {image}'
 mkdir -p {pair} {programs}
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 \
-  -subj /CN=example.com -addext subjectAltName=DNS:example.com \
+  -subj /CN=example.com -addext subjectAltName=DNS:example.com,DNS:matrix.example.com \
   -keyout {pair}/privkey.pem -out {pair}/fullchain.pem
 rm -r layout
 """
@@ -105,11 +105,11 @@ def run_commands(
 
 def _imitate_docker(machine: Machine) -> None:
     """Make a `docker` of podman and podman-compose."""
-    (machine.work / "docker").write_text(_DOCKER.replace("{programs}", _PROGRAMS))
+    (machine.work / "docker").write_text(_DOCKER.replace("{programs}", PROGRAMS))
     compose = find_spec("podman_compose")
     assert compose is not None
     shutil.copy(str(compose.origin), machine.work)
-    machine.run(_PODMAN_SETUP.format(programs=_PROGRAMS))
+    machine.run(_PODMAN_SETUP.format(programs=PROGRAMS))
 
 
 def _start_docker(machine: Machine) -> None:
@@ -117,7 +117,7 @@ def _start_docker(machine: Machine) -> None:
     names = Images()
     (machine.work / "dockerd.service").write_text(_DOCKER_UNIT)
     images = (IMAGE, NEW_IMAGE, names.postgres_image, names.redis_image, names.proxy_image)
-    machine.run(_DOCKER_SETUP.format(programs=_PROGRAMS, images=" ".join(images)))
+    machine.run(_DOCKER_SETUP.format(programs=PROGRAMS, images=" ".join(images)))
 
 
 @contextmanager
@@ -149,7 +149,7 @@ def engine_machine(
         subprocess.run(["cp", "-rL", layout, machine.work / "layout"], check=True)
         machine.run(
             _SETUP.format(
-                work=WORK, image=IMAGE, new_image=NEW_IMAGE, pair=_PAIR, programs=_PROGRAMS
+                work=WORK, image=IMAGE, new_image=NEW_IMAGE, pair=_PAIR, programs=PROGRAMS
             )
         )
         if engine == "docker":

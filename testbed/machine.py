@@ -125,7 +125,9 @@ class Machine:
                 shutil.copytree(source, etc / name, symlinks=True, dirs_exist_ok=True)
         for name, text in _FILES.items():
             (etc / name).write_text(text)
-        (etc / "hosts").write_text(f"127.0.0.1 localhost\n{ADDRESS} example.com\n")
+        (etc / "hosts").write_text(
+            f"127.0.0.1 localhost\n{ADDRESS} example.com matrix.example.com\n"
+        )
         wanted = services_root / "usr/lib/systemd/system/sysinit.target.wants"
         masked = {unit.name for unit in wanted.iterdir()}.difference(_HARMLESS)
         for name in masked.union(_ADDED):

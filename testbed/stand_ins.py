@@ -18,6 +18,7 @@ _CONTENTS = (
     "usr/bin/psql",
     "usr/bin/redis-*",
     "usr/bin/sh",
+    "usr/bin/sleep",
     "usr/lib/locale",
     "usr/lib/postgresql",
     "usr/lib/x86_64-linux-gnu/*.so*",
@@ -29,12 +30,15 @@ _CONTENTS = (
 )
 # The official image does this too, and much more (docker-library/postgres, docker-entrypoint.sh):
 # root reads the password and prepares the folders, and a user without capabilities does the rest.
+# Kubernetes starts it as that user, and with a folder inside the volume.
 _POSTGRES = r"""#!/usr/bin/dash
 set -eu
-data=/var/lib/postgresql/data
-if [ "$(id -u)" = 0 ]; then
+data=${PGDATA:-/var/lib/postgresql/data}
+if [ -z "${POSTGRES_PASSWORD:-}" ]; then
   POSTGRES_PASSWORD=$(cat "$POSTGRES_PASSWORD_FILE")
   export POSTGRES_PASSWORD
+fi
+if [ "$(id -u)" = 0 ]; then
   chmod 700 $data
   chmod 3775 /run/postgresql
   chown -R 999 $data /run/postgresql
@@ -52,7 +56,7 @@ _SCRIPT = r"""
 cd /tmp
 mkdir -p root/data root/etc root/run/postgresql root/tmp root/usr/local/etc/haproxy
 mkdir -p root/var/lib/postgresql/data
-printf 'root:x:0:0::/:/bin/sh\nservice:x:999:999::/:/bin/sh\nproxy:x:99:99::/:/bin/sh\n' \
+printf '%s:/:/bin/sh\n' root:x:0:0: postgres:x:70:70: proxy:x:99:99: service:x:999:999: \
   > root/etc/passwd
 cat > root/start
 chmod 755 root/start

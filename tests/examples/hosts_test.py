@@ -14,7 +14,7 @@ from deploy.support import POSTGRES, REDIS
 from testbed.engine import engine_machine, run_commands
 from testbed.logins import allow, start_sshd
 from testbed.machine import Machine
-from tests.examples.blocks import blocks, section
+from testbed.pages import blocks, section
 from tests.examples.messages import REGISTER, read, send
 
 PAGE = Path(os.environ["PAGE"])

@@ -12,7 +12,7 @@ import pytest
 
 from testbed.engine import engine_machine, run_commands
 from testbed.machine import Machine
-from tests.examples.blocks import blocks
+from testbed.pages import blocks
 
 EXAMPLES = Path(os.environ["EXAMPLE"]).resolve().parent
 SERVICES = Path(os.environ["SERVICES"]).resolve().parent / "root"

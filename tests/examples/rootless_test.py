@@ -11,7 +11,7 @@ from deploy.images import Images
 from testbed.engine import IMAGE, engine_machine, run_commands
 from testbed.logins import add_user, logged_in, start_sshd
 from testbed.machine import Machine
-from tests.examples.blocks import blocks, section
+from testbed.pages import blocks, section
 from tests.examples.messages import REGISTER, read, send
 
 PAGE = Path(os.environ["PAGE"])

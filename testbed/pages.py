@@ -1,4 +1,4 @@
-"""The commands that a page of the documentation shows."""
+"""The commands of a page of the documentation."""
 
 import re
 from dataclasses import dataclass
