@@ -50,7 +50,7 @@ _PODMAN_SETUP = "install -m 755 docker podman_compose.py {programs}; rm docker p
 _DOCKER_UNIT = f"""\
 [Service]
 Type=notify
-Environment=PATH={_PROGRAMS}:/usr/sbin:/usr/bin
+Environment=PATH={PROGRAMS}:/usr/sbin:/usr/bin
 ExecStart=dockerd --bridge=none --data-root=/var/lib/containers/docker \\
   --exec-opt=native.cgroupdriver=cgroupfs
 [Install]
