@@ -1,8 +1,8 @@
 """A client of the homeserver on a node; runs there, and needs only Python.
 
-`start` logs in, creates a room and sends messages.  `check` says which messages that were
-acknowledged are missing.  `load` sends requests of all kinds until the file `stop` appears, and
-prints what came back.  They share the file `session`.
+`start` logs in, creates a room and sends messages. `check` says which messages that were
+acknowledged are missing. `load` sends requests of all kinds until the file `stop` appears, and
+prints what came back. They share the file `session`.
 """
 
 import json
@@ -71,7 +71,18 @@ class Session:
         self.sent.append(self.call("PUT", path, body)["event_id"])
 
     def missing(self) -> list[str]:
-        """Return the acknowledged messages that the room does not have."""
+        """Return the acknowledged messages that the room does not have, even after a minute.
+
+        A worker learns of the newest ones from Redis, so after the writer has answered.
+        """
+        begin = time.monotonic()
+        while (absent := self._absent()) and time.monotonic() < begin + 60:
+            print(f"not there yet: {len(absent)} of {len(self.sent)}", file=sys.stderr)
+            time.sleep(1)
+        return absent
+
+    def _absent(self) -> list[str]:
+        """Return the acknowledged messages that the room does not have now."""
         present: set[str] = set()
         position = ""
         while True:
