@@ -64,7 +64,7 @@ def _of_code(codes: Iterable[CodeType]) -> set[int]:
 
 
 def make_immortal() -> int:
-    """Make all objects that the garbage collector knows immortal; return how many there are.
+    """Make all objects that the garbage collector knows immortal; return how many became so.
 
     These are the functions, classes, modules and containers.  The code of the functions, with its
     constants and names, is added: the collector does not know it, and each call refers to it.  With
@@ -76,10 +76,11 @@ def make_immortal() -> int:
     if not _is_supported():
         return 0
     objects = gc.get_objects()
-    addresses = _of_code(_codes(objects)).union(map(id, objects))
+    of_code = _of_code(_codes(objects))
     # Sets the lower half; the upper half is 0.
-    deque(map(ctypes.memset, addresses, repeat(0xFF), repeat(4)), maxlen=0)
-    return len(addresses)
+    for addresses in (map(id, objects), of_code):
+        deque(map(ctypes.memset, addresses, repeat(0xFF), repeat(4)), maxlen=0)
+    return len(objects) + len(of_code)
 
 
 def look_up_in_classes() -> None:
@@ -88,8 +89,10 @@ def look_up_in_classes() -> None:
     CPython's cache of methods needs that version (`assign_version_tag` in Objects/typeobject.c),
     and the class would otherwise be written to at the first use in each child.
     """
-    for one in gc.get_objects():
-        if issubclass(type(one), type):
+    objects = gc.get_objects()
+    metaclasses = {one for one in set(map(type, objects)) if issubclass(one, type)}
+    for one in objects:
+        if type(one) in metaclasses:
             type.__getattribute__(one, "__init__")
 
 
