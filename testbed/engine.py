@@ -45,8 +45,6 @@ python3 -I {programs}/podman_compose.py "${words[@]}"
 while [ -n "$(checked)" ]; do sleep 1; done
 """
 _PODMAN_SETUP = "install -m 755 docker podman_compose.py {programs}; rm docker podman_compose.py"
-# Docker needs an iptables, which Debian's packages link when they are installed. The images are
-# made by podman in both cases.
 _DOCKER_UNIT = f"""\
 [Service]
 Type=notify
@@ -56,6 +54,8 @@ ExecStart=dockerd --bridge=none --data-root=/var/lib/containers/docker \\
 [Install]
 WantedBy=multi-user.target
 """
+# Docker needs an iptables, which Debian's packages link when they are installed. The images are
+# made by podman in both cases.
 _DOCKER_SETUP = """\
 ln -s /usr/sbin/iptables-nft {programs}/iptables
 mv dockerd.service /etc/systemd/system

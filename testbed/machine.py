@@ -47,8 +47,8 @@ _FILES = {
     **{f"pam.d/common-{name}": lines for name, lines in _PAM.items()},
 }
 # systemd needs the kernel's files of its own network. Users without privileges need programs with
-# the set-user-ID bit, which give them more user IDs, and a device for their networks; the packages
-# are unpacked without such bits, and neither has an effect where bwrap has mounted it.
+# the set-user-ID bit, which give them more user IDs, and a device for their networks. The packages
+# are unpacked without such bits, and neither has an effect in what bwrap has mounted.
 _PREPARE = """\
 mount -t sysfs sysfs /sys
 mkdir /groups
@@ -244,10 +244,9 @@ class Machine:
         if self._process is not self._namespaces and self._process.running:
             group = self._group()
             self._process.kill()
+            # Its last processes may still be ending.
             deadline = time.monotonic() + 10
-            while (
-                group.exists() and time.monotonic() < deadline
-            ):  # Its last processes may still end.
+            while group.exists() and time.monotonic() < deadline:
                 for folder, _, _ in os.walk(group, topdown=False):
                     with suppress(OSError):
                         os.rmdir(folder)

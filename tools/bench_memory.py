@@ -1,4 +1,4 @@
-"""Compares settings of the allocator for a homeserver whose processes are forked from one parent.
+"""Compares settings of the allocator, and what processes that are forked from one parent copy.
 
 Each variant starts on a database that is migrated already, idles, and then answers the same
 requests.  What is measured does not depend on the speed of the machine, except for the CPU time.
@@ -17,7 +17,7 @@ from pathlib import Path
 from testbed.homeserver import Homeserver, Parts
 from testbed.layout import MAIN, Options
 from testbed.processes import cpu_seconds, memory
-from tools.benchmarks import one_of_each, parts
+from tools.benchmarks import one_of_each, parts, start_all
 from tools.users import use
 
 _IDLE_SECONDS = 15
@@ -114,10 +114,7 @@ def _load(homeserver: Homeserver) -> None:
 
 def _measure(homeserver: Homeserver, figures: Figures, *, shows_pages: bool) -> None:
     """Start the processes, and measure one run."""
-    for name in homeserver.layout.containers:
-        homeserver.processes[name].start()
-    for name in homeserver.layout.names:
-        homeserver.wait_healthy(name)
+    start_all(homeserver)
     time.sleep(_IDLE_SECONDS)
     figures.idle.append(_memory(homeserver))
     if shows_pages:

@@ -15,7 +15,7 @@ from pathlib import Path
 from testbed.homeserver import Homeserver, Parts
 from testbed.layout import Options
 from testbed.processes import cpu_seconds, memory
-from tools.benchmarks import one_of_each, parts
+from tools.benchmarks import one_of_each, parts, start_all
 
 _RUNS = 5
 _IDLE_SECONDS = 15
@@ -39,16 +39,6 @@ class Figures:
     worked: list[float] = field(default_factory=list)
     used: list[float] = field(default_factory=list)
     restarted: list[float] = field(default_factory=list)
-
-
-def _start(homeserver: Homeserver) -> float:
-    """Start all containers at once; return the seconds until every process is healthy."""
-    begin = time.monotonic()
-    for name in homeserver.layout.containers:
-        homeserver.processes[name].start()
-    for name in homeserver.layout.names:
-        homeserver.wait_healthy(name)
-    return time.monotonic() - begin
 
 
 def _stop(homeserver: Homeserver) -> None:
@@ -78,7 +68,7 @@ def _restart(homeserver: Homeserver) -> float:
 
 def measure(homeserver: Homeserver, figures: Figures) -> None:
     """Measure one run, and stop the processes."""
-    figures.started.append(_start(homeserver))
+    figures.started.append(start_all(homeserver))
     figures.worked.append(
         sum(cpu_seconds(process.pid) for process in homeserver.synapses_and_parents())
     )

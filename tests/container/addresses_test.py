@@ -1,15 +1,13 @@
 """Unusual addresses and paths that the image accepts also work in Synapse itself."""
 
-import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from testbed.image import Image, container, entrypoint, read_image, unpack
+from testbed.image import Image, container, entrypoint
 from testbed.site import make_mounts
 
 FOLDER = "/my #data: {a}"
@@ -50,21 +48,6 @@ async def ask():
 reactor.callWhenRunning(lambda: defer.ensureDeferred(ask()))
 reactor.run()
 """
-
-
-@pytest.fixture(scope="module")
-def image() -> Image:
-    """Return the image."""
-    return read_image(Path(os.environ["IMAGE"]))
-
-
-@pytest.fixture(scope="module")
-def root(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield the folder with the unpacked image."""
-    folder = tmp_path_factory.mktemp("image") / "root"
-    unpack(image, folder)
-    yield folder
-    subprocess.run(["rm", "-rf", folder], check=True)
 
 
 @pytest.fixture

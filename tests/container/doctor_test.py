@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,9 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from testbed.image import container, entrypoint, read_image, unpack
-from testbed.site import PLANNED, make_mounts
+from testbed.image import Image
+from testbed.site import PLANNED
+from tests.container.judging import judge
 from tests.worker.cases import homeservers
 from worker.plan import parse_plan
 from worker.worker_types import load_table
@@ -107,25 +107,13 @@ def attributed(processes: dict[str, tuple[int, list[str]]]) -> set[str]:
     }
 
 
-def test_the_doctor_agrees_with_the_check_of_each_process(tmp_path: Path) -> None:
+def test_the_doctor_agrees_with_the_check_of_each_process(
+    image: Image, root: Path, tmp_path: Path
+) -> None:
     """The doctor accepts a plan if all checks accept it, and prints the same lines as they do."""
-    image = read_image(Path(os.environ["IMAGE"]))
-    root = tmp_path / "root"
-    unpack(image, root)
-    (root / "cases").mkdir()
-    folder = tmp_path / "cases"
-    folder.mkdir()
     cases = make_cases()
-    (folder / "cases.json").write_text(json.dumps(cases))
-    mounts = make_mounts(tmp_path, PLANNED) | {"/cases": folder}
-    try:
-        python = entrypoint(image)[0]
-        command = container(image, root, mounts, {}).command(python, "-I", "-c", _JUDGE)
-        subprocess.run(command, check=True, timeout=60 + 5 * len(cases))
-        text = re.sub(r"/tmp/tmp\w+", "/tmp/folder", (folder / "answers.json").read_text())
-        answers = json.loads(text)
-    finally:
-        subprocess.run(["rm", "-rf", root], check=True)
+    text = judge(image, root, tmp_path, PLANNED, _JUDGE, cases)
+    answers = json.loads(re.sub(r"/tmp/tmp\w+", "/tmp/folder", text))
     refused = 0
     for case, ((status, lines), processes) in zip(cases, answers, strict=True):
         assert status == max(code for code, _ in processes.values()), (case, lines, processes)

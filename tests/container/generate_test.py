@@ -1,38 +1,22 @@
 """An operator's first steps (generate, check, start) as a user that is unknown in the image."""
 
 import json
-import os
 import stat
 import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from testbed.image import Image, container, entrypoint, read_image, unpack
+from testbed.image import Image, container, entrypoint
 from testbed.site import make_mounts
 
 NAMED = {"SYNAPSE_SERVER_NAME": "example.com", "SYNAPSE_REPORT_STATS": "no"}
 START = {"SYNAPSE_WORKER": "synapse.app.homeserver", "SYNAPSE_FEDERATION_TLS": "off"}
-
-
-@pytest.fixture(scope="module")
-def image() -> Image:
-    """Return the image."""
-    return read_image(Path(os.environ["IMAGE"]))
-
-
-@pytest.fixture(scope="module")
-def root(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield the folder with the unpacked image."""
-    folder = tmp_path_factory.mktemp("image") / "root"
-    unpack(image, folder)
-    yield folder
-    subprocess.run(["rm", "-rf", folder], check=True)
 
 
 @pytest.fixture(scope="module")

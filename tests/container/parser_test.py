@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,9 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from testbed.image import container, entrypoint, read_image, unpack
-from testbed.site import WORKERS, make_mounts
+from testbed.image import Image
+from testbed.site import WORKERS
+from tests.container.judging import judge
 from tests.worker.cases import environs, homeservers
 from worker.worker_types import load_table
 
@@ -69,24 +69,10 @@ def make_cases() -> list[dict[str, Any]]:
     return cases
 
 
-def test_synapse_accepts_or_one_line_says_why(tmp_path: Path) -> None:
+def test_synapse_accepts_or_one_line_says_why(image: Image, root: Path, tmp_path: Path) -> None:
     """Each refusal is an error line; Synapse itself often prints a traceback of sixty lines."""
-    image = read_image(Path(os.environ["IMAGE"]))
-    root = tmp_path / "root"
-    unpack(image, root)
-    (root / "cases").mkdir()
-    folder = tmp_path / "cases"
-    folder.mkdir()
     cases = make_cases()
-    (folder / "cases.json").write_text(json.dumps(cases))
-    mounts = make_mounts(tmp_path, WORKERS) | {"/cases": folder}
-    try:
-        python = entrypoint(image)[0]
-        command = container(image, root, mounts, {}).command(python, "-I", "-c", _JUDGE)
-        subprocess.run(command, check=True, timeout=60 + 5 * len(cases))
-        answers = json.loads((folder / "answers.json").read_text())
-    finally:
-        subprocess.run(["rm", "-rf", root], check=True)
+    answers = json.loads(judge(image, root, tmp_path, WORKERS, _JUDGE, cases))
     assert len(answers) == len(cases)
     judged = 0
     for case, (status, out, err) in zip(cases, answers, strict=True):

@@ -30,15 +30,15 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         pytest.skip("only root can run systemd in namespaces of its own")
     if "NoNewPrivs:\t1\n" in Path("/proc/self/status").read_text():
         # In its debian mode, bazelw starts Bazel with bwrap.
-        pytest.skip("newuidmap gets no rights below bwrap: use the host mode of bazelw")
-    with engine_machine(SERVICES, LAYOUT, tmp_path) as found:
-        start_sshd(found)
-        add_user(found)
+        pytest.skip("newuidmap gets no privileges under bwrap; run this with BAZELW_MODE=host")
+    with engine_machine(SERVICES, LAYOUT, tmp_path) as started:
+        start_sshd(started)
+        add_user(started)
         names = Images()
         images = f"{IMAGE} {names.postgres_image} {names.redis_image} {names.proxy_image}"
         load = logged_in("podman load --quiet")
-        found.run(f"podman save --quiet --multi-image-archive {images} | {load}")
-        yield found
+        started.run(f"podman save --quiet --multi-image-archive {images} | {load}")
+        yield started
 
 
 def running(machine: Machine) -> int:

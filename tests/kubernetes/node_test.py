@@ -248,12 +248,12 @@ def test_pods_reach_only_what_the_policies_allow(node: Machine) -> None:
     }
     # A node reaches its own pods in any case, so something listens at each of the ports.
     assert accepting(node, "{probe}", targets) == set(targets.values())
-    found = {}
+    reached = {}
     for name in REACHABLE:
         own = addresses[name]
         others = {one: label for one, label in targets.items() if one.partition(":")[0] != own}
-        found[name] = accepting(node, INSIDE.replace("OWN", own), others)
-    assert found == REACHABLE
+        reached[name] = accepting(node, INSIDE.replace("OWN", own), others)
+    assert reached == REACHABLE
 
 
 def test_a_gateway_passes_on_the_same(node: Machine) -> None:

@@ -41,7 +41,7 @@ def _go_program_impl(ctx):
         inputs = ctx.files.srcs,
         outputs = [program],
         mnemonic = "GoProgram",
-        progress_message = "Compiling %{label} (minutes)",
+        progress_message = "Compiling %{label} (this takes minutes)",
     )
     return [DefaultInfo(executable = program, files = depset([program]))]
 
