@@ -8,8 +8,8 @@ servers that fork).  There is no function to ask for it, so the count is set in 
 Only objects that exist before the fork become immortal.  Nearly all of them would live as long as
 the process anyway; if a child drops one, its memory is not freed.
 
-A class changes, too, when an attribute is looked up in it for the first time, so that is done once
-for all children.
+The first look-up of an attribute in a class writes to the class as well, so the parent does that
+once for all children.
 """
 
 import ctypes
@@ -42,7 +42,7 @@ def _is_supported() -> bool:
 
 
 def _codes(objects: Iterable[object]) -> list[CodeType]:
-    """Return the code of functions, and what is nested in it."""
+    """Return the code of all functions among ``objects``, and the code that is nested in it."""
     codes = {id(one.__code__): one.__code__ for one in objects if type(one) is FunctionType}
     latest = list(codes.values())
     while latest:
@@ -54,7 +54,7 @@ def _codes(objects: Iterable[object]) -> list[CodeType]:
 
 
 def _of_code(codes: Iterable[CodeType]) -> set[int]:
-    """Return the IDs of code, and of the constants and names to which a call of it refers."""
+    """Return the IDs of code objects, and of their constants and names."""
     identities = set()
     for code in codes:
         identities.add(id(code))
@@ -65,10 +65,10 @@ def _of_code(codes: Iterable[CodeType]) -> set[int]:
 
 
 def make_immortal() -> int:
-    """Make all objects that the garbage collector knows immortal; return how many became so.
+    """Make all objects that the garbage collector knows immortal; return how many there are.
 
-    These are the functions, classes, modules and containers.  The code of the functions, with its
-    constants and names, is added: the collector does not know it, and each call refers to it.  With
+    These are the functions, classes, modules and containers.  The collector does not know code, nor
+    its constants and names, but each call of a function refers to them, so they are added.  With
     all other objects, such as the strings in containers, still more would be shared, but finding
     those takes a second.
 

@@ -144,15 +144,15 @@ def _prometheus(environ: Environ, options: Namespace) -> int:
     from worker.doctor import main_host, planned, read_plan, scrape_targets
 
     plan_text = read_plan(options.plan)
+    document: object
     if options.compose:
         from worker.scraping import compose_scraping
 
-        print(json.dumps(compose_scraping(environ, plan_text), indent=1))
-        return 0
-    targets = scrape_targets(
-        planned(plan_text) or (), main_host(environ), environ.get("SYNAPSE_PROCESSES", "")
-    )
-    print(json.dumps(targets, indent=1))
+        document = compose_scraping(environ, plan_text)
+    else:
+        names = environ.get("SYNAPSE_PROCESSES", "")
+        document = scrape_targets(planned(plan_text) or (), main_host(environ), names)
+    print(json.dumps(document, indent=1))
     return 0
 
 

@@ -13,7 +13,7 @@ from worker.doctor import MAIN, target_labels
 from worker.hosts import address
 
 _PATH = "/_synapse/metrics"
-_REFRESH = "15s"  # As often as the documentation suggests to scrape.
+_REFRESH = "15s"  # The scrape interval that the documentation suggests.
 
 
 def _targets(container: Container, port: int) -> Iterator[dict[str, Any]]:

@@ -148,7 +148,7 @@ def test_two_hosts_share_the_work(machines: tuple[Machine, Machine]) -> None:
     begin = time.monotonic()
     for block in blocks(text):
         where = block.script.splitlines()[0]
-        for machine in machines[:1] if where == "# At 192.0.2.1:" else machines:
+        for machine in machines[:1] if where == "# On 192.0.2.1:" else machines:
             environ = {"PLAN": plan[1], "HOST": machine.address}
             run_commands(machine, block.script, environ=environ)
             print(f"----- after {time.monotonic() - begin:.1f} s")
